@@ -1,0 +1,42 @@
+//! Every bound of the domain, with its unit last in its name. Settings may lower most of them; nothing raises them.
+
+use std::time::Duration;
+
+/// Records in one telemetry message.
+pub const RECORDS_PER_MESSAGE_MAX: usize = 1_000;
+/// Values in one record.
+pub const VALUES_PER_RECORD_MAX: usize = 256;
+/// Distinct last known values a twin keeps.
+pub const VALUES_PER_TWIN_MAX: usize = 1_024;
+/// Bytes of a property, stream or event name.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Commands a twin holds that have not ended.
+pub const INBOX_COMMANDS_MAX: usize = 64;
+/// Commands sent to a device and not yet answered.
+pub const INBOX_IN_FLIGHT_MAX: usize = 8;
+/// Ended commands a twin keeps beside the store's history, for idempotency and late readers.
+pub const ENDED_COMMANDS_MAX: usize = 32;
+/// Longest time to live of a command.
+pub const COMMAND_TTL_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Time to live of a command that names none.
+pub const COMMAND_TTL_DEFAULT: Duration = Duration::from_secs(60);
+/// Bytes of a command's payload, of a result's payload.
+pub const COMMAND_PAYLOAD_BYTES_MAX: usize = 64 * 1024;
+/// Record ids remembered for deduplication, a twin.
+pub const DEDUPE_RECORDS_MAX: usize = 256;
+/// Rejected messages kept for reading, a twin.
+pub const REJECTED_MAX: usize = 16;
+/// Poison messages kept for reading, a twin.
+pub const POISON_MAX: usize = 16;
+/// Bytes kept of each rejected or poison message.
+pub const KEPT_PAYLOAD_BYTES_MAX: usize = 1_024;
+/// Open alerts a twin holds.
+pub const ALERTS_PER_TWIN_MAX: usize = 64;
+/// Levels of the tree, the root included.
+pub const TREE_DEPTH_MAX: usize = 16;
+/// Bytes of a twin's reported or desired properties, or metadata, as held in memory.
+pub const PROPERTIES_BYTES_MAX: usize = 256 * 1024;
+/// How far ahead of the server's clock a record's time may lie.
+pub const RECORD_AHEAD_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Names a roll-up folds, a twin; further names are counted as left out.
+pub const ROLLUP_NAMES_MAX: usize = 256;

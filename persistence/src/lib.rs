@@ -1,0 +1,28 @@
+//! What a store must do, in traits; the on-disk form of events; a memory store; the suite every store must pass.
+//!
+//! A store keeps one journal and several projections of it. The journal is the truth: a turn is acknowledged when, and
+//! only when, [`Journal::append`] has returned. A projection (snapshots, history, registry, command history) is written
+//! behind, idempotent, and can be restarted from the checkpoint that is written with it.
+
+pub mod batch;
+pub mod codec;
+#[cfg(feature = "contract")]
+pub mod contract;
+mod error;
+pub mod memory;
+mod query;
+mod store;
+
+pub use batch::{Batch, shard_of};
+pub use error::Error;
+pub use memory::MemoryStore;
+pub use query::{
+    Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, RegistryQuery, buckets_of,
+};
+pub use store::{
+    Child, Document, Documents, History, Identities, Identity, Journal, Mark, Projection, Projections, Registry, RegistryEntry,
+    RegistryRow, SealedKey, Snapshot, Store, StoreStats, Turn,
+};
+
+/// The number of shards, fixed when a store is created and for ever.
+pub const SHARDS: u16 = 256;

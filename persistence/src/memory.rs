@@ -1,0 +1,2 @@
+//! placeholder (helper: store)
+pub struct MemoryStore;
