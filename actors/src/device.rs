@@ -1,0 +1,99 @@
+//! The device's side of the runtime: how a session speaks to twins and how twins speak to it.
+//!
+//! A gateway authenticates first ([`crate::identity`]), then connects; from then on it holds a [`DeviceSession`].
+
+use std::{sync::Arc, time::Duration};
+
+use hierarchy_models::{CommandId, Name, Timestamp, TwinId, Value, value::Map};
+
+use crate::view::TwinView;
+
+/// What a twin sends down to its device.
+#[derive(Debug, Clone)]
+pub enum Downlink {
+    Command { id: CommandId, name: Name, payload: Value, expires_at: Timestamp, redelivery: bool },
+    /// The whole desired state (`full`), or a merge patch of it; `version` goes out as `$version`.
+    Desired { document: Map, version: u64, full: bool },
+    /// The answer to `devices/{id}/get`.
+    Twin(Box<TwinView>),
+    /// Ends the session.
+    Close(CloseReason),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The same device connected again (v5: 0x8E).
+    TakenOver,
+    /// Access was revoked (v5: 0x98).
+    Revoked,
+    /// The server stops (v5: 0x8B).
+    ServerStops,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// The session's queue is full; the twin tries again when the session calls [`DeviceSession::ready`].
+    #[error("the session's queue is full")]
+    Full,
+    #[error("the session has ended")]
+    Closed,
+}
+
+/// The way down to a connected session. Never blocks and may be called from any thread.
+pub trait Link: Send + Sync {
+    /// `target` is the session's own device, or a child it speaks for.
+    fn deliver(&self, target: &TwinId, message: Downlink) -> Result<(), LinkError>;
+}
+
+/// A device that has proved who it is and wants a session.
+pub struct Connect {
+    pub device: TwinId,
+    /// Such as `mqtt-5.0`.
+    pub protocol: Name,
+    /// The peer's address, for people.
+    pub remote: String,
+    pub clean_start: bool,
+    /// How long the session outlives the connection; zero ends it with the connection.
+    pub expiry: Duration,
+    pub link: Arc<dyn Link>,
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ConnectError {
+    #[error("there is no twin {0}")]
+    NoSuchTwin(TwinId),
+    #[error("{0} is not active")]
+    Inactive(TwinId),
+    #[error("the server is stopping")]
+    Stopping,
+    #[error("the twin cannot be loaded: {0}")]
+    Store(#[from] persistence::Error),
+}
+
+/// Why a twin did not take a message. Nothing of it was recorded as accepted, so the device may send it again.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The payload breaks a rule (v5: 0x99). The message is kept in the twin's `rejected` diagnostics.
+    #[error("{reason}")]
+    Invalid { reason: String },
+    /// Not this device's to say (v5: 0x87).
+    #[error("{reason}")]
+    NotAuthorized { reason: String },
+    /// A named limit is reached (v5: 0x97).
+    #[error("{limit} is reached: {detail}")]
+    Quota { limit: &'static str, detail: String },
+    /// The store has no room (v5: 0x97).
+    #[error("the store is full; try again later")]
+    StoreFull,
+    /// The store does not answer (v5: 0x83).
+    #[error("the store is not available; try again later")]
+    StoreUnavailable,
+    /// The twin's behaviour failed on this message (v5: 0x83). It is kept as a poison message and must not be sent again.
+    #[error("the twin failed on this message: {error}")]
+    Poisoned { error: String },
+    /// The twin is gone or the session was taken over or revoked: the connection should close.
+    #[error("the session has ended")]
+    SessionEnded,
+}
+
+pub use crate::session::DeviceSession;

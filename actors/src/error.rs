@@ -1,0 +1,38 @@
+//! Why a call on [`crate::Twins`] failed, in terms a caller can act on. The mapping to HTTP stands in the api crate.
+
+use hierarchy_models::{CommandId, TwinId, tree::TreeError};
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TwinError {
+    #[error("there is no twin {0}")]
+    NoSuchTwin(TwinId),
+    #[error("there is no command {command} of {twin}")]
+    NoSuchCommand { twin: TwinId, command: CommandId },
+    #[error("{0} is registered already")]
+    AlreadyRegistered(TwinId),
+    #[error("{twin} has children; remove them first or ask for a recursive removal")]
+    HasChildren { twin: TwinId },
+    #[error("there is no twin {parent} to stand under")]
+    NoSuchParent { parent: TwinId },
+    #[error("there is no gateway {gateway}")]
+    NoSuchGateway { gateway: TwinId },
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error("the twin has changed: its version is {current}")]
+    VersionMismatch { current: u64 },
+    /// `pointer` is the JSON pointer at fault.
+    #[error("{reason}")]
+    Invalid { pointer: String, reason: String },
+    #[error("{limit} is reached: {detail}")]
+    Limit { limit: &'static str, detail: String },
+    #[error("the command has ended already: it is {state}")]
+    CommandEnded { state: &'static str },
+    #[error("this idempotency key was used for another request")]
+    KeyReused,
+    #[error("the twin has too much to do; try again shortly")]
+    Overloaded,
+    #[error("the server is starting or stopping")]
+    Stopping,
+    #[error(transparent)]
+    Store(#[from] persistence::Error),
+}

@@ -1,0 +1,61 @@
+//! The runtime's settings: every bound has a name, a unit and a default here, and the same name in the configuration file.
+
+use std::time::Duration;
+
+use hierarchy_models::{limits, supervision::RestartPolicy};
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `twins.memory_max_bytes`: beyond it the twins idle longest leave memory first.
+    pub memory_max_bytes: u64,
+    /// `twins.idle_after`: a twin without a connection and without work leaves memory after this long.
+    pub idle_after: Duration,
+    /// `twins.mailbox_max`: messages on their way to one twin; one more waits at its sender.
+    pub mailbox_max: usize,
+    /// `twins.dedupe_records_max`: record ids remembered, a twin.
+    pub dedupe_records_max: usize,
+    /// `rollup.tick`: a twin passes its figures to its parent at most once in this time.
+    pub rollup_tick: Duration,
+    /// `rollup.stale_after`: a device silent for longer counts as stale and its values are left out.
+    pub stale_after: Duration,
+    /// `store.flush_interval`: how often projections are written behind the journal.
+    pub flush_interval: Duration,
+    /// `store.backlog_max_bytes`: journal not yet projected; beyond it a flush starts at once.
+    pub backlog_max_bytes: u64,
+    /// `history.retention`: history received longer ago is forgotten; `None` keeps it for ever.
+    pub history_retention: Option<Duration>,
+    /// `live.replay_events_max`: live events kept for readers that come back.
+    pub live_replay_events_max: usize,
+    /// `live.queue_events_max`: live events waiting for one slow reader; beyond it the reader starts again from a snapshot.
+    pub live_queue_events_max: usize,
+    /// `live.readers_max`.
+    pub live_readers_max: usize,
+    /// `commands.waiters_max`: callers waiting on one twin's commands.
+    pub command_waiters_max: usize,
+    /// `supervision.*`.
+    pub restart: RestartPolicy,
+    /// `twins.turn_budget`: a behaviour's turn that takes longer is counted and logged.
+    pub turn_budget: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            memory_max_bytes: 2 << 30,
+            idle_after: Duration::from_secs(600),
+            mailbox_max: 64,
+            dedupe_records_max: limits::DEDUPE_RECORDS_MAX,
+            rollup_tick: Duration::from_millis(100),
+            stale_after: Duration::from_secs(900),
+            flush_interval: Duration::from_secs(2),
+            backlog_max_bytes: 64 << 20,
+            history_retention: None,
+            live_replay_events_max: 65_536,
+            live_queue_events_max: 4_096,
+            live_readers_max: 1_000,
+            command_waiters_max: 64,
+            restart: RestartPolicy::default(),
+            turn_budget: Duration::from_millis(50),
+        }
+    }
+}
