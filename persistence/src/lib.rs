@@ -10,8 +10,10 @@ pub mod codec;
 pub mod contract;
 mod error;
 pub mod memory;
+pub mod paging;
 mod query;
 mod store;
+pub mod values;
 
 pub use batch::{Batch, shard_of};
 pub use error::Error;

@@ -1,2 +1,0 @@
-//! placeholder (helper: store)
-pub struct MemoryStore;
