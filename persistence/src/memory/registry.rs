@@ -89,7 +89,7 @@ impl State {
             return Err(Error::Refused(why.to_string()));
         }
         for row in named.iter().filter_map(|twin| after.get(twin)) {
-            if let Some(parent) = row.parent.as_ref().filter(|parent| !after.contains_key(parent)) {
+            if let Some(parent) = row.parent.as_ref().filter(|parent| !after.contains_key(*parent)) {
                 return Err(Error::Refused(format!("{} names the parent {parent}, which is not registered", row.id)));
             }
         }
