@@ -8,6 +8,7 @@
 //! refuses a kind it does not know. Nothing is ever skipped silently.
 
 mod body;
+mod convert;
 mod peek;
 #[cfg(test)]
 mod tests;
@@ -61,7 +62,7 @@ pub fn decode_turn(turn: Bytes) -> Result<Turn, Error> {
 /// One event; raw payloads in it share `event`'s memory.
 pub fn decode_event(event: Bytes) -> Result<Event, Error> {
     let wire = body::Event::decode(event.clone()).map_err(|e| damaged(format!("an event: {e}")))?;
-    body::event_from(wire, &event)
+    convert::event_from(wire, &event)
 }
 
 fn twin_id(text: &str) -> Result<TwinId, Error> {
