@@ -1,1 +1,4 @@
-//! placeholder
+//! The MQTT front door.
+pub mod codec;
+pub mod dialects;
+pub mod wire;
