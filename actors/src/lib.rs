@@ -1,20 +1,32 @@
 //! The twin runtime: one supervised actor for each thing, its inbox, its timers, its place in the tree.
 //!
-//! Outside this crate only [`Twins`], [`DeviceSession`](device::DeviceSession) and [`identity::Identities`] are seen.
+//! Outside this crate only [`Twins`], [`device::DeviceSession`] and [`identity::Identities`] are seen.
 //! Nobody outside knows on which thread, or one day on which machine, a twin lives.
 
+mod actor;
+mod background;
+mod body;
 pub mod clock;
 pub mod device;
+mod directory;
+mod envelope;
 mod error;
+mod host;
+mod hub;
 pub mod identity;
+pub mod kind;
+mod lane;
 pub mod live;
+mod rollups;
+mod runtime;
 mod session;
 mod settings;
+pub mod twin;
 mod twins;
 pub mod view;
+mod wakes;
 
 pub use error::TwinError;
+pub use hub::{LiveItem, LiveReader};
 pub use settings::Settings;
-pub use twins::{
-    HostGuard, LiveItem, LiveReader, NewCommand, Registered, Registration, RuntimeStats, TreeNode, TwinPatch, Twins,
-};
+pub use twins::{HostGuard, NewCommand, Registered, Registration, RuntimeStats, TreeNode, TwinPatch, Twins};

@@ -1,22 +1,76 @@
 //! A device's session: its way into its own twin, and into those of the devices it speaks for.
 
+use std::{cell::RefCell, collections::HashSet, sync::Arc};
+
 use hierarchy_models::{
     CommandId, DeviceMessage, TwinId,
     event::{DisconnectReason, Subscriptions, Will},
 };
 
-use crate::device::Refusal;
+use crate::{
+    actor::refusal_of_problem,
+    device::{Connect, ConnectError, Link, Refusal},
+    directory::TwinRef,
+    envelope::{Answer, Ask, Problem},
+    error::TwinError,
+    runtime::{Place, Runtime, ask_ref},
+    twin::{decide::Input, device_input::Speaker},
+};
 
 /// Held by the gateway for as long as the connection lasts. Lives on the thread it was made on.
 pub struct DeviceSession {
+    runtime: Arc<Runtime>,
     device: TwinId,
+    twin: RefCell<TwinRef>,
     number: u64,
+    expiry_seconds: u32,
+    link: Arc<dyn Link>,
     session_present: bool,
     subscriptions: Subscriptions,
     held_packets: Vec<u16>,
+    /// Children that were attached in an earlier connection of this session.
+    inherited: RefCell<Vec<TwinId>>,
+    /// Children attached through this connection.
+    children: RefCell<HashSet<TwinId>>,
 }
 
 impl DeviceSession {
+    pub(crate) async fn open(runtime: &Arc<Runtime>, connect: Connect) -> Result<Self, ConnectError> {
+        let Connect { device, protocol, remote, clean_start, expiry, link } = connect;
+        let number = runtime.next_session();
+        let expiry_seconds = u32::try_from(expiry.as_secs()).unwrap_or(u32::MAX);
+        let by = Speaker::Own { session: number };
+        let mut ask = Ask::Connect { by, session: number, protocol, remote, clean_start, expiry_seconds, link: link.clone() };
+        loop {
+            let twin = runtime.resolve(&device, Place::Here).await.map_err(|e| connect_error(&device, e))?;
+            match ask_ref(&twin, ask).await {
+                Err(Problem::Returned(again)) => ask = *again,
+                Ok(Answer::Connected { session_present, subscriptions, held_packets, attached }) => {
+                    return Ok(Self {
+                        runtime: runtime.clone(),
+                        device,
+                        twin: RefCell::new(twin),
+                        number,
+                        expiry_seconds,
+                        link,
+                        session_present,
+                        subscriptions,
+                        held_packets,
+                        inherited: RefCell::new(if session_present { attached } else { Vec::new() }),
+                        children: RefCell::default(),
+                    });
+                }
+                Ok(_) => return Err(ConnectError::Stopping),
+                Err(Problem::Call(error)) => return Err(connect_error(&device, error)),
+                Err(Problem::Device(Refusal::NotAuthorized { .. })) => return Err(ConnectError::Inactive(device)),
+                Err(Problem::Device(refusal)) => {
+                    let detail = refusal.to_string();
+                    return Err(ConnectError::Store(persistence::Error::Unavailable { doing: "connecting", detail }));
+                }
+            }
+        }
+    }
+
     pub fn device(&self) -> &TwinId {
         &self.device
     }
@@ -41,40 +95,153 @@ impl DeviceSession {
         &self.held_packets
     }
 
-    /// Starts delivery (pending commands, desired state) after the CONNACK is out.
+    /// Asks the device's own twin, found again when it moved.
+    async fn ask_own(&self, ask: Ask) -> Result<Answer, Problem> {
+        let mut ask = ask;
+        loop {
+            let twin = self.twin.borrow().clone();
+            match ask_ref(&twin, ask).await {
+                Err(Problem::Returned(again)) => ask = *again,
+                reply => return reply,
+            }
+            let found = self.runtime.resolve(&self.device, Place::Any).await?;
+            *self.twin.borrow_mut() = found;
+        }
+    }
+
+    async fn ask_target(&self, target: &TwinId, ask: Ask) -> Result<Answer, Problem> {
+        if *target == self.device { self.ask_own(ask).await } else { self.runtime.ask(target, ask).await }
+    }
+
+    fn speaker(&self, target: &TwinId) -> Speaker {
+        if *target == self.device {
+            Speaker::Own { session: self.number }
+        } else {
+            Speaker::Gateway { id: self.device.clone() }
+        }
+    }
+
+    /// Starts delivery (pending commands, desired state) after the CONNACK is out; called again when a full queue has room.
     pub async fn ready(&self) {
-        todo!()
+        let inherited = std::mem::take(&mut *self.inherited.borrow_mut());
+        for child in inherited {
+            if self.attach(&child).await.is_err() {
+                tracing::debug!(gateway = %self.device, %child, "a child of an earlier session cannot be attached again");
+            }
+        }
+        let _ = self.ask_own(Ask::Ready { session: self.number }).await;
+        let children: Vec<TwinId> = self.children.borrow().iter().cloned().collect();
+        for child in children {
+            let _ = self.runtime.ask(&child, Ask::Ready { session: self.number }).await;
+        }
     }
 
     /// Hands a message to the twin of `target` (the device itself, or one it is the gateway of) and returns when what
     /// it changed is durable. `packet` is the id of a QoS 2 message, remembered with it. Messages of one session to one
     /// twin keep the order of the calls' first polls.
-    pub async fn send(&self, _target: &TwinId, _message: DeviceMessage, _packet: Option<u16>) -> Result<(), Refusal> {
-        todo!()
+    pub async fn send(&self, target: &TwinId, message: DeviceMessage, packet: Option<u16>) -> Result<(), Refusal> {
+        match &message {
+            DeviceMessage::Attach { child } => self.attach(&child.clone()).await?,
+            DeviceMessage::Detach { child } => self.detach(&child.clone(), DisconnectReason::Goodbye).await?,
+            _ => {}
+        }
+        let speaker = self.speaker(target);
+        if matches!(message, DeviceMessage::Get) {
+            self.ask_target(target, Ask::Get { speaker }).await.map_err(refusal_of_problem)?;
+            return Ok(());
+        }
+        let own = *target == self.device;
+        let input = Input::Device { speaker, message, packet: packet.filter(|_| own) };
+        self.ask_target(target, Ask::Core(input)).await.map_err(refusal_of_problem)?;
+        match packet.filter(|_| !own) {
+            // The packet belongs to the gateway's session, the message to the child.
+            Some(packet) => self.hold(packet).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn hold(&self, packet: u16) -> Result<(), Refusal> {
+        let input = Input::HoldPacket { session: self.number, packet };
+        self.ask_own(Ask::Core(input)).await.map(drop).map_err(refusal_of_problem)
     }
 
     /// The QoS 2 handshake of this packet is over.
-    pub async fn release(&self, _packet: u16) -> Result<(), Refusal> {
-        todo!()
+    pub async fn release(&self, packet: u16) -> Result<(), Refusal> {
+        let input = Input::ReleasePacket { session: self.number, packet };
+        self.ask_own(Ask::Core(input)).await.map(drop).map_err(refusal_of_problem)
     }
 
     /// Replaces the session's subscriptions to one twin's downlink. New ones start delivery.
-    pub async fn subscribe(&self, _target: &TwinId, _subscriptions: Subscriptions) -> Result<(), Refusal> {
-        todo!()
+    pub async fn subscribe(&self, target: &TwinId, subscriptions: Subscriptions) -> Result<(), Refusal> {
+        if *target != self.device && !self.children.borrow().contains(target) {
+            self.attach(target).await?;
+        }
+        let ask = Ask::Subscribe { session: self.number, subscriptions };
+        self.ask_target(target, ask).await.map(drop).map_err(refusal_of_problem)
     }
 
     /// The device has acknowledged (or, at QoS 0, been sent) this command.
-    pub async fn delivered(&self, _target: &TwinId, _command: CommandId) {
-        todo!()
+    pub async fn delivered(&self, target: &TwinId, command: CommandId) {
+        let _ = self.ask_target(target, Ask::Core(Input::Delivered(command))).await;
+        // There is room for the next one.
+        let _ = self.ask_target(target, Ask::Ready { session: self.number }).await;
     }
 
     /// Whether this session may speak for `target`.
-    pub async fn speaks_for(&self, _target: &TwinId) -> bool {
-        todo!()
+    pub async fn speaks_for(&self, target: &TwinId) -> bool {
+        if *target == self.device || self.children.borrow().contains(target) {
+            return true;
+        }
+        let gateway = self.runtime.ask(target, Ask::Gateway).await;
+        matches!(gateway, Ok(Answer::Gateway(Some(gateway))) if gateway == self.device)
+    }
+
+    async fn attach(&self, child: &TwinId) -> Result<(), Refusal> {
+        let ask = Ask::Connect {
+            by: Speaker::Gateway { id: self.device.clone() },
+            session: self.number,
+            protocol: "gateway".into(),
+            remote: self.device.to_string(),
+            clean_start: false,
+            expiry_seconds: self.expiry_seconds,
+            link: self.link.clone(),
+        };
+        self.runtime.ask(child, ask).await.map_err(refusal_of_problem)?;
+        let _ = self.runtime.ask(child, Ask::Ready { session: self.number }).await;
+        self.children.borrow_mut().insert(child.clone());
+        Ok(())
+    }
+
+    async fn detach(&self, child: &TwinId, reason: DisconnectReason) -> Result<(), Refusal> {
+        self.children.borrow_mut().remove(child);
+        let input = Input::Disconnect { session: self.number, reason, will: None, expiry_seconds: None };
+        self.runtime.ask(child, Ask::Core(input)).await.map(drop).map_err(refusal_of_problem)
     }
 
     /// Ends the session's connection; a persistent session goes on without it until it expires.
-    pub async fn close(self, _reason: DisconnectReason, _will: Option<Will>) {
-        todo!()
+    pub async fn close(self, reason: DisconnectReason, will: Option<Will>) {
+        self.end(reason, will, None).await;
+    }
+
+    /// The same, with another expiry than the one it was opened with (MQTT 5 allows that in DISCONNECT).
+    pub async fn close_with_expiry(self, reason: DisconnectReason, will: Option<Will>, expiry_seconds: u32) {
+        self.end(reason, will, Some(expiry_seconds)).await;
+    }
+
+    async fn end(self, reason: DisconnectReason, will: Option<Will>, expiry_seconds: Option<u32>) {
+        let children: Vec<TwinId> = self.children.borrow().iter().cloned().collect();
+        for child in children {
+            let _ = self.detach(&child, reason).await;
+        }
+        let input = Input::Disconnect { session: self.number, reason, will, expiry_seconds };
+        let _ = self.ask_own(Ask::Core(input)).await;
+    }
+}
+
+fn connect_error(device: &TwinId, error: TwinError) -> ConnectError {
+    match error {
+        TwinError::NoSuchTwin(_) => ConnectError::NoSuchTwin(device.clone()),
+        TwinError::Store(error) => ConnectError::Store(error),
+        _ => ConnectError::Stopping,
     }
 }

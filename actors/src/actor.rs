@@ -1,0 +1,497 @@
+//! The actor shell: one supervised actix actor for each twin. It alone does IO for the twin; the core it wraps is pure.
+//!
+//! actix's own `Supervisor` does not survive a panic, so it is not used: a behaviour's turn runs under `catch_unwind`
+//! in [`crate::kind::run_turn`], and on a failure the shell drops what is in memory and reads the twin back from what is
+//! durable, while its mailbox waits. How often that may happen is for the parent to say.
+
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use hierarchy_models::{Raw, Timestamp, event::DisconnectReason, supervision::Verdict};
+
+use crate::{
+    body::{Completion, Linked, SharedBody, refusal_of, store_problem},
+    device::{CloseReason, Downlink, Refusal},
+    envelope::{Answer, Answerer, Ask, Envelope, Problem, Reply},
+    error::TwinError,
+    twin::{
+        Decided, Rejection, decide,
+        decide::{Input, Said, number},
+        view::view,
+    },
+};
+
+pub struct TwinActor {
+    body: SharedBody,
+}
+
+impl TwinActor {
+    pub fn new(body: SharedBody) -> Self {
+        Self { body }
+    }
+}
+
+impl Actor for TwinActor {
+    type Context = Context<Self>;
+}
+
+/// Read the twin back from the store: what is in memory is not to be trusted.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Restart;
+
+/// Leave memory.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Stop;
+
+impl Handler<Stop> for TwinActor {
+    type Result = ();
+    fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
+        use actix::ActorContext;
+        ctx.stop();
+    }
+}
+
+/// Pause between attempts to read a twin back while the store does not answer.
+const REREAD_PAUSE: Duration = Duration::from_millis(200);
+
+impl Handler<Restart> for TwinActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Restart, ctx: &mut Context<Self>) {
+        let (runtime, id) = {
+            let b = self.body.borrow();
+            (b.host.runtime().clone(), b.id.clone())
+        };
+        let read = async move { runtime.load_state(&id).await }.into_actor(self);
+        ctx.wait(read.map(|loaded, actor, ctx| match loaded {
+            Ok(Some(state)) => {
+                let mut b = actor.body.borrow_mut();
+                b.durable_seq = state.seq;
+                b.state = state;
+                b.suspect = false;
+                b.dirty = false;
+                drop(b);
+                mark(&actor.body);
+            }
+            Ok(None) => actor.body.borrow_mut().suspect = false,
+            Err(error) => {
+                tracing::warn!(twin = %actor.body.borrow().id, %error, "the twin cannot be read back yet");
+                ctx.notify_later(Restart, REREAD_PAUSE);
+            }
+        }));
+    }
+}
+
+impl Handler<Envelope> for TwinActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope, ctx: &mut Context<Self>) {
+        if self.body.borrow().leaving {
+            // Dropping it returns the question to its sender.
+            return;
+        }
+        let Some((ask, answerer)) = envelope.open() else { return };
+        let now = {
+            let mut b = self.body.borrow_mut();
+            let now = b.host.runtime().clock.now();
+            b.last_used = now;
+            now
+        };
+        self.take(ask, answerer, now, ctx);
+    }
+}
+
+impl TwinActor {
+    fn take(&mut self, ask: Ask, answerer: Answerer, now: Timestamp, ctx: &mut Context<Self>) {
+        match ask {
+            Ask::Core(Input::Wake) => {
+                self.body.borrow_mut().wake_registered = None;
+                self.decide(Input::Wake, answerer, now, ctx, |_| Ok(Answer::Said(Said::Done)));
+                register_wake(&mut self.body.borrow_mut());
+            }
+            Ask::Core(input) => self.decide(input, answerer, now, ctx, |_| Ok(Answer::Said(Said::Done))),
+            Ask::Connect { by, session, protocol, remote, clean_start, expiry_seconds, link } => {
+                if matches!(by, crate::twin::device_input::Speaker::Gateway { .. })
+                    && let Err(refusal) = self.body.borrow().state.authorise(&by)
+                {
+                    return answerer.send(Err(refusal.into()));
+                }
+                let input = Input::Connect { session, protocol, remote, clean_start, expiry_seconds };
+                self.connect(input, Linked::new(session, link), answerer, now, ctx);
+            }
+            Ask::Ready { session } => {
+                let mut b = self.body.borrow_mut();
+                if let Some(linked) = b.linked.as_mut().filter(|l| l.session == session) {
+                    linked.ready = true;
+                }
+                b.pump();
+                drop(b);
+                answerer.send(Ok(Answer::Done));
+            }
+            Ask::Subscribe { session, subscriptions } => {
+                {
+                    let mut b = self.body.borrow_mut();
+                    let fresh = subscriptions.desired.is_some();
+                    if let Some(linked) = b.linked.as_mut().filter(|l| l.session == session) {
+                        linked.desired_due |= fresh;
+                        linked.ready = true;
+                    }
+                }
+                self.decide(Input::Subscribe { session, subscriptions }, answerer, now, ctx, |body| {
+                    // Delivery must start even when nothing had to be recorded.
+                    body.borrow_mut().pump();
+                    Ok(Answer::Said(Said::Done))
+                });
+            }
+            Ask::Get { speaker } => {
+                let allowed = self.body.borrow().state.authorise(&speaker);
+                match allowed {
+                    Err(refusal) => answerer.send(Err(refusal.into())),
+                    Ok(()) => {
+                        let document = self.document();
+                        let completion = Completion::new(&self.body).answering(answerer, Ok(Answer::Done));
+                        self.await_durable(completion.sending(Downlink::Twin(document)));
+                    }
+                }
+            }
+            Ask::View => {
+                if !self.body.borrow().state.registered {
+                    let id = self.body.borrow().id.clone();
+                    return answerer.send(Err(TwinError::NoSuchTwin(id).into()));
+                }
+                let document = self.document();
+                self.answer_durable(answerer, Ok(Answer::View(document)));
+            }
+            Ask::Command(id) => {
+                let found = self.body.borrow().state.inbox.as_deref().and_then(|i| i.get(&id)).cloned().map(Box::new);
+                self.answer_durable(answerer, Ok(Answer::Command(found)));
+            }
+            Ask::Commands => {
+                let b = self.body.borrow();
+                let all = b.state.inbox.iter().flat_map(|i| i.ended.iter().chain(i.open.iter().map(|o| &o.command)));
+                let all = all.cloned().collect();
+                drop(b);
+                self.answer_durable(answerer, Ok(Answer::Commands(all)));
+            }
+            Ask::Await { command, tell } => self.await_command(&command, tell, answerer),
+            Ask::Gateway => {
+                let b = self.body.borrow();
+                let gateway = b.state.gateway.clone().filter(|_| b.state.registered);
+                answerer.send(Ok(Answer::Gateway(gateway)));
+            }
+            Ask::Kick(reason) => {
+                let session = {
+                    let b = self.body.borrow();
+                    if let Some(linked) = b.linked.as_ref() {
+                        let _ = linked.link.deliver(&b.id, Downlink::Close(reason));
+                    }
+                    b.state.connection.session
+                };
+                // From here on nothing of that session is taken, however long its socket takes to close.
+                let input = Input::Disconnect { session, reason: DisconnectReason::Revoked, will: None, expiry_seconds: Some(0) };
+                self.decide(input, answerer, now, ctx, |_| Ok(Answer::Done));
+            }
+            Ask::CloseLink(reason) => {
+                let b = self.body.borrow();
+                if let Some(linked) = b.linked.as_ref() {
+                    let _ = linked.link.deliver(&b.id, Downlink::Close(reason));
+                }
+                answerer.send(Ok(Answer::Done));
+            }
+            Ask::Row => {
+                let row = crate::twins::row_of(&self.body.borrow());
+                self.answer_durable(answerer, Ok(Answer::Row(row)));
+            }
+            Ask::PassOn => {
+                self.body.borrow_mut().passed_on = None;
+                mark_rollup(&self.body);
+                answerer.send(Ok(Answer::Done));
+            }
+            Ask::PathChanged(path) => {
+                self.body.borrow_mut().path = path;
+                answerer.send(Ok(Answer::Done));
+            }
+            ask => self.take_from_tree(ask, answerer, now),
+        }
+    }
+
+    /// What parents and children say to each other.
+    fn take_from_tree(&mut self, ask: Ask, answerer: Answerer, now: Timestamp) {
+        let mut b = self.body.borrow_mut();
+        let runtime = b.host.runtime().clone();
+        match ask {
+            Ask::Contribute => {
+                let contribution = b.contribution();
+                b.passed_on = Some(contribution.clone());
+                answerer.send(Ok(Answer::Contribution(Box::new(contribution))));
+            }
+            Ask::Contribution { child, contribution } => {
+                b.below.update(&child, contribution, runtime.settings.stale_after, now);
+                drop(b);
+                mark_rollup(&self.body);
+                answerer.send(Ok(Answer::Done));
+            }
+            Ask::ChildGone(child) => {
+                b.below.remove(&child);
+                b.child_restarts.remove(&child);
+                drop(b);
+                mark_rollup(&self.body);
+                answerer.send(Ok(Answer::Done));
+            }
+            Ask::ChildFailed(child) => {
+                let verdict = b.child_restarts.entry(child).or_default().failed(&runtime.settings.restart, now);
+                answerer.send(Ok(Answer::Verdict(verdict)));
+            }
+            _ => answerer.send(Ok(Answer::Done)),
+        }
+    }
+
+    fn document(&self) -> Box<crate::view::TwinView> {
+        let b = self.body.borrow();
+        Box::new(view(&b.id, &b.path, &b.state, &b.below))
+    }
+
+    /// Answers once everything the answer may rest on is durable.
+    fn answer_durable(&self, answerer: Answerer, reply: Reply) {
+        if self.body.borrow().pending == 0 {
+            return answerer.send(reply);
+        }
+        self.await_durable(Completion::new(&self.body).answering(answerer, reply));
+    }
+
+    fn await_durable(&self, completion: Completion) {
+        let (host, id) = {
+            let b = self.body.borrow();
+            (b.host.clone(), b.id.clone())
+        };
+        host.lane.push(&id, &[], completion);
+    }
+
+    fn await_command(&mut self, command: &hierarchy_models::CommandId, tell: tokio::sync::oneshot::Sender<hierarchy_models::Command>, answerer: Answerer) {
+        let mut b = self.body.borrow_mut();
+        let max = b.host.runtime().settings.command_waiters_max;
+        b.waiters.retain(|(_, tell)| !tell.is_closed());
+        let known = b.state.inbox.as_deref().and_then(|i| i.get(command)).cloned();
+        match known {
+            None => {
+                let (twin, command) = (b.id.clone(), command.clone());
+                answerer.send(Err(TwinError::NoSuchCommand { twin, command }.into()));
+            }
+            Some(_) if b.waiters.len() >= max => {
+                let detail = format!("{max} callers wait for this twin's commands");
+                answerer.send(Err(TwinError::Limit { limit: "commands.waiters_max", detail }.into()));
+            }
+            // An end that is decided but not durable yet is told by the commit.
+            Some(c) if c.state.is_end() && b.pending == 0 => {
+                let _ = tell.send(c);
+                answerer.send(Ok(Answer::Done));
+            }
+            Some(_) => {
+                b.waiters.push((command.clone(), tell));
+                answerer.send(Ok(Answer::Done));
+            }
+        }
+    }
+
+    fn connect(&mut self, input: Input, linked: Linked, answerer: Answerer, now: Timestamp, ctx: &mut Context<Self>) {
+        let body = self.body.clone();
+        self.decide(input, answerer, now, ctx, move |_| {
+            let mut b = body.borrow_mut();
+            if let Some(old) = b.linked.replace(linked) {
+                let _ = old.link.deliver(&b.id, Downlink::Close(CloseReason::TakenOver));
+            }
+            let state = &b.state;
+            let attached = state.rare.as_deref().map(|r| r.attached.clone()).unwrap_or_default();
+            let subscriptions = state.connection.subscriptions;
+            let held_packets = state.held_packets().to_vec();
+            if let Some(linked) = b.linked.as_mut() {
+                linked.desired_due = subscriptions.desired.is_some();
+            }
+            Ok(Answer::Connected { session_present: false, subscriptions, held_packets, attached })
+        });
+    }
+
+    /// Decides, applies, hands to the lane. `answer` is made after the events were applied and sent when they are durable.
+    fn decide(
+        &mut self,
+        input: Input,
+        answerer: Answerer,
+        now: Timestamp,
+        ctx: &mut Context<Self>,
+        answer: impl FnOnce(&SharedBody) -> Reply,
+    ) {
+        let ends = match &input {
+            Input::Disconnect { session, .. } => Some(*session),
+            Input::Unregister { .. } => Some(0),
+            _ => None,
+        };
+        let seq_base = match &input {
+            Input::Register(new) => new.seq_base,
+            _ => 0,
+        };
+        let decided = {
+            let b = self.body.borrow();
+            if b.suspect {
+                let error = b.host.lane.broken();
+                drop(b);
+                return answerer.send(Err(suspect_problem(error)));
+            }
+            decide(&b.id, &b.state, &*b.kind, input, now)
+        };
+        match decided {
+            Ok(decided) => {
+                // A store that is known to be broken refuses early: nothing is decided that cannot become durable.
+                if !decided.events.is_empty()
+                    && let Some(error) = self.body.borrow().host.lane.broken()
+                {
+                    return answerer.send(Err(store_problem(&error)));
+                }
+                self.carry_out(decided, seq_base, ends, answerer, now, answer);
+            }
+            Err(Rejection::Device(refusal)) => self.refuse(refusal, answerer),
+            Err(Rejection::Call(error)) => self.answer_durable(answerer, Err(Problem::Call(error))),
+            Err(Rejection::Failed { error, what, raw }) => self.fall(error, what, raw, answerer, ctx),
+        }
+    }
+
+    fn refuse(&self, refusal: Refusal, answerer: Answerer) {
+        metrics::counter!("twinfold_messages_refused_total").increment(1);
+        answerer.send(Err(Problem::Device(refusal)));
+    }
+
+    fn carry_out(
+        &mut self,
+        decided: Decided,
+        seq_base: u64,
+        ends: Option<u64>,
+        answerer: Answerer,
+        now: Timestamp,
+        answer: impl FnOnce(&SharedBody) -> Reply,
+    ) {
+        let Decided { events, outbound, said } = decided;
+        let (events, live) = {
+            let mut b = self.body.borrow_mut();
+            let events = number(b.state.seq.max(seq_base), now, events);
+            let live = b.apply(&events);
+            if let Some(session) = ends
+                && b.linked.as_ref().is_some_and(|l| l.session == session || session == 0)
+                && let Some(linked) = b.linked.take()
+                && session == 0
+            {
+                let _ = linked.link.deliver(&b.id, Downlink::Close(CloseReason::Revoked));
+            }
+            (events, live)
+        };
+        let reply = match (said, answer(&self.body)) {
+            (Said::Connected { session_present }, Ok(Answer::Connected { subscriptions, held_packets, attached, .. })) => {
+                Ok(Answer::Connected { session_present, subscriptions, held_packets, attached })
+            }
+            (Said::Done, reply) => reply,
+            (said, _) => Ok(Answer::Said(said)),
+        };
+        if events.is_empty() {
+            return self.answer_durable(answerer, reply);
+        }
+        mark(&self.body);
+        let completion = Completion::new(&self.body).answering(answerer, reply).telling(live, outbound).following(&events);
+        let (host, id) = {
+            let mut b = self.body.borrow_mut();
+            register_wake(&mut b);
+            (b.host.clone(), b.id.clone())
+        };
+        host.lane.push(&id, &events, completion);
+    }
+
+    /// A behaviour failed: ask the parent, wait, read the twin back, and put the message aside.
+    fn fall(&mut self, error: String, what: String, raw: Option<Raw>, answerer: Answerer, ctx: &mut Context<Self>) {
+        let body = self.body.clone();
+        let (runtime, lane, id, parent) = {
+            let b = body.borrow();
+            (b.host.runtime().clone(), b.host.lane.clone(), b.id.clone(), b.state.parent.clone())
+        };
+        tracing::warn!(twin = %id, %what, %error, "a behaviour failed; the twin restarts");
+        metrics::counter!("twinfold_twin_restarts_total").increment(1);
+        let recover = async move {
+            lane.barrier(&body).await;
+            let verdict = runtime.verdict(&id, parent.as_ref()).await;
+            if let Verdict::RestartAfter(pause) = verdict {
+                tokio::time::sleep(pause).await;
+            }
+            (verdict, runtime.load_state(&id).await)
+        };
+        ctx.wait(recover.into_actor(self).map(move |(verdict, loaded), actor, ctx| {
+            match loaded {
+                Ok(Some(state)) => {
+                    let mut b = actor.body.borrow_mut();
+                    b.durable_seq = state.seq;
+                    b.state = state;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    actor.body.borrow_mut().suspect = true;
+                    ctx.notify_later(Restart, REREAD_PAUSE);
+                    return answerer.send(Err(store_problem(&error)));
+                }
+            }
+            let quarantine = match verdict {
+                Verdict::Quarantine { restarts } => Some(restarts),
+                Verdict::RestartAfter(_) => None,
+            };
+            let now = actor.body.borrow().host.runtime().clock.now();
+            let refusal = Refusal::Poisoned { error: error.clone() };
+            let input = Input::Poison { what, error, raw, quarantine };
+            actor.decide(input, answerer, now, ctx, |_| Err(Problem::Device(refusal)));
+        }));
+    }
+}
+
+fn suspect_problem(error: Option<persistence::Error>) -> Problem {
+    match error {
+        Some(error) => store_problem(&error),
+        None => Problem::Call(TwinError::Overloaded),
+    }
+}
+
+/// The twin has changed: its snapshot must be written behind, its parent told.
+pub fn mark(body: &SharedBody) {
+    let host = {
+        let mut b = body.borrow_mut();
+        let host = b.host.clone();
+        if !b.dirty {
+            b.dirty = true;
+            host.dirty.borrow_mut().push(body.clone());
+        }
+        host
+    };
+    drop(host);
+    mark_rollup(body);
+}
+
+pub fn mark_rollup(body: &SharedBody) {
+    let mut b = body.borrow_mut();
+    if !b.rollup_dirty {
+        b.rollup_dirty = true;
+        b.host.clone().rollup_dirty.borrow_mut().push(body.clone());
+    }
+}
+
+/// Sees to it that the twin is woken in time, in memory or not.
+fn register_wake(b: &mut crate::body::Body) {
+    if let Some(at) = b.state.wake_at()
+        && b.wake_registered.is_none_or(|known| at < known)
+    {
+        b.wake_registered = Some(at);
+        b.host.runtime().wakes.push(at, b.id.clone());
+    }
+}
+
+/// A call's problem as a device sees it.
+pub fn refusal_of_problem(problem: Problem) -> Refusal {
+    match problem {
+        Problem::Device(refusal) => refusal,
+        Problem::Call(error) => refusal_of(&error),
+        Problem::Returned(_) => Refusal::StoreUnavailable,
+    }
+}

@@ -1,0 +1,226 @@
+//! What goes on beside the messages: flushes, wakes, surveys of memory, retention. One thread, also a home of twins.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use hierarchy_models::{Timestamp, TwinId};
+use persistence::Projection;
+
+use crate::{error::TwinError, host::Host, runtime::Runtime, twin::TwinState};
+
+/// Journal read at once when recovering.
+const RECOVER_BYTES_AT_ONCE: usize = 32 << 20;
+/// History rows forgotten at once.
+const FORGET_ROWS_AT_ONCE: usize = 2_000;
+const SURVEY_EVERY: Duration = Duration::from_secs(1);
+const RETENTION_EVERY: Duration = Duration::from_secs(60);
+/// Twins sent out of memory in one survey.
+const EVICTED_AT_ONCE: usize = 2_000;
+
+/// Folds what the journal holds beyond the checkpoint into snapshots, rows and history; the number of turns.
+pub async fn recover(runtime: &Runtime) -> Result<usize, TwinError> {
+    let mut total = 0;
+    loop {
+        let (turns, mark) = runtime.store.unprojected(RECOVER_BYTES_AT_ONCE).await?;
+        if turns.is_empty() {
+            return Ok(total);
+        }
+        total += turns.len();
+        let mut touched: std::collections::HashMap<TwinId, Recovering> = Default::default();
+        for turn in turns {
+            if !touched.contains_key(&turn.twin) {
+                let state = match runtime.store.snapshot(&turn.twin).await? {
+                    Some(snapshot) => TwinState::from_bytes(&snapshot.state)?,
+                    None => TwinState::blank(),
+                };
+                touched.insert(turn.twin.clone(), Recovering { state, commands: Default::default() });
+            }
+            if let Some(twin) = touched.get_mut(&turn.twin) {
+                twin.take(&turn.events, runtime.settings.dedupe_records_max);
+            }
+        }
+        let mut projection = Projection { through: Some(mark), ..Projection::default() };
+        for (id, twin) in touched {
+            twin.write(id, &mut projection);
+        }
+        sort_by_place(&mut projection);
+        runtime.store.project(projection).await?;
+    }
+}
+
+/// Parents before their children, so that a store that checks places finds them.
+fn sort_by_place(projection: &mut Projection) {
+    let rows = std::mem::take(&mut projection.registry);
+    let mut waiting: std::collections::HashMap<TwinId, Vec<_>> = Default::default();
+    let here: std::collections::HashSet<TwinId> = rows.iter().map(|r| r.id.clone()).collect();
+    let mut ready = Vec::new();
+    for row in rows {
+        match row.parent.clone().filter(|p| here.contains(p)) {
+            Some(parent) => waiting.entry(parent).or_default().push(row),
+            None => ready.push(row),
+        }
+    }
+    while let Some(row) = ready.pop() {
+        ready.extend(waiting.remove(&row.id).unwrap_or_default());
+        projection.registry.push(row);
+    }
+    projection.registry.extend(waiting.into_values().flatten());
+}
+
+struct Recovering {
+    state: TwinState,
+    commands: std::collections::HashMap<hierarchy_models::CommandId, hierarchy_models::Command>,
+}
+
+impl Recovering {
+    fn take(&mut self, events: &[hierarchy_models::Event], dedupe_records_max: usize) {
+        use hierarchy_models::EventBody::{CommandDelivered, CommandEnded, CommandQueued};
+        for event in events {
+            self.state.apply(event, dedupe_records_max);
+            let id = match &event.body {
+                CommandQueued(command) => &command.id,
+                CommandDelivered { id } | CommandEnded { id, .. } => id,
+                _ => continue,
+            };
+            if let Some(command) = self.state.inbox.as_deref().and_then(|i| i.get(id)) {
+                self.commands.insert(id.clone(), command.clone());
+            }
+        }
+    }
+
+    fn write(self, id: TwinId, projection: &mut Projection) {
+        if !self.state.registered {
+            projection.deleted.push(id);
+            return;
+        }
+        projection.commands.extend(self.commands.into_values().map(|c| (id.clone(), c)));
+        projection.registry.push(crate::body::registry_row(&id, &self.state));
+        projection.snapshots.push(persistence::Snapshot {
+            seq: self.state.seq,
+            state: self.state.to_bytes().into(),
+            contribution: crate::twin::snapshot::contribution_to_bytes(&self.state.own_contribution()).into(),
+            wake_at: self.state.wake_at(),
+            twin: id,
+        });
+    }
+}
+
+/// Writes all that changed, then moves the checkpoint to where the journal was when it began.
+pub async fn flush(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
+    let mark = runtime.store.mark();
+    let hosts = runtime.hosts.read().clone();
+    let collected = join_all(hosts.iter().map(|h| h.call(Host::collect))).await;
+    let complete = collected.iter().all(|c| matches!(c, Some(Some(_))));
+    let result = if complete {
+        let mut projection = Projection { through: Some(mark), ..Projection::default() };
+        for rows in collected.into_iter().flatten().flatten() {
+            projection.snapshots.extend(rows.snapshots);
+            projection.registry.extend(rows.registry);
+            projection.commands.extend(rows.commands);
+        }
+        sort_by_place(&mut projection);
+        runtime.store.project(projection).await
+    } else {
+        Err(persistence::Error::Unavailable { doing: "flushing", detail: "a commit failed meanwhile".into() })
+    };
+    let written = result.is_ok();
+    for host in &hosts {
+        host.run(move |host| host.flushed(written)).await;
+    }
+    if let Err(error) = &result {
+        metrics::counter!("twinfold_flushes_failed_total").increment(1);
+        tracing::warn!(%error, "projections could not be written; they will be");
+    }
+    Ok(result?)
+}
+
+/// Wakes whoever is due, until the runtime stops. Apart from [`run`]: a twin that is slow to answer must not delay a flush.
+pub async fn run_wakes(runtime: Arc<Runtime>) {
+    let mut ticks = tokio::time::interval(runtime.settings.rollup_tick.max(Duration::from_millis(10)));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while !runtime.is_stopping() {
+        ticks.tick().await;
+        runtime.wakes.round(&runtime).await;
+    }
+}
+
+/// Flushes, surveys and forgets, until the runtime stops. Runs on a host's thread.
+pub async fn run(runtime: Arc<Runtime>) {
+    let tick = runtime.settings.rollup_tick.max(Duration::from_millis(10));
+    let mut ticks = tokio::time::interval(tick);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut since = Since::default();
+    while !runtime.is_stopping() {
+        ticks.tick().await;
+        since.flush += tick;
+        since.survey += tick;
+        since.retention += tick;
+        since.stale += tick;
+        if since.flush >= runtime.settings.flush_interval || runtime.store.backlog_bytes() > runtime.settings.backlog_max_bytes {
+            since.flush = Duration::ZERO;
+            let _ = flush(&runtime).await;
+        }
+        if since.survey >= SURVEY_EVERY {
+            since.survey = Duration::ZERO;
+            let sweep = since.stale >= runtime.settings.stale_after / 20;
+            if sweep {
+                since.stale = Duration::ZERO;
+            }
+            survey(&runtime, sweep).await;
+            runtime.hub.sweep(runtime.clock.now());
+        }
+        if since.retention >= RETENTION_EVERY {
+            since.retention = Duration::ZERO;
+            forget(&runtime).await;
+        }
+    }
+}
+
+#[derive(Default)]
+struct Since {
+    flush: Duration,
+    survey: Duration,
+    retention: Duration,
+    stale: Duration,
+}
+
+/// Counts what is in memory and sends out who may go: the long idle, and beyond the budget whoever has been idle longest.
+pub async fn survey(runtime: &Arc<Runtime>, stale_sweep: bool) {
+    let now = runtime.clock.now();
+    let hosts = runtime.hosts.read().clone();
+    let idle = join_all(hosts.iter().map(|h| h.call(move |host| async move { host.survey(now, stale_sweep) }))).await;
+    let mut idle: Vec<(Timestamp, TwinId, usize)> = idle.into_iter().flatten().flatten().collect();
+    idle.sort();
+    let memory: u64 = hosts.iter().map(|h| h.figures.memory_bytes.load(Ordering::Relaxed)).sum();
+    let twins: u64 = hosts.iter().map(|h| h.figures.twins.load(Ordering::Relaxed)).sum();
+    let connected: u64 = hosts.iter().map(|h| h.figures.connected.load(Ordering::Relaxed)).sum();
+    metrics::gauge!("twinfold_twins_resident").set(twins as f64);
+    metrics::gauge!("twinfold_twins_connected").set(connected as f64);
+    metrics::gauge!("twinfold_twins_memory_bytes").set(memory as f64);
+    let mut excess = memory.saturating_sub(runtime.settings.memory_max_bytes);
+    for (last_used, id, bytes) in idle.into_iter().take(EVICTED_AT_ONCE) {
+        let long_idle = now.since(last_used) > runtime.settings.idle_after;
+        if !long_idle && excess == 0 {
+            break;
+        }
+        if let Some(twin) = runtime.directory.peek(&id)
+            && runtime.evict(&twin).await
+        {
+            excess = excess.saturating_sub(bytes as u64);
+            metrics::counter!("twinfold_twins_passivated_total").increment(1);
+        }
+    }
+}
+
+async fn forget(runtime: &Runtime) {
+    let Some(retention) = runtime.settings.history_retention else { return };
+    let before = runtime.clock.now().minus(retention);
+    while let Ok(gone) = runtime.store.forget_history(before, FORGET_ROWS_AT_ONCE).await {
+        if gone == 0 {
+            return;
+        }
+    }
+}

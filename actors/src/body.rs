@@ -1,0 +1,352 @@
+//! One twin in memory: its core state, what is below it, its link, and what it has under way.
+//!
+//! Shared between the actor (which decides) and the lane (which speaks once a commit is done): both live on one thread.
+
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+
+use actix::Addr;
+use hierarchy_models::{
+    Command, CommandId, CommandState, Event, EventBody, Timestamp, TwinId,
+    limits::INBOX_IN_FLIGHT_MAX,
+    rollup::{Aggregate, Contribution},
+    supervision::RestartWindow,
+    tree::Path,
+    value::Map,
+};
+use persistence::{Error, RegistryRow, Snapshot};
+use tokio::sync::oneshot;
+
+use crate::{
+    actor::{Restart, TwinActor},
+    device::{Downlink, Link, LinkError, Refusal},
+    envelope::{Answerer, Problem, Reply},
+    error::TwinError,
+    host::Host,
+    kind::{Kind, Outbound},
+    live::LiveEvent,
+    twin::{TwinState, live_events::live_event, snapshot::contribution_to_bytes, view::desired_document},
+};
+
+pub type SharedBody = Rc<RefCell<Body>>;
+
+/// The way down, and what went down it in this session.
+pub struct Linked {
+    pub session: u64,
+    pub link: Arc<dyn Link>,
+    /// The session has said that it can take downlinks.
+    pub ready: bool,
+    /// Commands handed to this session.
+    handed: Vec<CommandId>,
+    /// The whole desired state must go down next.
+    pub desired_due: bool,
+}
+
+impl Linked {
+    pub fn new(session: u64, link: Arc<dyn Link>) -> Self {
+        Self { session, link, ready: false, handed: Vec::new(), desired_due: false }
+    }
+}
+
+pub struct Body {
+    pub id: TwinId,
+    pub path: Path,
+    pub state: TwinState,
+    pub below: Aggregate,
+    pub kind: Arc<dyn Kind>,
+    pub host: Rc<Host>,
+    pub addr: Option<Addr<TwinActor>>,
+    pub linked: Option<Linked>,
+    pub durable_seq: u64,
+    /// Completions that wait in the lane.
+    pub pending: u32,
+    pub last_used: Timestamp,
+    /// Not trusted since a commit failed: nothing is decided on it.
+    pub suspect: bool,
+    /// On its way out of memory or to another thread.
+    pub leaving: bool,
+    pub dirty: bool,
+    pub registry_dirty: bool,
+    pub command_rows: HashMap<CommandId, Command>,
+    pub rollup_dirty: bool,
+    /// What the parent was last told.
+    pub passed_on: Option<Contribution>,
+    pub waiters: Vec<(CommandId, oneshot::Sender<Command>)>,
+    pub child_restarts: HashMap<TwinId, RestartWindow>,
+    pub wake_registered: Option<Timestamp>,
+}
+
+impl Body {
+    /// What this twin and everything below it come to.
+    pub fn contribution(&self) -> Contribution {
+        self.below.contribution(self.state.own_contribution())
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            twin: self.id.clone(),
+            seq: self.state.seq,
+            state: self.state.to_bytes().into(),
+            contribution: contribution_to_bytes(&self.state.own_contribution()).into(),
+            wake_at: self.state.wake_at(),
+        }
+    }
+
+    pub fn memory_bytes(&self) -> usize {
+        // The body, its actor with mailbox and context, its handle and its place in the directory, as measured.
+        const FIXED: usize = size_of::<Body>() + 1_200;
+        FIXED + self.state.heap_bytes() + self.below.heap_bytes()
+    }
+
+    /// Whether it may leave memory.
+    pub fn is_idle(&self) -> bool {
+        self.linked.is_none() && self.pending == 0 && self.waiters.is_empty() && !self.suspect && !self.leaving
+    }
+
+    /// Applies a turn's events; what a live reader would be told of them.
+    pub fn apply(&mut self, events: &[Event]) -> Vec<LiveEvent> {
+        let wants_live = self.host.runtime().hub.is_followed();
+        let dedupe = self.host.runtime().settings.dedupe_records_max;
+        let mut live = Vec::new();
+        for event in events {
+            self.state.apply(event, dedupe);
+            match &event.body {
+                EventBody::CommandQueued(command) => self.command_changed(&command.id.clone()),
+                EventBody::CommandDelivered { id } | EventBody::CommandEnded { id, .. } => self.command_changed(&id.clone()),
+                EventBody::Registered { .. }
+                | EventBody::MetadataPatched { .. }
+                | EventBody::TagsSet { .. }
+                | EventBody::Moved { .. }
+                | EventBody::GatewaySet { .. }
+                | EventBody::StatusSet { .. } => self.registry_dirty = true,
+                _ => {}
+            }
+            if wants_live && let Some(event) = live_event(&self.id, &self.path, &self.state, event) {
+                live.push(event);
+            }
+        }
+        live
+    }
+
+    fn command_changed(&mut self, id: &CommandId) {
+        if let Some(command) = self.state.inbox.as_deref().and_then(|i| i.get(id)) {
+            self.command_rows.insert(id.clone(), command.clone());
+        }
+    }
+
+    /// Hands down what is due: desired state first, then commands in order, as many as may be in flight.
+    pub fn pump(&mut self) {
+        let now = self.host.runtime().clock.now();
+        let Some(linked) = self.linked.as_mut().filter(|l| l.ready) else { return };
+        let subscriptions = self.state.connection.subscriptions;
+        if subscriptions.desired.is_some() && linked.desired_due {
+            let document = desired_document(&self.state);
+            let message = Downlink::Desired { document, version: self.state.desired_version, full: true };
+            match linked.link.deliver(&self.id, message) {
+                Ok(()) => linked.desired_due = false,
+                Err(_) => return,
+            }
+        }
+        let Some(inbox) = self.state.inbox.as_deref().filter(|_| subscriptions.commands.is_some()) else { return };
+        linked.handed.retain(|id| inbox.open.iter().any(|o| o.command.id == *id));
+        for open in &inbox.open {
+            if linked.handed.len() >= INBOX_IN_FLIGHT_MAX {
+                break;
+            }
+            let c = &open.command;
+            if open.seq > self.durable_seq || c.expires_at <= now || linked.handed.contains(&c.id) {
+                continue;
+            }
+            let message = Downlink::Command {
+                id: c.id.clone(),
+                name: c.name.clone(),
+                payload: c.payload.clone(),
+                expires_at: c.expires_at,
+                redelivery: c.deliveries > 0,
+            };
+            match linked.link.deliver(&self.id, message) {
+                Ok(()) => linked.handed.push(c.id.clone()),
+                Err(LinkError::Full | LinkError::Closed) => break,
+            }
+        }
+    }
+
+    /// A change of desired properties, durable now, on its way down.
+    fn desired_changed(&mut self, patch: Map) {
+        let Some(linked) = self.linked.as_mut() else { return };
+        if self.state.connection.subscriptions.desired.is_none() {
+            return;
+        }
+        if !linked.ready || linked.desired_due {
+            linked.desired_due = true;
+            return;
+        }
+        let version = self.state.desired_version;
+        let mut document = patch;
+        document.insert("$version".into(), hierarchy_models::Value::Int(version as i64));
+        if linked.link.deliver(&self.id, Downlink::Desired { document, version, full: false }).is_err() {
+            linked.desired_due = true;
+        }
+    }
+}
+
+/// The row the registry keeps of a twin.
+pub fn registry_row(id: &TwinId, state: &TwinState) -> RegistryRow {
+    RegistryRow {
+        id: id.clone(),
+        model: state.model.clone(),
+        parent: state.parent.clone(),
+        gateway: state.gateway.clone(),
+        status: state.status,
+        metadata: state.metadata.clone(),
+        tags: state.tags.clone(),
+        created_at: state.created_at,
+        seq: state.seq,
+    }
+}
+
+/// What is to be said and done once a turn is durable.
+pub struct Completion {
+    body: SharedBody,
+    seq: u64,
+    answer: Option<(Answerer, Reply)>,
+    live: Vec<LiveEvent>,
+    outbound: Vec<Outbound>,
+    ended: Vec<CommandId>,
+    desired: Option<Map>,
+    down: Option<Downlink>,
+    barrier: Option<oneshot::Sender<()>>,
+}
+
+impl Completion {
+    pub fn new(body: &SharedBody) -> Self {
+        let seq = {
+            let mut b = body.borrow_mut();
+            b.pending += 1;
+            b.state.seq
+        };
+        Self {
+            body: body.clone(),
+            seq,
+            answer: None,
+            live: Vec::new(),
+            outbound: Vec::new(),
+            ended: Vec::new(),
+            desired: None,
+            down: None,
+            barrier: None,
+        }
+    }
+
+    pub fn barrier(body: &SharedBody, tell: oneshot::Sender<()>) -> Self {
+        Self { barrier: Some(tell), ..Self::new(body) }
+    }
+
+    pub fn answering(mut self, answerer: Answerer, reply: Reply) -> Self {
+        self.answer = Some((answerer, reply));
+        self
+    }
+
+    pub fn telling(mut self, live: Vec<LiveEvent>, outbound: Vec<Outbound>) -> Self {
+        self.live = live;
+        self.outbound = outbound;
+        self
+    }
+
+    pub fn sending(mut self, down: Downlink) -> Self {
+        self.down = Some(down);
+        self
+    }
+
+    /// Notes what the events of the turn ask to be done afterwards.
+    pub fn following(mut self, events: &[Event]) -> Self {
+        for event in events {
+            match &event.body {
+                EventBody::CommandEnded { id, .. } => self.ended.push(id.clone()),
+                EventBody::DesiredPatched { patch } => self.desired = Some(patch.clone()),
+                _ => {}
+            }
+        }
+        self
+    }
+
+    /// The commit returned.
+    pub fn committed(self) {
+        let Self { body, seq, answer, live, outbound, ended, desired, down, barrier } = self;
+        let runtime = {
+            let mut b = body.borrow_mut();
+            b.pending = b.pending.saturating_sub(1);
+            b.durable_seq = b.durable_seq.max(seq);
+            for id in ended {
+                tell_waiters(&mut b, &id);
+            }
+            if let Some(patch) = desired {
+                b.desired_changed(patch);
+            }
+            if let (Some(down), Some(linked)) = (down, b.linked.as_ref()) {
+                // A device that asks faster than it reads asks again.
+                let _ = linked.link.deliver(&b.id, down);
+            }
+            if b.linked.is_some() && b.state.inbox.is_some() {
+                b.pump();
+            }
+            b.host.runtime().clone()
+        };
+        if let Some((answerer, reply)) = answer {
+            answerer.send(reply);
+        }
+        if !live.is_empty() {
+            runtime.hub.publish(live);
+        }
+        if !outbound.is_empty() {
+            let sender = body.borrow().id.clone();
+            actix_rt::spawn(async move { runtime.send_outbound(sender, outbound).await });
+        }
+        drop(barrier);
+    }
+
+    /// The commit failed.
+    pub fn failed(self, error: &Error) {
+        let Self { body, answer, barrier, .. } = self;
+        {
+            let mut b = body.borrow_mut();
+            b.pending = b.pending.saturating_sub(1);
+            if !b.suspect {
+                b.suspect = true;
+                if let Some(addr) = &b.addr {
+                    addr.do_send(Restart);
+                }
+            }
+        }
+        if let Some((answerer, _)) = answer {
+            answerer.send(Err(store_problem(error)));
+        }
+        drop(barrier);
+    }
+}
+
+fn tell_waiters(body: &mut Body, id: &CommandId) {
+    let Some(command) = body.state.inbox.as_deref().and_then(|i| i.get(id)).filter(|c| c.state.is_end()).cloned() else { return };
+    let (told, waiting) = std::mem::take(&mut body.waiters).into_iter().partition(|(waited, _)| waited == id);
+    body.waiters = waiting;
+    let told: Vec<(CommandId, oneshot::Sender<Command>)> = told;
+    for (_, tell) in told {
+        let _ = tell.send(command.clone());
+    }
+    metrics::counter!("twinfold_commands_ended_total", "state" => CommandState::as_str(command.state)).increment(1);
+}
+
+/// A store's failure as whoever asked sees it.
+pub fn store_problem(error: &Error) -> Problem {
+    Problem::Call(TwinError::Store(error.clone()))
+}
+
+/// The same for a device.
+pub fn refusal_of(error: &TwinError) -> Refusal {
+    match error {
+        TwinError::Store(Error::Full { .. }) => Refusal::StoreFull,
+        TwinError::NoSuchTwin(_) => Refusal::NotAuthorized { reason: "there is no such twin".into() },
+        TwinError::Limit { limit, detail } => Refusal::Quota { limit, detail: detail.clone() },
+        TwinError::Invalid { reason, .. } => Refusal::Invalid { reason: reason.clone() },
+        _ => Refusal::StoreUnavailable,
+    }
+}

@@ -1,0 +1,153 @@
+//! The seam for behaviours: a kind of twin decides, in pure turns, what follows from what happened.
+//!
+//! A turn sees the twin as it was before the event and a description of what happens; it returns effects. State and
+//! effects commit together, in the same turn of the journal as the event that caused them, or not at all.
+//! The built-in kinds ([`builtin`]) use the same seam that solution developers get.
+
+pub mod builtin;
+
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use hierarchy_models::{
+    Alert, CommandState, EventBody, ModelId, Name, Record, Severity, Timestamp, TwinId, Value, event::DisconnectReason,
+    limits::ALERTS_PER_TWIN_MAX, value::Map,
+};
+
+use crate::twin::TwinState;
+
+/// What happened.
+#[derive(Debug)]
+pub enum Trigger<'a> {
+    Telemetry { stream: Option<&'a str>, records: &'a [Record] },
+    Reported { patch: &'a Map },
+    Event { name: &'a str, payload: &'a Value },
+    Diagnostics { payload: &'a Value },
+    Connected,
+    Disconnected { reason: DisconnectReason },
+    CommandEnded { name: &'a str, state: CommandState },
+    Timer { name: &'a str },
+}
+
+/// A command to another twin, sent once the turn is durable.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outbound {
+    pub to: TwinId,
+    pub name: Name,
+    pub payload: Value,
+    pub ttl: Duration,
+}
+
+/// What a turn may look at, and where it puts what should follow.
+pub struct Context<'a> {
+    twin: &'a TwinState,
+    now: Timestamp,
+    pub(crate) events: Vec<EventBody>,
+    pub(crate) outbound: Vec<Outbound>,
+}
+
+impl<'a> Context<'a> {
+    pub fn new(twin: &'a TwinState, now: Timestamp) -> Self {
+        Self { twin, now, events: Vec::new(), outbound: Vec::new() }
+    }
+
+    /// The twin before this event.
+    pub fn twin(&self) -> &TwinState {
+        self.twin
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Raises an alert, or counts it again when it stands.
+    pub fn raise(&mut self, name: &str, severity: Severity, text: &str, details: Map) {
+        let now = self.now;
+        let alert = match self.twin.alerts.iter().find(|a| a.name == name) {
+            Some(open) => Alert { severity, text: text.into(), details, last_at: now, count: open.count + 1, ..open.clone() },
+            None if self.twin.alerts.len() >= ALERTS_PER_TWIN_MAX => {
+                metrics::counter!("twinfold_alerts_refused_total").increment(1);
+                return;
+            }
+            None => Alert { name: name.into(), severity, text: text.into(), details, raised_at: now, last_at: now, count: 1 },
+        };
+        self.events.push(EventBody::AlertRaised(Box::new(alert)));
+    }
+
+    /// Clears an alert; nothing happens when it does not stand.
+    pub fn clear(&mut self, name: &str) {
+        if self.twin.alerts.iter().any(|a| a.name == name) {
+            self.events.push(EventBody::AlertCleared { name: name.into() });
+        }
+    }
+
+    pub fn emit(&mut self, name: &str, payload: Value) {
+        self.events.push(EventBody::Emitted { name: name.into(), payload });
+    }
+
+    /// A merge patch of the twin's desired properties.
+    pub fn set(&mut self, patch: Map) {
+        self.events.push(EventBody::DesiredPatched { patch });
+    }
+
+    /// Calls back with [`Trigger::Timer`] after `delay`; survives restarts. One timer of each name.
+    pub fn after(&mut self, name: &str, delay: Duration) {
+        self.events.push(EventBody::TimerSet { name: name.into(), due: self.now.plus(delay) });
+    }
+
+    pub fn command(&mut self, to: TwinId, name: &str, payload: Value, ttl: Duration) {
+        self.outbound.push(Outbound { to, name: name.into(), payload, ttl });
+    }
+
+    /// Replaces the behaviour's own state.
+    pub fn save(&mut self, state: Value) {
+        self.events.push(EventBody::BehaviourState { state });
+    }
+}
+
+/// A kind of twin. Turns must be quick and must not block.
+pub trait Kind: Send + Sync {
+    fn turn(&self, trigger: &Trigger<'_>, cx: &mut Context<'_>) -> Result<(), String>;
+}
+
+/// The kinds by model.
+#[derive(Clone)]
+pub struct Kinds {
+    by_model: HashMap<ModelId, Arc<dyn Kind>>,
+    fallback: Arc<dyn Kind>,
+}
+
+impl Kinds {
+    /// The built-in kinds; a model nobody bound behaves like `Device`.
+    pub fn built_in() -> Self {
+        builtin::kinds()
+    }
+
+    pub fn bind(&mut self, model: ModelId, kind: Arc<dyn Kind>) {
+        self.by_model.insert(model, kind);
+    }
+
+    pub fn of(&self, model: &ModelId) -> &Arc<dyn Kind> {
+        self.by_model.get(model).unwrap_or(&self.fallback)
+    }
+}
+
+/// Runs one turn; a panic in it becomes an error.
+pub fn run_turn<'a>(
+    kind: &dyn Kind,
+    trigger: &Trigger<'_>,
+    twin: &'a TwinState,
+    now: Timestamp,
+) -> Result<(Vec<EventBody>, Vec<Outbound>), String> {
+    let mut cx = Context::new(twin, now);
+    // Unwind safety: the context is dropped when the turn panics, and the twin is only lent for reading.
+    match std::panic::catch_unwind(AssertUnwindSafe(|| kind.turn(trigger, &mut cx))) {
+        Ok(Ok(())) => Ok((cx.events, cx.outbound)),
+        Ok(Err(error)) => Err(error),
+        Err(panic) => Err(panic_text(&*panic)),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panic: {}", text.unwrap_or("no message"))
+}

@@ -1,0 +1,131 @@
+//! How figures move up the tree: children push absolute contributions once a tick; a parent that starts asks for them.
+
+use std::{cell::RefCell, rc::Weak, sync::Arc};
+
+use futures_util::future::join_all;
+use hierarchy_models::{
+    Name, TwinId, Value,
+    model,
+    rollup::{Aggregate, Contribution, Counts, Fold},
+    value::Map,
+};
+use persistence::Child;
+
+use crate::{
+    body::Body,
+    envelope::{Answer, Ask, Envelope},
+    error::TwinError,
+    live::{LiveEvent, LiveKind},
+    runtime::{Place, Runtime},
+    twin::{snapshot::contribution_from_bytes, view::rollup_view},
+};
+
+/// Passes a contribution on. A parent in memory gets it at once; one that is not is started first.
+pub fn send_up(runtime: &Arc<Runtime>, parent: TwinId, child: TwinId, contribution: Contribution, body: Weak<RefCell<Body>>) {
+    if let Some(twin) = runtime.directory.peek(&parent) {
+        // Bounded by the number of children a tick; if the parent leaves meanwhile, it asks when it starts again.
+        twin.addr.do_send(Envelope::tell(Ask::Contribution { child, contribution }));
+        return;
+    }
+    let runtime = runtime.clone();
+    actix_rt::spawn(async move {
+        let Ok(twin) = runtime.resolve(&parent, Place::Any).await else { return };
+        // It may have moved to another parent, or left, while this one was being started.
+        let Some(body) = body.upgrade() else { return };
+        let still = {
+            let b = body.borrow();
+            (b.state.registered && b.state.parent.as_ref() == Some(&parent)).then(|| b.contribution())
+        };
+        if let Some(contribution) = still {
+            twin.addr.do_send(Envelope::tell(Ask::Contribution { child, contribution }));
+        }
+    });
+}
+
+/// What a starting twin finds below it. Children in memory, and those with children of their own, are asked; of the
+/// others the contribution lies beside their snapshot, so that a room of a thousand devices wakes none of them.
+pub async fn gather(runtime: &Arc<Runtime>, parent: &TwinId) -> Result<Aggregate, TwinError> {
+    let mut below = Aggregate::default();
+    let listed = runtime.store.children(parent).await?;
+    if listed.is_empty() {
+        return Ok(below);
+    }
+    let (asked, quiet): (Vec<Child>, Vec<Child>) =
+        listed.into_iter().partition(|c| c.has_children || runtime.directory.knows(&c.id));
+    let now = runtime.clock.now();
+    let stale_after = runtime.settings.stale_after;
+    if !quiet.is_empty() {
+        // Read again: whoever left memory before it was looked for has written its row by now.
+        let rows = if asked.is_empty() { quiet } else { runtime.store.children(parent).await? };
+        for child in rows.into_iter().filter(|c| !asked.iter().any(|a| a.id == c.id)) {
+            below.update(&child.id, at_rest(&child)?, stale_after, now);
+        }
+    }
+    let answers = join_all(asked.iter().map(|child| runtime.ask(&child.id, Ask::Contribute))).await;
+    for (child, answer) in asked.iter().zip(answers) {
+        let contribution = match answer {
+            Ok(Answer::Contribution(contribution)) => *contribution,
+            _ => at_rest(child)?,
+        };
+        below.update(&child.id, contribution, stale_after, now);
+    }
+    Ok(below)
+}
+
+fn at_rest(child: &Child) -> Result<Contribution, TwinError> {
+    if !child.contribution.is_empty() {
+        return Ok(contribution_from_bytes(&child.contribution)?);
+    }
+    let devices = u64::from(!model::is_place(&child.model));
+    Ok(Contribution { counts: Counts { devices, ..Counts::default() }, ..Contribution::default() })
+}
+
+/// A parent's new figures, for live readers.
+pub fn live_rollup(b: &Body) -> LiveEvent {
+    let view = rollup_view(&b.state, &b.below);
+    let int = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
+    let values: Map = b
+        .below
+        .contribution(b.state.own_contribution())
+        .values
+        .iter()
+        .map(|(name, fold): &(Name, Fold)| (name.clone(), fold_value(fold)))
+        .collect();
+    let mut alerts = Map::from([("count".into(), int(view.alerts.count))]);
+    if let Some(worst) = view.alerts.worst {
+        alerts.insert("worst".into(), Value::from(format!("{worst:?}").to_lowercase().as_str()));
+    }
+    let rollups: Value = [
+        ("count", int(view.count)),
+        ("connected", int(view.connected)),
+        ("stale", int(view.stale)),
+        ("quarantined", int(view.quarantined)),
+        ("alerts", Value::from(alerts)),
+        ("values", Value::from(values)),
+    ]
+    .into_iter()
+    .collect();
+    LiveEvent {
+        kind: LiveKind::State,
+        twin: b.id.clone(),
+        path: b.path.clone(),
+        seq: 0,
+        at: b.host.runtime().clock.now(),
+        data: [("rollups", rollups)].into_iter().collect(),
+    }
+}
+
+fn fold_value(fold: &Fold) -> Value {
+    let float = |f: f64| if f.is_finite() { Value::Float(f) } else { Value::Null };
+    [
+        ("count", Value::Int(fold.count as i64)),
+        ("sum", float(fold.sum)),
+        ("avg", fold.avg().map_or(Value::Null, Value::Float)),
+        ("min", float(fold.min)),
+        ("max", float(fold.max)),
+        ("last", float(fold.last)),
+        ("last_at", Value::Text(fold.last_at.to_string().into())),
+    ]
+    .into_iter()
+    .collect()
+}

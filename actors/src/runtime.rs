@@ -1,0 +1,300 @@
+//! The parts of the runtime and how they find each other: directory, hosts, store, hub, wakes.
+//!
+//! [`Runtime::ask`] is the one way to a twin: it finds it, or starts it from its snapshot, and asks again when it moved.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use hierarchy_models::{
+    Command, CommandId, CommandState, TwinId,
+    supervision::{RestartWindow, Verdict},
+    tree::Path,
+};
+use parking_lot::{Mutex, RwLock};
+use persistence::Store;
+use tokio::sync::RwLock as AsyncRwLock;
+
+use crate::{
+    clock::Clock,
+    directory::{Directory, Found, Gate, TwinRef},
+    envelope::{Answer, Ask, Envelope, Problem},
+    error::TwinError,
+    host::{Host, HostHandle},
+    hub::Hub,
+    identity::Identities,
+    kind::{Kinds, Outbound},
+    rollups,
+    settings::Settings,
+    twin::{TwinState, decide::Input},
+    wakes::Wakes,
+};
+
+/// Where a twin should live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On this thread, with its device's socket; moved here when it lives elsewhere.
+    Here,
+    /// Where it is, or anywhere.
+    Any,
+}
+
+/// How long a parent may take to judge a child's failure before the runtime does.
+const VERDICT_WAIT: Duration = Duration::from_secs(1);
+
+pub struct Runtime {
+    pub store: Arc<dyn Store>,
+    pub identities: Identities,
+    pub settings: Settings,
+    pub clock: Arc<dyn Clock>,
+    pub kinds: Kinds,
+    pub directory: Directory,
+    pub hosts: RwLock<Vec<HostHandle>>,
+    pub hub: Arc<Hub>,
+    pub wakes: Wakes,
+    /// Registrations share it; moves and removals, which could close loops or orphan twins, have it alone.
+    pub tree: AsyncRwLock<()>,
+    pub stopping: AtomicBool,
+    pub sessions: AtomicU64,
+    /// Restarts of twins whose parent is not in memory.
+    orphans: Mutex<HashMap<TwinId, RestartWindow>>,
+}
+
+/// A claimed directory entry that frees itself when its holder is dropped half way.
+struct Claim<'a> {
+    directory: &'a Directory,
+    id: &'a TwinId,
+    gate: Gate,
+    settled: bool,
+}
+
+impl Claim<'_> {
+    fn settle(mut self, twin: Option<TwinRef>) {
+        self.settled = true;
+        self.directory.settle(self.id, &self.gate, twin);
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.directory.settle(self.id, &self.gate, None);
+        }
+    }
+}
+
+impl Runtime {
+    pub fn new(
+        store: Arc<dyn Store>,
+        identities: Identities,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        kinds: Kinds,
+    ) -> Arc<Self> {
+        let epoch = format!("{:x}", clock.now().as_millis());
+        let hub = Hub::new(epoch, settings.live_replay_events_max, settings.live_queue_events_max, settings.live_readers_max);
+        // Session numbers of different runs of the program must not meet: the clock leads, 2^20 a millisecond.
+        let sessions = AtomicU64::new((clock.now().as_millis().max(0) as u64) << 20);
+        Arc::new(Self {
+            store,
+            identities,
+            settings,
+            clock,
+            kinds,
+            directory: Directory::default(),
+            hosts: RwLock::default(),
+            hub,
+            wakes: Wakes::default(),
+            tree: AsyncRwLock::default(),
+            stopping: AtomicBool::new(false),
+            sessions,
+            orphans: Mutex::default(),
+        })
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub fn next_session(&self) -> u64 {
+        self.sessions.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn host_for(&self, id: &TwinId, place: Place) -> Result<HostHandle, TwinError> {
+        let hosts = self.hosts.read();
+        let here = match place {
+            Place::Here => Host::here().map(|h| h.id),
+            Place::Any => None,
+        };
+        let index = here.unwrap_or_else(|| usize::from(persistence::shard_of(id)) % hosts.len().max(1));
+        hosts.get(index).cloned().ok_or(TwinError::Stopping)
+    }
+
+    /// The twin's address, started from its snapshot when it is not in memory.
+    pub async fn resolve(self: &Arc<Self>, id: &TwinId, place: Place) -> Result<TwinRef, TwinError> {
+        loop {
+            if self.is_stopping() {
+                return Err(TwinError::Stopping);
+            }
+            match self.directory.claim(id) {
+                Found::Resident(twin) => {
+                    let here = Host::here().filter(|_| place == Place::Here);
+                    match here {
+                        Some(here) if here.id != twin.host => self.evict(&twin).await,
+                        _ => return Ok(twin),
+                    };
+                }
+                Found::Moving(gate) => {
+                    // Closed when the move is over; nothing else ever ends the wait.
+                    let _ = gate.acquire().await;
+                }
+                Found::Vacant(gate) => {
+                    let claim = Claim { directory: &self.directory, id, gate, settled: false };
+                    let Some(state) = self.read_snapshot(id).await? else { return Err(TwinError::NoSuchTwin(id.clone())) };
+                    let Some(entry) = self.store.entry(id).await? else { return Err(TwinError::NoSuchTwin(id.clone())) };
+                    let below = rollups::gather(self, id).await?;
+                    let twin = self.start(id, place, entry.path, state, below).await?;
+                    claim.settle(Some(twin.clone()));
+                    return Ok(twin);
+                }
+            }
+        }
+    }
+
+    /// Starts the actor of a twin that does not exist yet; an error when it does.
+    pub async fn create(self: &Arc<Self>, id: &TwinId, path: Path) -> Result<TwinRef, TwinError> {
+        loop {
+            match self.directory.claim(id) {
+                Found::Resident(_) => return Err(TwinError::AlreadyRegistered(id.clone())),
+                Found::Moving(gate) => {
+                    let _ = gate.acquire().await;
+                }
+                Found::Vacant(gate) => {
+                    let claim = Claim { directory: &self.directory, id, gate, settled: false };
+                    if self.store.entry(id).await?.is_some() {
+                        return Err(TwinError::AlreadyRegistered(id.clone()));
+                    }
+                    let twin = self.start(id, Place::Any, path, TwinState::blank(), Default::default()).await?;
+                    claim.settle(Some(twin.clone()));
+                    return Ok(twin);
+                }
+            }
+        }
+    }
+
+    async fn start(
+        &self,
+        id: &TwinId,
+        place: Place,
+        path: Path,
+        state: TwinState,
+        below: hierarchy_models::rollup::Aggregate,
+    ) -> Result<TwinRef, TwinError> {
+        let host = self.host_for(id, place)?;
+        let id = id.clone();
+        metrics::counter!("twinfold_twins_activated_total").increment(1);
+        if let Some(here) = Host::here().filter(|h| h.id == host.id) {
+            return Ok(here.start(id, path, state, below));
+        }
+        host.call(move |host| async move { host.start(id, path, state, below) }).await.ok_or(TwinError::Stopping)
+    }
+
+    /// Sends a twin out of memory; `false` when it has to stay.
+    pub async fn evict(&self, twin: &TwinRef) -> bool {
+        let Some(host) = self.hosts.read().get(twin.host).cloned() else { return false };
+        let twin = twin.clone();
+        host.call(move |host| host.evict(twin)).await.unwrap_or(false)
+    }
+
+    async fn read_snapshot(&self, id: &TwinId) -> Result<Option<TwinState>, TwinError> {
+        match self.store.snapshot(id).await? {
+            Some(snapshot) => Ok(Some(TwinState::from_bytes(&snapshot.state)?)),
+            // Registered, but not written behind yet when the process ended: the journal has it, and recovery wrote it.
+            None => Ok(None),
+        }
+    }
+
+    /// What is durable of a twin: its snapshot and the turns after it.
+    pub async fn load_state(&self, id: &TwinId) -> Result<Option<TwinState>, persistence::Error> {
+        let snapshot = self.store.snapshot(id).await?;
+        let tail = self.store.tail(id).await?;
+        if snapshot.is_none() && tail.is_empty() {
+            return Ok(None);
+        }
+        let mut state = match snapshot {
+            Some(snapshot) => TwinState::from_bytes(&snapshot.state)?,
+            None => TwinState::blank(),
+        };
+        for event in tail.iter().flat_map(|turn| &turn.events) {
+            state.apply(event, self.settings.dedupe_records_max);
+        }
+        Ok(Some(state))
+    }
+
+    /// Asks a twin, wherever it is.
+    pub async fn ask(self: &Arc<Self>, id: &TwinId, ask: Ask) -> Result<Answer, Problem> {
+        let mut ask = ask;
+        loop {
+            let twin = self.resolve(id, Place::Any).await?;
+            match ask_ref(&twin, ask).await {
+                Err(Problem::Returned(again)) => ask = *again,
+                reply => return reply,
+            }
+        }
+    }
+
+    /// The parent's word on a child's failure; the runtime's own when there is none to ask.
+    pub async fn verdict(self: &Arc<Self>, id: &TwinId, parent: Option<&TwinId>) -> Verdict {
+        // A parent that is not in memory is not started for this: it could be waiting for this very child.
+        if let Some(parent) = parent.and_then(|p| self.directory.peek(p)) {
+            let asked = tokio::time::timeout(VERDICT_WAIT, ask_ref(&parent, Ask::ChildFailed(id.clone()))).await;
+            if let Ok(Ok(Answer::Verdict(verdict))) = asked {
+                return verdict;
+            }
+        }
+        self.orphans.lock().entry(id.clone()).or_default().failed(&self.settings.restart, self.clock.now())
+    }
+
+    /// Sends the commands that a durable turn asked for.
+    pub async fn send_outbound(self: &Arc<Self>, sender: TwinId, outbound: Vec<Outbound>) {
+        for out in outbound {
+            let now = self.clock.now();
+            let command = Command {
+                id: new_command_id(),
+                name: out.name,
+                payload: out.payload,
+                state: CommandState::Queued,
+                expires_at: now.plus(out.ttl),
+                queued_at: now,
+                delivered_at: None,
+                ended_at: None,
+                deliveries: 0,
+                result: None,
+                idempotency_key: None,
+                sender: format!("twin:{sender}").into(),
+            };
+            if self.ask(&out.to, Ask::Core(Input::Queue(Box::new(command)))).await.is_err() {
+                tracing::warn!(twin = %sender, to = %out.to, "a command to another twin was not taken");
+                metrics::counter!("twinfold_outbound_failed_total").increment(1);
+            }
+        }
+    }
+}
+
+/// Asks a twin at a known address. The permit is the twin's mailbox bound: when all are out, the sender waits here.
+pub async fn ask_ref(twin: &TwinRef, ask: Ask) -> Result<Answer, Problem> {
+    let Ok(_permit) = twin.permits.acquire().await else { return Err(Problem::Returned(Box::new(ask))) };
+    let (envelope, answer) = Envelope::new(ask);
+    // Never full: the permits bound what is under way. On a stopped actor the envelope comes back through its drop.
+    twin.addr.do_send(envelope);
+    answer.await.unwrap_or(Err(Problem::Call(TwinError::Overloaded)))
+}
+
+pub fn new_command_id() -> CommandId {
+    CommandId::new(uuid::Uuid::now_v7().simple().to_string()).expect("32 hexadecimal digits are a command id")
+}

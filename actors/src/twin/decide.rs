@@ -1,0 +1,360 @@
+//! What follows from an input: events, and what to say to whoever asked. Reads the twin, never changes it.
+
+use hierarchy_models::{
+    Command, CommandId, CommandState, DeviceMessage, Event, EventBody, ModelId, Name, Timestamp, TwinId,
+    event::{DisconnectReason, Status, Subscriptions, Will},
+    limits::{INBOX_COMMANDS_MAX, PROPERTIES_BYTES_MAX},
+    value::{Map, map_heap_bytes},
+};
+
+use super::{
+    device_input::{HELD_PACKETS_MAX, Speaker},
+    state::TwinState,
+};
+use crate::{
+    device::Refusal,
+    error::TwinError,
+    kind::{Kind, Outbound, Trigger, run_turn},
+    twins::TwinPatch,
+};
+
+/// Everything that can be asked of a twin's core.
+#[derive(Debug)]
+pub enum Input {
+    Register(Box<NewTwin>),
+    Unregister { if_version: Option<u64> },
+    Patch { patch: Box<TwinPatch>, if_version: Option<u64> },
+    SetStatus(Status),
+    /// Lets a quarantined twin run again.
+    Release,
+    Device { speaker: Speaker, message: DeviceMessage, packet: Option<u16> },
+    HoldPacket { session: u64, packet: u16 },
+    ReleasePacket { session: u64, packet: u16 },
+    Connect { session: u64, protocol: Name, remote: String, clean_start: bool, expiry_seconds: u32 },
+    Disconnect { session: u64, reason: DisconnectReason, will: Option<Will>, expiry_seconds: Option<u32> },
+    Subscribe { session: u64, subscriptions: Subscriptions },
+    Queue(Box<Command>),
+    Cancel(CommandId),
+    Delivered(CommandId),
+    /// Time has passed: commands may have expired, timers may be due, a session may be over.
+    Wake,
+    /// A message was given up after its turn failed.
+    Poison { what: String, error: String, raw: Option<hierarchy_models::Raw>, quarantine: Option<u32> },
+}
+
+#[derive(Debug, Clone)]
+pub struct NewTwin {
+    pub model: ModelId,
+    pub parent: Option<TwinId>,
+    pub gateway: Option<TwinId>,
+    pub metadata: Map,
+    pub tags: Vec<Name>,
+    /// The last event of a former twin of this id has a lower number than this.
+    pub seq_base: u64,
+}
+
+/// The answer to an input that was taken.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Said {
+    Done,
+    Connected { session_present: bool },
+    /// A command that was there already, under the same idempotency key.
+    Existing(Box<Command>),
+}
+
+#[derive(Debug)]
+pub struct Decided {
+    pub events: Vec<EventBody>,
+    pub outbound: Vec<Outbound>,
+    pub said: Said,
+}
+
+#[derive(Debug)]
+pub enum Rejection {
+    Device(Refusal),
+    Call(TwinError),
+    /// The behaviour failed: the twin must restart.
+    Failed { error: String, what: String, raw: Option<hierarchy_models::Raw> },
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        Self::Device(refusal)
+    }
+}
+
+impl From<TwinError> for Rejection {
+    fn from(error: TwinError) -> Self {
+        Self::Call(error)
+    }
+}
+
+fn done(events: Vec<EventBody>) -> Result<Decided, Rejection> {
+    Ok(Decided { events, outbound: Vec::new(), said: Said::Done })
+}
+
+/// Numbers the events of a turn.
+pub fn number(seq: u64, now: Timestamp, bodies: Vec<EventBody>) -> Vec<Event> {
+    (seq + 1..).zip(bodies).map(|(seq, body)| Event { seq, received_at: now, body }).collect()
+}
+
+pub fn decide(id: &TwinId, twin: &TwinState, kind: &dyn Kind, input: Input, now: Timestamp) -> Result<Decided, Rejection> {
+    match input {
+        Input::Register(_) if twin.registered => Err(TwinError::AlreadyRegistered(id.clone()).into()),
+        Input::Register(new) => {
+            let NewTwin { model, parent, gateway, metadata, tags, .. } = *new;
+            done(vec![EventBody::Registered { model, parent, gateway, metadata, tags }])
+        }
+        Input::Device { speaker, message, packet } => hear(twin, kind, &speaker, message, packet, now),
+        _ if !twin.registered => Err(TwinError::NoSuchTwin(id.clone()).into()),
+        Input::Unregister { if_version } => {
+            check_version(twin, if_version)?;
+            done(vec![EventBody::Unregistered])
+        }
+        Input::Patch { patch, if_version } => {
+            check_version(twin, if_version)?;
+            done(patch_events(twin, *patch)?)
+        }
+        Input::SetStatus(status) => done(if twin.status == status { vec![] } else { vec![EventBody::StatusSet { status }] }),
+        Input::Release => match twin.quarantined() {
+            Some(_) => done(vec![EventBody::Released, EventBody::AlertCleared { name: QUARANTINED.into() }]),
+            None => done(vec![]),
+        },
+        Input::HoldPacket { session, .. } if twin.connection.session != session => Err(Refusal::SessionEnded.into()),
+        Input::HoldPacket { packet, .. } => done(vec![EventBody::PacketHeld { packet }]),
+        Input::ReleasePacket { session, packet } => {
+            let held = twin.connection.session == session && twin.held_packets().contains(&packet);
+            done(if held { vec![EventBody::PacketReleased { packet }] } else { vec![] })
+        }
+        Input::Connect { session, protocol, remote, clean_start, expiry_seconds } => {
+            if twin.status != Status::Active {
+                return Err(Refusal::NotAuthorized { reason: "the device is not active".into() }.into());
+            }
+            connect(twin, kind, Connecting { session, protocol, remote, clean_start, expiry_seconds }, now)
+        }
+        Input::Disconnect { session, reason, will, expiry_seconds } => {
+            if twin.connection.session != session || !twin.connection.connected {
+                return done(vec![]);
+            }
+            let mut events = vec![EventBody::Disconnected { session, reason, will }];
+            match expiry_seconds.or(twin.connection.expiry_seconds) {
+                Some(0) | None => events.push(EventBody::SessionExpired),
+                Some(seconds) if Some(seconds) != twin.connection.expiry_seconds => reopen(twin, seconds, &mut events),
+                Some(_) => {}
+            }
+            with_turn(twin, kind, events, &Trigger::Disconnected { reason }, now, "the end of a connection", None)
+        }
+        Input::Subscribe { session, subscriptions } => {
+            if twin.connection.session != session {
+                return Err(Refusal::SessionEnded.into());
+            }
+            let same = twin.connection.subscriptions == subscriptions;
+            done(if same { vec![] } else { vec![EventBody::Subscribed { subscriptions }] })
+        }
+        Input::Queue(command) => queue(twin, *command),
+        Input::Cancel(command) => cancel(id, twin, &command),
+        Input::Delivered(command) => {
+            let open = twin.inbox.as_deref().and_then(|i| i.get(&command)).is_some_and(|c| !c.state.is_end());
+            done(if open { vec![EventBody::CommandDelivered { id: command }] } else { vec![] })
+        }
+        Input::Wake => wake(twin, kind, now),
+        Input::Poison { what, error, raw, quarantine } => {
+            let mut events = Vec::new();
+            if let Some(name) = what.strip_prefix(TIMER) {
+                // A timer that fails has fired: it must not fail for ever.
+                events.push(EventBody::TimerFired { name: name.into() });
+            }
+            events.push(EventBody::Poisoned { what, error: error.clone(), raw });
+            if let Some(restarts) = quarantine {
+                let mut cx = crate::kind::Context::new(twin, now);
+                cx.raise(QUARANTINED, hierarchy_models::Severity::Critical, &error, Map::new());
+                events.push(EventBody::Quarantined { until_released: true, restarts, error });
+                events.append(&mut cx.events);
+            }
+            done(events)
+        }
+    }
+}
+
+/// How a failed timer is named among the poison messages.
+const TIMER: &str = "timer ";
+
+/// The alert that stands on a quarantined twin.
+pub const QUARANTINED: &str = "quarantined";
+
+fn check_version(twin: &TwinState, if_version: Option<u64>) -> Result<(), TwinError> {
+    match if_version {
+        Some(version) if version != twin.version => Err(TwinError::VersionMismatch { current: twin.version }),
+        _ => Ok(()),
+    }
+}
+
+/// Adds what the kind makes of it; the events and the effects commit together.
+fn with_turn(
+    twin: &TwinState,
+    kind: &dyn Kind,
+    mut events: Vec<EventBody>,
+    trigger: &Trigger<'_>,
+    now: Timestamp,
+    what: &str,
+    raw: Option<&hierarchy_models::Raw>,
+) -> Result<Decided, Rejection> {
+    if twin.quarantined().is_some() {
+        return done(events);
+    }
+    let (mut more, outbound) = run_turn(kind, trigger, twin, now)
+        .map_err(|error| Rejection::Failed { error, what: what.into(), raw: raw.cloned() })?;
+    events.append(&mut more);
+    Ok(Decided { events, outbound, said: Said::Done })
+}
+
+fn hear(
+    twin: &TwinState,
+    kind: &dyn Kind,
+    speaker: &Speaker,
+    message: DeviceMessage,
+    packet: Option<u16>,
+    now: Timestamp,
+) -> Result<Decided, Rejection> {
+    twin.authorise(speaker)?;
+    let what = message.kind();
+    let mut events = twin.hear(message, now)?;
+    if let Some(packet) = packet {
+        if twin.held_packets().len() >= HELD_PACKETS_MAX {
+            return Err(Refusal::Quota { limit: "HELD_PACKETS_MAX", detail: "QoS 2 messages are not being released".into() }.into());
+        }
+        events.push(EventBody::PacketHeld { packet });
+    }
+    if twin.quarantined().is_some() {
+        return done(events);
+    }
+    let turn = match events.first() {
+        Some(EventBody::Telemetry { stream, records, raw }) => {
+            Some((run_turn(kind, &Trigger::Telemetry { stream: stream.as_deref(), records }, twin, now), raw))
+        }
+        Some(EventBody::ReportedPatched { patch, raw }) => Some((run_turn(kind, &Trigger::Reported { patch }, twin, now), raw)),
+        Some(EventBody::ReportedReplaced { properties, raw }) => {
+            Some((run_turn(kind, &Trigger::Reported { patch: properties }, twin, now), raw))
+        }
+        Some(EventBody::Special { name, payload, raw }) => Some((run_turn(kind, &Trigger::Event { name, payload }, twin, now), raw)),
+        Some(EventBody::Diagnostics { payload, raw }) => Some((run_turn(kind, &Trigger::Diagnostics { payload }, twin, now), raw)),
+        _ => None,
+    };
+    let mut outbound = Vec::new();
+    match turn {
+        Some((Ok((mut more, out)), _)) => {
+            events.append(&mut more);
+            outbound = out;
+        }
+        Some((Err(error), raw)) => return Err(Rejection::Failed { error, what: what.into(), raw: Some(raw.clone()) }),
+        None => {}
+    }
+    Ok(Decided { events, outbound, said: Said::Done })
+}
+
+struct Connecting {
+    session: u64,
+    protocol: Name,
+    remote: String,
+    clean_start: bool,
+    expiry_seconds: u32,
+}
+
+fn connect(twin: &TwinState, kind: &dyn Kind, c: Connecting, now: Timestamp) -> Result<Decided, Rejection> {
+    let mut events = Vec::new();
+    let before = &twin.connection;
+    if before.connected {
+        events.push(EventBody::Disconnected { session: before.session, reason: DisconnectReason::TakenOver, will: None });
+    }
+    let over = twin.session_ends_at().is_some_and(|end| end <= now) || (before.connected && before.expiry_seconds == Some(0));
+    let session_present = !c.clean_start && before.expiry_seconds.is_some() && !over;
+    if !session_present {
+        events.push(EventBody::SessionOpened { expiry_seconds: c.expiry_seconds });
+    } else if before.expiry_seconds != Some(c.expiry_seconds) {
+        reopen(twin, c.expiry_seconds, &mut events);
+    }
+    events.push(EventBody::Connected { session: c.session, protocol: c.protocol, remote: c.remote });
+    let mut decided = with_turn(twin, kind, events, &Trigger::Connected, now, "a connection", None)?;
+    decided.said = Said::Connected { session_present };
+    Ok(decided)
+}
+
+/// Changes how long a session lasts without losing what it holds.
+fn reopen(twin: &TwinState, expiry_seconds: u32, events: &mut Vec<EventBody>) {
+    events.push(EventBody::SessionOpened { expiry_seconds });
+    events.push(EventBody::Subscribed { subscriptions: twin.connection.subscriptions });
+    events.extend(twin.held_packets().iter().map(|packet| EventBody::PacketHeld { packet: *packet }));
+}
+
+fn queue(twin: &TwinState, command: Command) -> Result<Decided, Rejection> {
+    let inbox = twin.inbox.as_deref();
+    if let Some(key) = command.idempotency_key.as_deref()
+        && let Some(known) = inbox.and_then(|i| i.by_key(key))
+    {
+        if known.name != command.name || known.payload != command.payload {
+            return Err(TwinError::KeyReused.into());
+        }
+        return Ok(Decided { events: vec![], outbound: vec![], said: Said::Existing(Box::new(known.clone())) });
+    }
+    if inbox.is_some_and(|i| i.open.len() >= INBOX_COMMANDS_MAX) {
+        let detail = format!("{INBOX_COMMANDS_MAX} commands have not ended");
+        return Err(TwinError::Limit { limit: "INBOX_COMMANDS_MAX", detail }.into());
+    }
+    done(vec![EventBody::CommandQueued(Box::new(command))])
+}
+
+fn cancel(id: &TwinId, twin: &TwinState, command: &CommandId) -> Result<Decided, Rejection> {
+    match twin.inbox.as_deref().and_then(|i| i.get(command)) {
+        None => Err(TwinError::NoSuchCommand { twin: id.clone(), command: command.clone() }.into()),
+        Some(c) if c.state == CommandState::Cancelled => done(vec![]),
+        Some(c) if c.state.is_end() => Err(TwinError::CommandEnded { state: c.state.as_str() }.into()),
+        Some(_) => done(vec![EventBody::CommandEnded { id: command.clone(), state: CommandState::Cancelled, result: None }]),
+    }
+}
+
+fn wake(twin: &TwinState, kind: &dyn Kind, now: Timestamp) -> Result<Decided, Rejection> {
+    let mut events: Vec<EventBody> = twin
+        .inbox
+        .iter()
+        .flat_map(|i| &i.open)
+        .filter(|o| o.command.expires_at <= now)
+        .map(|o| EventBody::CommandEnded { id: o.command.id.clone(), state: CommandState::Expired, result: None })
+        .collect();
+    if twin.session_ends_at().is_some_and(|end| end <= now) {
+        events.push(EventBody::SessionExpired);
+    }
+    let due = twin.rare.iter().flat_map(|r| &r.timers).filter(|(_, due)| *due <= now).min_by_key(|(_, due)| *due);
+    // One timer a turn: a failing one costs itself, and the next wake takes the next.
+    if let Some((name, _)) = due {
+        events.push(EventBody::TimerFired { name: name.clone() });
+        return with_turn(twin, kind, events, &Trigger::Timer { name }, now, &format!("{TIMER}{name}"), None);
+    }
+    done(events)
+}
+
+fn patch_events(twin: &TwinState, patch: TwinPatch) -> Result<Vec<EventBody>, TwinError> {
+    let TwinPatch { metadata, desired, tags, parent, gateway } = patch;
+    for (pointer, change, held) in [("/metadata", &metadata, &twin.metadata), ("/desired", &desired, &twin.desired)] {
+        if change.as_ref().is_some_and(|c| map_heap_bytes(c) + map_heap_bytes(held) > PROPERTIES_BYTES_MAX) {
+            let reason = format!("would take more than {PROPERTIES_BYTES_MAX} bytes");
+            return Err(TwinError::Invalid { pointer: pointer.into(), reason });
+        }
+    }
+    let mut events = Vec::new();
+    if let Some(patch) = metadata.filter(|m| !m.is_empty()) {
+        events.push(EventBody::MetadataPatched { patch });
+    }
+    if let Some(tags) = tags.filter(|t| *t != twin.tags) {
+        events.push(EventBody::TagsSet { tags });
+    }
+    if let Some(parent) = parent.filter(|p| *p != twin.parent) {
+        events.push(EventBody::Moved { parent });
+    }
+    if let Some(gateway) = gateway.filter(|g| *g != twin.gateway) {
+        events.push(EventBody::GatewaySet { gateway });
+    }
+    if let Some(patch) = desired.filter(|d| !d.is_empty()) {
+        events.push(EventBody::DesiredPatched { patch });
+    }
+    Ok(events)
+}

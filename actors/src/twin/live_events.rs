@@ -1,0 +1,98 @@
+//! What a live reader is told of an event: the members of the twin's document that it changed, in absolute values.
+
+use hierarchy_models::{Command, Event, EventBody, Timestamp, TwinId, Value, tree::Path, value::Map};
+
+use super::state::{Slot, TwinState};
+use crate::live::{LiveEvent, LiveKind};
+
+fn time(at: Timestamp) -> Value {
+    Value::Text(at.to_string().into())
+}
+
+fn slot(s: &Slot) -> Value {
+    [("value", s.value.clone()), ("at", time(s.at)), ("received_at", time(s.received_at))].into_iter().collect()
+}
+
+fn one(name: &str, value: impl Into<Value>) -> Value {
+    [(name, value.into())].into_iter().collect()
+}
+
+fn command(c: &Command) -> Value {
+    let mut map = Map::from([
+        ("id".into(), Value::from(c.id.as_str())),
+        ("name".into(), Value::Text(c.name.clone())),
+        ("state".into(), Value::from(c.state.as_str())),
+        ("queued_at".into(), time(c.queued_at)),
+        ("expires_at".into(), time(c.expires_at)),
+    ]);
+    if let Some(at) = c.ended_at {
+        map.insert("ended_at".into(), time(at));
+    }
+    if let Some(result) = &c.result {
+        map.insert("result".into(), [("status", Value::Int(result.status.into())), ("payload", result.payload.clone())].into_iter().collect());
+    }
+    Value::from(map)
+}
+
+/// The live event of one event, read off the twin after it was applied.
+pub fn live_event(id: &TwinId, path: &Path, twin: &TwinState, event: &Event) -> Option<LiveEvent> {
+    use EventBody::*;
+    let (kind, data) = match &event.body {
+        Telemetry { records, .. } => {
+            let names = records.iter().flat_map(|r| &r.values).map(|(n, _)| n);
+            let values: Map = names.filter_map(|n| twin.telemetry.get(n).map(|s| (n.clone(), slot(s)))).collect();
+            (LiveKind::State, one("telemetry", values))
+        }
+        ReportedPatched { patch, .. } | ReportedReplaced { properties: patch, .. } => {
+            let gone = |n| (n, Value::Null);
+            let values: Map =
+                patch.keys().map(|n| twin.reported.get(n).map_or_else(|| gone(n.clone()), |s| (n.clone(), slot(s)))).collect();
+            let key = if matches!(event.body, ReportedReplaced { .. }) { "reported_full" } else { "reported" };
+            (LiveKind::State, one(key, values))
+        }
+        Special { name, payload, .. } | Emitted { name, payload } => {
+            (LiveKind::Event, [("name", Value::Text(name.clone())), ("payload", payload.clone())].into_iter().collect())
+        }
+        Diagnostics { payload, .. } => (LiveKind::State, one("diagnostics", payload.clone())),
+        Connected { .. } | Disconnected { .. } => {
+            let state = if twin.connection.connected { "connected" } else { "disconnected" };
+            let connection: Value = [("state", Value::from(state)), ("since", time(event.received_at))].into_iter().collect();
+            (LiveKind::State, one("connection", connection))
+        }
+        CommandQueued(c) => (LiveKind::Command, command(c)),
+        CommandDelivered { id } | CommandEnded { id, .. } => (LiveKind::Command, command(twin.inbox.as_deref()?.get(id)?)),
+        AlertRaised(alert) => {
+            let severity = match alert.severity {
+                hierarchy_models::Severity::Info => "info",
+                hierarchy_models::Severity::Warning => "warning",
+                hierarchy_models::Severity::Critical => "critical",
+            };
+            let data = [
+                ("name", Value::Text(alert.name.clone())),
+                ("state", Value::from("raised")),
+                ("severity", Value::from(severity)),
+                ("text", Value::from(alert.text.as_str())),
+                ("count", Value::Int(alert.count as i64)),
+            ];
+            (LiveKind::Alert, data.into_iter().collect())
+        }
+        AlertCleared { name } => {
+            (LiveKind::Alert, [("name", Value::Text(name.clone())), ("state", Value::from("cleared"))].into_iter().collect())
+        }
+        MetadataPatched { .. } => (LiveKind::State, one("metadata", twin.metadata.clone())),
+        DesiredPatched { .. } => (LiveKind::State, one("desired", super::view::desired_document(twin))),
+        TagsSet { tags } => (LiveKind::State, one("tags", tags.iter().map(|t| Value::Text(t.clone())).collect::<Vec<_>>())),
+        Registered { .. } => (LiveKind::State, one("registered", true)),
+        Unregistered => (LiveKind::State, one("registered", false)),
+        Moved { parent } => (LiveKind::State, one("parent", parent.as_ref().map_or(Value::Null, |p| Value::from(p.as_str())))),
+        GatewaySet { gateway } => (LiveKind::State, one("gateway", gateway.as_ref().map_or(Value::Null, |g| Value::from(g.as_str())))),
+        StatusSet { status } => {
+            let text = if *status == hierarchy_models::event::Status::Active { "active" } else { "inactive" };
+            (LiveKind::State, one("status", text))
+        }
+        Quarantined { .. } => (LiveKind::State, one("supervision", one("state", "quarantined"))),
+        Released => (LiveKind::State, one("supervision", one("state", "running"))),
+        _ => return None,
+    };
+    Some(LiveEvent { kind, twin: id.clone(), path: path.clone(), seq: event.seq, at: event.received_at, data })
+}

@@ -1,0 +1,17 @@
+//! The pure core of a twin: what it knows ([`state`]), what it decides ([`decide`]), how an event changes it ([`apply`]).
+//!
+//! `decide` reads the state and never changes it; `apply` changes it and never decides. No IO, no clock, no threads:
+//! the actor shell around it ([`crate::actor`]) does all of that.
+
+pub mod apply;
+pub mod decide;
+pub mod device_input;
+pub mod inbox;
+pub mod live_events;
+pub mod snapshot;
+pub mod state;
+pub mod view;
+
+pub use decide::{Decided, Rejection, decide};
+pub use inbox::Inbox;
+pub use state::TwinState;

@@ -1,0 +1,261 @@
+//! What a twin remembers. Small on purpose: the values lie in sorted vectors, and what few twins have is behind a box.
+
+use std::collections::VecDeque;
+
+use hierarchy_models::{
+    Alert, ModelId, Name, Timestamp, TwinId, Value,
+    alert::Severity,
+    event::{DisconnectReason, Status, Subscriptions},
+    model,
+    rollup::{Contribution, Counts, Fold},
+    value::{Map, map_heap_bytes},
+};
+
+use super::inbox::Inbox;
+use crate::view::KeptMessage;
+
+/// A last known value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slot {
+    pub name: Name,
+    pub value: Value,
+    pub at: Timestamp,
+    pub received_at: Timestamp,
+}
+
+/// Slots in the order of their names.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Slots(pub Vec<Slot>);
+
+impl Slots {
+    pub fn get(&self, name: &str) -> Option<&Slot> {
+        self.position(name).ok().map(|i| &self.0[i])
+    }
+
+    pub fn position(&self, name: &str) -> Result<usize, usize> {
+        // Ten names fit a cache line or two: a scan by length and bytes would win little over this.
+        self.0.binary_search_by(|slot| slot.name.as_str().cmp(name))
+    }
+
+    /// Keeps the value that was measured last; of two measured at the same instant, the one received last.
+    pub fn put(&mut self, name: &Name, value: &Value, at: Timestamp, received_at: Timestamp) {
+        match self.position(name) {
+            Ok(i) => {
+                let slot = &mut self.0[i];
+                if at >= slot.at {
+                    slot.value.clone_from(value);
+                    slot.at = at;
+                    slot.received_at = received_at;
+                }
+            }
+            Err(i) => {
+                if self.0.len() == self.0.capacity() {
+                    // Exact growth in small steps: doubling would waste half of a small twin.
+                    self.0.reserve_exact(if self.0.len() < 16 { 4 } else { self.0.len() / 2 });
+                }
+                self.0.insert(i, Slot { name: name.clone(), value: value.clone(), at, received_at });
+            }
+        }
+    }
+
+    /// A member of a merge patch of properties: always newer than what is there.
+    pub fn patch(&mut self, name: &Name, change: &Value, now: Timestamp) {
+        match (self.position(name), change) {
+            (Ok(i), Value::Null) => {
+                self.0.remove(i);
+            }
+            (Err(_), Value::Null) => {}
+            (Ok(i), Value::Map(inner)) => {
+                let slot = &mut self.0[i];
+                if !matches!(slot.value, Value::Map(_)) {
+                    slot.value = Value::from(Map::new());
+                }
+                if let Value::Map(existing) = &mut slot.value {
+                    hierarchy_models::patch::merge(existing, inner);
+                }
+                slot.at = now;
+                slot.received_at = now;
+            }
+            (Err(_), Value::Map(inner)) => {
+                let mut fresh = Map::new();
+                hierarchy_models::patch::merge(&mut fresh, inner);
+                self.put(name, &Value::from(fresh), now, now);
+            }
+            (_, other) => self.put(name, other, now, now),
+        }
+    }
+
+    pub fn heap_bytes(&self) -> usize {
+        self.0.capacity() * size_of::<Slot>() + self.0.iter().map(|s| s.value.heap_bytes()).sum::<usize>()
+    }
+}
+
+/// Whether, how and since when the device is connected.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Connection {
+    pub connected: bool,
+    /// Of the session that is connected, or was last; 0 when there was none.
+    pub session: u64,
+    pub since: Option<Timestamp>,
+    pub last_seen: Option<Timestamp>,
+    pub protocol: Name,
+    pub remote: Box<str>,
+    pub reason: Option<DisconnectReason>,
+    /// How long the MQTT session outlives its connection; `None` when there is no session.
+    pub expiry_seconds: Option<u32>,
+    pub subscriptions: Subscriptions,
+}
+
+/// What few twins have.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rare {
+    pub held_packets: Vec<u16>,
+    /// Hashes of the last record ids, oldest first.
+    pub record_ids: VecDeque<u64>,
+    pub rejected: VecDeque<KeptMessage>,
+    pub rejected_total: u64,
+    pub diagnostics: Option<Slot>,
+    pub attached: Vec<TwinId>,
+    pub timers: Vec<(Name, Timestamp)>,
+    pub behaviour: Value,
+    pub poison: VecDeque<KeptMessage>,
+    pub restarts: u64,
+    /// Why it is quarantined, when it is.
+    pub quarantined: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct TwinState {
+    pub seq: u64,
+    /// Raised by what people decide about the twin.
+    pub version: u64,
+    pub registered: bool,
+    pub status: Status,
+    pub model: ModelId,
+    pub parent: Option<TwinId>,
+    pub gateway: Option<TwinId>,
+    pub created_at: Timestamp,
+    pub metadata: Map,
+    pub tags: Vec<Name>,
+    pub telemetry: Slots,
+    pub reported: Slots,
+    pub desired: Map,
+    pub desired_version: u64,
+    pub connection: Box<Connection>,
+    pub inbox: Option<Box<Inbox>>,
+    pub alerts: Vec<Alert>,
+    pub rare: Option<Box<Rare>>,
+}
+
+impl TwinState {
+    /// A twin that is not registered yet.
+    pub fn blank() -> Self {
+        Self {
+            seq: 0,
+            version: 0,
+            registered: false,
+            status: Status::Active,
+            model: model::resolve("Device").expect("a built-in model's name resolves"),
+            parent: None,
+            gateway: None,
+            created_at: Timestamp::EPOCH,
+            metadata: Map::new(),
+            tags: Vec::new(),
+            telemetry: Slots::default(),
+            reported: Slots::default(),
+            desired: Map::new(),
+            desired_version: 0,
+            connection: Box::default(),
+            inbox: None,
+            alerts: Vec::new(),
+            rare: None,
+        }
+    }
+
+    pub fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    pub fn inbox_mut(&mut self) -> &mut Inbox {
+        self.inbox.get_or_insert_default()
+    }
+
+    pub fn held_packets(&self) -> &[u16] {
+        self.rare.as_deref().map_or(&[], |r| &r.held_packets)
+    }
+
+    pub fn behaviour(&self) -> &Value {
+        static NULL: Value = Value::Null;
+        self.rare.as_deref().map_or(&NULL, |r| &r.behaviour)
+    }
+
+    pub fn quarantined(&self) -> Option<&str> {
+        self.rare.as_deref().and_then(|r| r.quarantined.as_deref())
+    }
+
+    pub fn knows_record(&self, hash: u64) -> bool {
+        self.rare.as_deref().is_some_and(|r| r.record_ids.contains(&hash))
+    }
+
+    /// When the twin must act without being spoken to: a command expires, a timer is due, a session ends.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        let command = self.inbox.as_deref().and_then(Inbox::next_expiry);
+        let timer = self.rare.as_deref().and_then(|r| r.timers.iter().map(|(_, due)| *due).min());
+        [command, timer, self.session_ends_at()].into_iter().flatten().min()
+    }
+
+    /// When the session of a device that is away is over.
+    pub fn session_ends_at(&self) -> Option<Timestamp> {
+        let c = &self.connection;
+        match (c.connected, c.expiry_seconds, c.since) {
+            (false, Some(seconds), Some(since)) if seconds != u32::MAX => {
+                Some(since.plus(std::time::Duration::from_secs(seconds.into())))
+            }
+            _ => None,
+        }
+    }
+
+    /// What the twin itself, without what is below it, passes to its parent.
+    pub fn own_contribution(&self) -> Contribution {
+        let mut counts = Counts::default();
+        let is_device = !model::is_place(&self.model);
+        if is_device {
+            counts.devices = 1;
+            counts.connected = self.connection.connected.into();
+        }
+        counts.quarantined = self.quarantined().is_some().into();
+        for alert in &self.alerts {
+            counts.alert(alert.severity);
+        }
+        let values = self
+            .telemetry
+            .0
+            .iter()
+            .filter_map(|s| s.value.as_f64().map(|v| (s.name.clone(), Fold::of(v, s.at))))
+            .collect();
+        Contribution { counts, values, last_seen: self.connection.last_seen.filter(|_| is_device) }
+    }
+
+    pub fn worst_alert(&self) -> Option<Severity> {
+        self.alerts.iter().map(|a| a.severity).max()
+    }
+
+    /// Bytes on the heap, to the nearest guess: what the memory budget counts.
+    pub fn heap_bytes(&self) -> usize {
+        let rare = self.rare.as_deref().map_or(0, |r| {
+            size_of::<Rare>()
+                + r.record_ids.capacity() * 8
+                + (r.rejected.len() + r.poison.len()) * 512
+                + r.diagnostics.as_ref().map_or(0, |d| d.value.heap_bytes())
+                + r.behaviour.heap_bytes()
+        });
+        self.telemetry.heap_bytes()
+            + self.reported.heap_bytes()
+            + map_heap_bytes(&self.metadata)
+            + map_heap_bytes(&self.desired)
+            + size_of::<Connection>()
+            + self.inbox.as_deref().map_or(0, Inbox::heap_bytes)
+            + self.alerts.capacity() * size_of::<Alert>()
+            + rare
+    }
+}

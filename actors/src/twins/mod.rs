@@ -1,0 +1,302 @@
+//! The runtime as everybody else sees it: one cheap handle that hides where a twin lives.
+
+mod commands;
+mod reads;
+mod registry;
+
+pub(crate) use registry::row_of;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use hierarchy_models::{DeviceMessage, ModelId, Name, TwinId, Value, value::Map};
+use persistence::{Store, StoreStats};
+use serde::Serialize;
+
+use crate::{
+    actor::refusal_of_problem,
+    background,
+    clock::Clock,
+    device::{CloseReason, Connect, ConnectError, DeviceSession, Refusal},
+    envelope::{Ask, Envelope, Problem},
+    error::TwinError,
+    host::Host,
+    hub::LiveReader,
+    identity::Identities,
+    kind::Kinds,
+    live::LiveFilter,
+    runtime::Runtime,
+    settings::Settings,
+    twin::{decide::Input, device_input::Speaker},
+    view::TwinView,
+};
+
+/// What `POST /twins` asks for.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// Assigned when absent.
+    pub id: Option<TwinId>,
+    pub model: ModelId,
+    pub parent: Option<TwinId>,
+    pub gateway: Option<TwinId>,
+    pub metadata: Map,
+    pub tags: Vec<Name>,
+    /// Key slots; a slot with a value is a key brought from outside, one without is derived. `primary` and `secondary`
+    /// are derived when absent.
+    pub keys: Option<BTreeMap<String, Option<String>>>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Registered {
+    pub view: TwinView,
+    pub keys: BTreeMap<String, String>,
+}
+
+/// A change of what people decide about a twin. `parent` and `gateway`: the outer `None` leaves as it is, the inner removes.
+#[derive(Debug, Clone, Default)]
+pub struct TwinPatch {
+    pub metadata: Option<Map>,
+    pub desired: Option<Map>,
+    pub tags: Option<Vec<Name>>,
+    pub parent: Option<Option<TwinId>>,
+    pub gateway: Option<Option<TwinId>>,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewCommand {
+    pub name: Name,
+    pub payload: Value,
+    pub ttl: Duration,
+    pub idempotency_key: Option<Name>,
+    pub sender: Name,
+}
+
+/// A twin and what is under it.
+#[derive(Debug, Clone, Serialize)]
+pub struct TreeNode {
+    pub twin: TwinView,
+    pub children: Vec<TreeNode>,
+    /// Children that were left out by the depth or by the node limit.
+    pub children_left_out: u64,
+}
+
+/// Figures for health and metrics.
+#[derive(Debug, Clone, Serialize)]
+pub struct RuntimeStats {
+    pub twins_resident: u64,
+    pub twins_connected: u64,
+    pub memory_bytes: u64,
+    #[serde(skip)]
+    pub store: StoreStats,
+}
+
+/// Cheap to clone, usable from any thread that has a tokio runtime.
+#[derive(Clone)]
+pub struct Twins {
+    pub(crate) runtime: Arc<Runtime>,
+}
+
+/// Says that a thread has joined; twins live there for as long as the thread does.
+pub struct HostGuard(());
+
+/// Time a stop gives sessions to say goodbye to their twins.
+const GOODBYE_WAIT: Duration = Duration::from_secs(3);
+
+impl Twins {
+    /// Recovers what the journal holds beyond the checkpoint and starts the background work.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        identities: Identities,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, TwinError> {
+        Self::open_with(store, identities, settings, clock, Kinds::built_in()).await
+    }
+
+    /// The same, with kinds of twin of one's own.
+    pub async fn open_with(
+        store: Arc<dyn Store>,
+        identities: Identities,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        kinds: Kinds,
+    ) -> Result<Self, TwinError> {
+        describe_metrics();
+        let runtime = Runtime::new(store, identities, settings, clock, kinds);
+        let turns = background::recover(&runtime).await?;
+        if turns > 0 {
+            tracing::info!(turns, "recovered what the last run had not written behind");
+        }
+        runtime.wakes.load(&runtime).await?;
+        start_background(&runtime)?;
+        Ok(Self { runtime })
+    }
+
+    /// Makes the current thread (one that runs a tokio `LocalSet`: an ntex worker, an actix arbiter) a home of twins.
+    /// A device's twin is started on the thread it connects on.
+    pub fn join_thread(&self) -> HostGuard {
+        Host::join(&self.runtime);
+        HostGuard(())
+    }
+
+    /// Closes all sessions, writes what is pending, and lets go of the store. Calls after it answer `Stopping`.
+    pub async fn shutdown(&self) {
+        let runtime = &self.runtime;
+        if runtime.stopping.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        runtime.hub.close();
+        for twin in runtime.directory.residents() {
+            twin.addr.do_send(Envelope::tell(Ask::CloseLink(CloseReason::ServerStops)));
+        }
+        let deadline = tokio::time::Instant::now() + GOODBYE_WAIT;
+        while tokio::time::Instant::now() < deadline && self.links_open().await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        if let Err(error) = background::flush(runtime).await {
+            tracing::warn!(%error, "the last flush failed; the next start recovers from the journal");
+        }
+        if let Err(error) = runtime.store.close().await {
+            tracing::warn!(%error, "the store did not close cleanly");
+        }
+    }
+
+    async fn links_open(&self) -> usize {
+        let hosts = self.runtime.hosts.read().clone();
+        let mut open = 0;
+        for host in hosts {
+            open += host.call(|host| async move { host.links() }).await.unwrap_or(0);
+        }
+        open
+    }
+
+    pub fn identities(&self) -> &Identities {
+        &self.runtime.identities
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.runtime.settings
+    }
+
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.runtime.clock
+    }
+
+    /// Must be called on a thread that has joined.
+    pub async fn connect(&self, connect: Connect) -> Result<DeviceSession, ConnectError> {
+        DeviceSession::open(&self.runtime, connect).await
+    }
+
+    /// A message without a session, such as a will that is sent after the connection is gone.
+    pub async fn send(&self, device: &TwinId, message: DeviceMessage) -> Result<(), Refusal> {
+        let input = Input::Device { speaker: Speaker::Server, message, packet: None };
+        self.runtime.ask(device, Ask::Core(input)).await.map(drop).map_err(refusal_of_problem)
+    }
+
+    /// Follows the live stream. With `resume` (an id from [`crate::LiveItem`]) it goes on behind that event when it still
+    /// can; else, and always without one, the first item is a [`crate::LiveItem::Reset`].
+    pub async fn live(&self, filter: LiveFilter, resume: Option<&str>) -> Result<LiveReader, TwinError> {
+        self.runtime.hub.follow(filter, resume)
+    }
+
+    /// Whether a device's message would be taken now.
+    pub async fn ready(&self) -> Result<(), TwinError> {
+        if self.runtime.is_stopping() {
+            return Err(TwinError::Stopping);
+        }
+        Ok(self.runtime.store.ready().await?)
+    }
+
+    pub fn stats(&self) -> RuntimeStats {
+        let hosts = self.runtime.hosts.read();
+        let sum = |f: fn(&crate::host::HostFigures) -> &std::sync::atomic::AtomicU64| {
+            hosts.iter().map(|h| f(&h.figures).load(Ordering::Relaxed)).sum()
+        };
+        RuntimeStats {
+            twins_resident: self.runtime.directory.len() as u64,
+            twins_connected: sum(|f| &f.connected),
+            memory_bytes: sum(|f| &f.memory_bytes),
+            store: self.runtime.store.stats(),
+        }
+    }
+
+    pub fn store_kind(&self) -> &'static str {
+        self.runtime.store.kind()
+    }
+
+    /// Runs one round of everything that otherwise goes by the tick: roll-ups up, wakes, staleness, a flush. For tests
+    /// with a hand-moved clock.
+    pub async fn tick(&self) -> Result<(), TwinError> {
+        let runtime = &self.runtime;
+        runtime.wakes.round(runtime).await;
+        background::survey(runtime, true).await;
+        // A change needs one round a level to reach the top.
+        for _ in 0..hierarchy_models::limits::TREE_DEPTH_MAX {
+            let hosts = runtime.hosts.read().clone();
+            for host in hosts {
+                host.call(|host| async move { host.tick().await }).await;
+            }
+            tokio::task::yield_now().await;
+        }
+        background::flush(runtime).await
+    }
+}
+
+/// A call's problem as its caller sees it.
+pub(crate) fn error_of(problem: Problem) -> TwinError {
+    match problem {
+        Problem::Call(error) => error,
+        Problem::Returned(_) => TwinError::Overloaded,
+        Problem::Device(Refusal::StoreFull) => {
+            persistence::Error::Full { doing: "recording a message", detail: "no room".into() }.into()
+        }
+        Problem::Device(refusal) => TwinError::Invalid { pointer: String::new(), reason: refusal.to_string() },
+    }
+}
+
+/// A thread for what goes on beside the messages; it is a home of twins too, so that there is always one.
+fn start_background(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let for_thread = runtime.clone();
+    let failed = |detail: String| persistence::Error::Unavailable { doing: "starting the background thread", detail };
+    std::thread::Builder::new()
+        .name("twinfold-background".into())
+        .spawn(move || {
+            let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let Ok(tokio) = built else { return };
+            let local = tokio::task::LocalSet::new();
+            local.block_on(&tokio, async move {
+                Host::join(&for_thread);
+                let _ = tell.send(());
+                actix_rt::spawn(background::run_wakes(for_thread.clone()));
+                background::run(for_thread).await;
+                // The jobs of the last flush still come through this thread: it ends with the process.
+                std::future::pending::<()>().await;
+            });
+        })
+        .map_err(|e| failed(e.to_string()))?;
+    told.recv().map_err(|e| failed(e.to_string()))?;
+    Ok(())
+}
+
+fn describe_metrics() {
+    use metrics::{describe_counter, describe_gauge};
+    describe_gauge!("twinfold_twins_resident", "twins in memory");
+    describe_gauge!("twinfold_twins_connected", "twins whose device is connected");
+    describe_gauge!("twinfold_twins_memory_bytes", "bytes that twins in memory take, estimated; limit twins.memory_max_bytes");
+    describe_counter!("twinfold_twins_activated_total", "twins started from their snapshot");
+    describe_counter!("twinfold_twins_passivated_total", "twins sent out of memory");
+    describe_counter!("twinfold_twin_restarts_total", "restarts after a behaviour failed");
+    describe_counter!("twinfold_messages_refused_total", "device messages a twin refused");
+    describe_counter!("twinfold_records_deduplicated_total", "records whose id was taken before");
+    describe_counter!("twinfold_commits_failed_total", "commits that the store did not take");
+    describe_counter!("twinfold_flushes_failed_total", "flushes of projections that failed and are repeated");
+    describe_counter!("twinfold_commands_ended_total", "commands by the state they ended in");
+    describe_counter!("twinfold_outbound_failed_total", "commands between twins that were not taken");
+    describe_counter!("twinfold_alerts_refused_total", "alerts beyond ALERTS_PER_TWIN_MAX");
+    describe_gauge!("twinfold_live_readers", "readers of the live stream; limit live.readers_max");
+    describe_counter!("twinfold_live_readers_lagged_total", "readers that fell behind live.queue_events_max and start again");
+}

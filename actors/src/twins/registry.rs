@@ -1,0 +1,249 @@
+//! Registering, changing, moving and removing twins. The twin's own events are the truth; the registry's rows follow at
+//! once, so that whoever wrote reads what was written.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hierarchy_models::{
+    TwinId,
+    event::Status,
+    tree::{Path, TreeError},
+};
+use persistence::{Page, Projection, RegistryEntry, RegistryQuery};
+
+use super::{Registered, Registration, TwinPatch, Twins, error_of};
+use crate::{
+    body::registry_row,
+    device::CloseReason,
+    envelope::{Answer, Ask},
+    error::TwinError,
+    runtime::{Runtime, ask_ref},
+    twin::decide::{Input, NewTwin},
+    view::TwinView,
+};
+
+impl Twins {
+    pub async fn register(&self, registration: Registration) -> Result<Registered, TwinError> {
+        let runtime = &self.runtime;
+        let Registration { id, model, parent, gateway, metadata, tags, keys } = registration;
+        let id = match id {
+            Some(id) => id,
+            None => TwinId::new(uuid::Uuid::now_v7().simple().to_string())
+                .map_err(|e| TwinError::Invalid { pointer: "/id".into(), reason: e.to_string() })?,
+        };
+        let _shared = runtime.tree.read().await;
+        if runtime.is_stopping() {
+            return Err(TwinError::Stopping);
+        }
+        let path = match &parent {
+            Some(parent) => self.path_under(parent, &id).await?,
+            None => Path::root(&id),
+        };
+        self.check_gateway(&id, gateway.as_ref()).await?;
+        if runtime.directory.knows(&id) && runtime.store.entry(&id).await?.is_some() {
+            return Err(TwinError::AlreadyRegistered(id));
+        }
+        let twin = runtime.create(&id, path).await?;
+        let outcome = async {
+            let (generation, keys) = runtime.identities.enrol(&id, keys).await?;
+            let seq_base = generation.saturating_sub(1) << 32;
+            let new = NewTwin { model, parent, gateway, metadata, tags, seq_base };
+            ask_ref(&twin, Ask::Core(Input::Register(Box::new(new)))).await.map_err(error_of)?;
+            self.write_row(&id).await?;
+            Ok(keys)
+        };
+        match outcome.await {
+            Ok(keys) => Ok(Registered { view: self.get(&id).await?, keys }),
+            Err(error) => {
+                self.undo_create(&twin).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// A twin whose registration failed half way must not stay as an empty shell.
+    async fn undo_create(&self, twin: &crate::directory::TwinRef) {
+        if let Ok(Answer::View(_)) = ask_ref(twin, Ask::View).await {
+            return;
+        }
+        let Some(gate) = self.runtime.directory.begin_move(twin) else { return };
+        let Some(host) = self.runtime.hosts.read().get(twin.host).cloned() else { return };
+        let gone = twin.clone();
+        host.run(move |host| host.forget(&gone)).await;
+        self.runtime.directory.settle(&twin.id, &gate, None);
+    }
+
+    async fn path_under(&self, parent: &TwinId, id: &TwinId) -> Result<Path, TwinError> {
+        let entry = self.runtime.store.entry(parent).await?;
+        let entry = entry.ok_or_else(|| TwinError::NoSuchParent { parent: parent.clone() })?;
+        Ok(entry.path.child(id)?)
+    }
+
+    async fn check_gateway(&self, id: &TwinId, gateway: Option<&TwinId>) -> Result<(), TwinError> {
+        let Some(gateway) = gateway else { return Ok(()) };
+        if gateway == id {
+            return Err(TwinError::Invalid { pointer: "/gateway".into(), reason: "a device is not its own gateway".into() });
+        }
+        match self.runtime.store.entry(gateway).await? {
+            Some(_) => Ok(()),
+            None => Err(TwinError::NoSuchGateway { gateway: gateway.clone() }),
+        }
+    }
+
+    /// Writes the registry's row of a twin as it is now.
+    async fn write_row(&self, id: &TwinId) -> Result<(), TwinError> {
+        match self.runtime.ask(id, Ask::Row).await.map_err(error_of)? {
+            Answer::Row(row) => Ok(self.runtime.store.put_rows(vec![*row]).await?),
+            _ => Err(TwinError::Overloaded),
+        }
+    }
+
+    /// Applies all of the patch or nothing of it. `if_version` is the version `If-Match` names.
+    pub async fn patch(&self, id: &TwinId, patch: TwinPatch, if_version: Option<u64>) -> Result<TwinView, TwinError> {
+        if let Some(gateway) = &patch.gateway {
+            self.check_gateway(id, gateway.as_ref()).await?;
+        }
+        match patch.parent.clone() {
+            None => {
+                let _shared = self.runtime.tree.read().await;
+                self.apply_patch(id, patch, if_version).await
+            }
+            Some(parent) => {
+                let _alone = self.runtime.tree.write().await;
+                self.move_and_patch(id, parent, patch, if_version).await
+            }
+        }
+    }
+
+    async fn apply_patch(&self, id: &TwinId, patch: TwinPatch, if_version: Option<u64>) -> Result<TwinView, TwinError> {
+        let input = Input::Patch { patch: Box::new(patch), if_version };
+        self.runtime.ask(id, Ask::Core(input)).await.map_err(error_of)?;
+        self.write_row(id).await?;
+        self.get(id).await
+    }
+
+    async fn move_and_patch(
+        &self,
+        id: &TwinId,
+        parent: Option<TwinId>,
+        patch: TwinPatch,
+        if_version: Option<u64>,
+    ) -> Result<TwinView, TwinError> {
+        let runtime = &self.runtime;
+        let before = self.entry(id).await?;
+        if before.row.parent == parent {
+            return self.apply_patch(id, patch, if_version).await;
+        }
+        let path = match &parent {
+            Some(parent) => self.path_under(parent, id).await?,
+            None => Path::root(id),
+        };
+        let below = runtime.store.below(id).await?;
+        self.check_depth(id, &before.path, &path, &below).await?;
+        self.apply_patch(id, patch, if_version).await?;
+        if let Some(old) = before.row.parent {
+            let _ = runtime.ask(&old, Ask::ChildGone(id.clone())).await;
+        }
+        for moved in below.iter().chain([id]) {
+            if let (Some(twin), Some(entry)) = (runtime.directory.peek(moved), runtime.store.entry(moved).await?) {
+                let _ = ask_ref(&twin, Ask::PathChanged(entry.path)).await;
+            }
+        }
+        let _ = runtime.ask(id, Ask::PassOn).await;
+        self.get(id).await
+    }
+
+    /// A subtree keeps within the tree's depth where it goes.
+    async fn check_depth(&self, id: &TwinId, from: &Path, to: &Path, below: &[TwinId]) -> Result<(), TwinError> {
+        let Some(deepest) = below.first() else { return Ok(()) };
+        let Some(entry) = self.runtime.store.entry(deepest).await? else { return Ok(()) };
+        let depth = entry.path.depth() - from.depth() + to.depth();
+        if depth > hierarchy_models::limits::TREE_DEPTH_MAX {
+            return Err(TreeError::TooDeep { twin: id.clone(), depth }.into());
+        }
+        Ok(())
+    }
+
+    pub async fn delete(&self, id: &TwinId, recursive: bool, if_version: Option<u64>) -> Result<(), TwinError> {
+        let runtime = &self.runtime;
+        let _alone = runtime.tree.write().await;
+        let entry = self.entry(id).await?;
+        let below = runtime.store.below(id).await?;
+        if !below.is_empty() && !recursive {
+            return Err(TwinError::HasChildren { twin: id.clone() });
+        }
+        // The top goes last: what If-Match guards is checked before anything is gone.
+        if let Some(expected) = if_version {
+            let current = self.get(id).await?.version;
+            if current != expected {
+                return Err(TwinError::VersionMismatch { current });
+            }
+        }
+        for twin in &below {
+            remove(runtime, twin, None).await?;
+        }
+        remove(runtime, id, if_version).await?;
+        if let Some(parent) = entry.row.parent {
+            let _ = runtime.ask(&parent, Ask::ChildGone(id.clone())).await;
+        }
+        Ok(())
+    }
+
+    /// Durable, and the device's live session ended if inactive, when it returns.
+    pub async fn set_status(&self, id: &TwinId, status: Status) -> Result<TwinView, TwinError> {
+        let runtime = &self.runtime;
+        self.entry(id).await?;
+        let enabled = status == Status::Active;
+        // The door closes first, then whoever is inside is shown out.
+        runtime.identities.enable(id, enabled).await?;
+        runtime.ask(id, Ask::Core(Input::SetStatus(status))).await.map_err(error_of)?;
+        if !enabled {
+            runtime.ask(id, Ask::Kick(CloseReason::Revoked)).await.map_err(error_of)?;
+        }
+        self.write_row(id).await?;
+        self.get(id).await
+    }
+
+    /// New derived keys; the old ones and the sessions opened with them end.
+    pub async fn reset_credentials(&self, id: &TwinId) -> Result<BTreeMap<String, String>, TwinError> {
+        self.entry(id).await?;
+        let keys = self.runtime.identities.reset(id).await?;
+        self.runtime.ask(id, Ask::Kick(CloseReason::Revoked)).await.map_err(error_of)?;
+        Ok(keys)
+    }
+
+    /// Lets a quarantined twin run again.
+    pub async fn release(&self, id: &TwinId) -> Result<TwinView, TwinError> {
+        self.runtime.ask(id, Ask::Core(Input::Release)).await.map_err(error_of)?;
+        self.get(id).await
+    }
+
+    pub async fn entry(&self, id: &TwinId) -> Result<RegistryEntry, TwinError> {
+        self.runtime.store.entry(id).await?.ok_or_else(|| TwinError::NoSuchTwin(id.clone()))
+    }
+
+    pub async fn list(&self, query: RegistryQuery) -> Result<Page<RegistryEntry>, TwinError> {
+        Ok(self.runtime.store.list(query).await?)
+    }
+}
+
+/// Unregisters one twin: its identity first, so that its device is out whatever happens next.
+async fn remove(runtime: &Arc<Runtime>, id: &TwinId, if_version: Option<u64>) -> Result<(), TwinError> {
+    runtime.identities.forget(id).await?;
+    let twin = runtime.resolve(id, crate::runtime::Place::Any).await?;
+    ask_ref(&twin, Ask::Core(Input::Unregister { if_version })).await.map_err(error_of)?;
+    let gate = runtime.directory.begin_move(&twin);
+    runtime.store.project(Projection { deleted: vec![id.clone()], ..Projection::default() }).await?;
+    if let Some(host) = runtime.hosts.read().get(twin.host).cloned() {
+        let gone = twin.clone();
+        host.run(move |host| host.forget(&gone)).await;
+    }
+    if let Some(gate) = gate {
+        runtime.directory.settle(id, &gate, None);
+    }
+    Ok(())
+}
+
+/// The row of a twin, for its own mailbox.
+pub(crate) fn row_of(body: &crate::body::Body) -> Box<persistence::RegistryRow> {
+    Box::new(registry_row(&body.id, &body.state))
+}
