@@ -1,0 +1,28 @@
+//! The product from outside: the real binary, MQTT on the wire, HTTP, the command line; one file an area of the contract.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_payloads;
+mod campus;
+mod command_life;
+mod command_line;
+mod encodings;
+mod http_access;
+mod http_commands;
+mod http_history;
+mod http_surface;
+mod http_twins;
+mod live_stream;
+mod quality_of_service;
+mod refusals;
+mod restarts;
+mod roll_ups;
+mod sessions;
+mod settings;
+mod stock_clients;
+mod telemetry;
+mod topics;
+mod transports;
