@@ -60,22 +60,35 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// A bucket of one value.
+    pub fn of(at: Timestamp, value: f64) -> Self {
+        Self { at, count: 1, sum: value, min: value, max: value }
+    }
+
+    pub fn add(&mut self, value: f64) {
+        self.count += 1;
+        self.sum += value;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+    }
+
     pub fn avg(&self) -> f64 {
         self.sum / self.count as f64
     }
 }
 
+/// Where the bucket that holds `at` begins.
+pub fn bucket_start(at: Timestamp, every: Duration) -> Timestamp {
+    let width = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
+    Timestamp::from_millis_clamped(at.as_millis().div_euclid(width).saturating_mul(width))
+}
+
 /// Folds points into buckets aligned to 1970-01-01T00:00Z, in the order of time.
 pub fn buckets_of(points: impl Iterator<Item = (Timestamp, f64)>, every: Duration) -> BTreeMap<Timestamp, Bucket> {
-    let width = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
-    let mut buckets = BTreeMap::new();
+    let mut buckets: BTreeMap<Timestamp, Bucket> = BTreeMap::new();
     for (at, value) in points {
-        let start = Timestamp::from_millis_clamped(at.as_millis().div_euclid(width).saturating_mul(width));
-        let bucket = buckets.entry(start).or_insert(Bucket { at: start, count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY });
-        bucket.count += 1;
-        bucket.sum += value;
-        bucket.min = bucket.min.min(value);
-        bucket.max = bucket.max.max(value);
+        let start = bucket_start(at, every);
+        buckets.entry(start).and_modify(|bucket| bucket.add(value)).or_insert(Bucket::of(start, value));
     }
     buckets
 }

@@ -1,0 +1,115 @@
+//! Identities, in a file of their own: nothing that lists twins or searches history has a connection to it.
+//!
+//! A row stays when its identity goes, so that the generation of a former device of the same id is never used again. What is
+//! deleted is overwritten on disk.
+
+use std::{path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use hierarchy_models::TwinId;
+use persistence::{Error, Identities, Identity, SealedKey};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    metrics,
+    readers::Readers,
+    sqlite::{self, Migrations, doing},
+    writer::Writer,
+};
+
+const MIGRATIONS: Migrations = &[include_str!("../schema/identities_1.sql")];
+const READING: &str = "reading an identity";
+const WRITING: &str = "writing an identity";
+
+/// Who may connect, and with which keys.
+pub struct EmbeddedIdentities {
+    pub(crate) writer: Arc<Writer>,
+    pub(crate) readers: Readers,
+}
+
+pub fn open(path: &Path) -> Result<Connection, Error> {
+    let conn = sqlite::open(path, MIGRATIONS)?;
+    conn.pragma_update(None, "secure_delete", true).map_err(doing("opening identities.db"))?;
+    Ok(conn)
+}
+
+fn run(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<(), Error> {
+    conn.prepare_cached(sql).and_then(|mut s| s.execute(params)).map(drop).map_err(doing(WRITING))
+}
+
+fn forget_keys(conn: &Connection, device: &TwinId) -> Result<(), Error> {
+    run(conn, "DELETE FROM slot WHERE device = ?1", [device.as_str()])?;
+    run(conn, "DELETE FROM sealed_key WHERE device = ?1", [device.as_str()])
+}
+
+fn put(conn: &Connection, identity: &Identity) -> Result<(), Error> {
+    const UPSERT: &str = "INSERT INTO identity (device, highest, present, enabled, generation, kid) VALUES (?1, ?2, 1, ?3, ?2, ?4) \
+        ON CONFLICT (device) DO UPDATE SET highest = max(highest, excluded.highest), present = 1, enabled = excluded.enabled, \
+        generation = excluded.generation, kid = excluded.kid";
+    let device = identity.device.as_str();
+    run(conn, UPSERT, params![device, identity.generation as i64, identity.enabled, identity.kid])?;
+    forget_keys(conn, &identity.device)?;
+    for (slot, position) in identity.slots.iter().zip(0i64..) {
+        run(conn, "INSERT INTO slot (device, position, name) VALUES (?1, ?2, ?3)", params![device, position, slot])?;
+    }
+    for (key, position) in identity.sealed.iter().zip(0i64..) {
+        let insert = "INSERT INTO sealed_key (device, position, slot, nonce, sealed) VALUES (?1, ?2, ?3, ?4, ?5)";
+        run(conn, insert, params![device, position, key.slot, key.nonce, key.sealed])?;
+    }
+    Ok(())
+}
+
+fn delete(conn: &Connection, device: &TwinId) -> Result<(), Error> {
+    forget_keys(conn, device)?;
+    run(conn, "UPDATE identity SET present = 0, enabled = 0, generation = 0, kid = 0 WHERE device = ?1", [device.as_str()])
+}
+
+fn get(conn: &Connection, device: TwinId) -> Result<Option<Identity>, Error> {
+    let _view = sqlite::View::begin(conn, READING)?;
+    let row = conn
+        .prepare_cached("SELECT enabled, generation, kid FROM identity WHERE device = ?1 AND present = 1")
+        .and_then(|mut s| s.query_row([device.as_str()], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get(2)?))).optional());
+    let Some((enabled, generation, kid)) = row.map_err(doing(READING))? else { return Ok(None) };
+    let slots = all(conn, "SELECT name FROM slot WHERE device = ?1 ORDER BY position", &device, |row| row.get(0))?;
+    let sealed = all(conn, "SELECT slot, nonce, sealed FROM sealed_key WHERE device = ?1 ORDER BY position", &device, |row| {
+        Ok(SealedKey { slot: row.get(0)?, nonce: row.get(1)?, sealed: row.get(2)? })
+    })?;
+    Ok(Some(Identity { device, enabled, generation: generation as u64, kid, slots, sealed }))
+}
+
+fn all<T>(conn: &Connection, sql: &str, device: &TwinId, read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>, Error> {
+    let mut select = conn.prepare_cached(sql).map_err(doing(READING))?;
+    let rows = select.query_map([device.as_str()], read).map_err(doing(READING))?;
+    rows.collect::<Result<_, _>>().map_err(doing(READING))
+}
+
+fn highest(conn: &Connection, device: &TwinId) -> Result<Option<i64>, Error> {
+    let highest = conn
+        .prepare_cached("SELECT highest FROM identity WHERE device = ?1")
+        .and_then(|mut s| s.query_row([device.as_str()], |row| row.get(0)).optional());
+    highest.map_err(doing(READING))
+}
+
+#[async_trait]
+impl Identities for EmbeddedIdentities {
+    async fn put_identities(&self, identities: Vec<Identity>) -> Result<(), Error> {
+        let result = self.writer.write(WRITING, move |conn| identities.iter().try_for_each(|identity| put(conn, identity))).await;
+        result.inspect_err(|error| metrics::failed("put_identities", error))
+    }
+
+    async fn identity(&self, device: &TwinId) -> Result<Option<Identity>, Error> {
+        let device = device.clone();
+        self.readers.run(move |conn| get(conn, device)).await
+    }
+
+    async fn delete_identity(&self, device: &TwinId) -> Result<(), Error> {
+        let device = device.clone();
+        self.writer.write("deleting an identity", move |conn| delete(conn, &device)).await
+    }
+
+    async fn next_generation(&self, device: &TwinId) -> Result<u64, Error> {
+        let device = device.clone();
+        let highest = self.readers.run(move |conn| highest(conn, &device)).await?;
+        Ok(highest.map_or(1, |highest| highest as u64 + 1))
+    }
+}
