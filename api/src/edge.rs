@@ -1,0 +1,214 @@
+//! What every request passes through: a span, a time-out, a net under panics, metrics, and headers that every answer carries.
+//!
+//! Whatever answers with an error and is not of our making (a library's 404, an extractor's 400) leaves here as a
+//! problem document, so that a client needs one way to read errors.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use actix_web::{
+    Error, ResponseError,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+    web::Data,
+};
+use futures_util::FutureExt;
+use tracing::Instrument;
+
+use crate::{
+    problem::{self, Problem},
+    settings::Settings,
+};
+
+/// Requests that are being worked on, over all workers.
+static IN_FLIGHT: AtomicU64 = AtomicU64::new(0);
+
+/// Characters of a path that go to the log.
+const LOGGED_PATH_MAX: usize = 256;
+
+pub fn describe_metrics() {
+    metrics::describe_counter!("twinfold_http_requests_total", "Requests by method, route and class of status");
+    metrics::describe_histogram!(
+        "twinfold_http_request_seconds",
+        metrics::Unit::Seconds,
+        "From a request's head to the head of its answer"
+    );
+    metrics::describe_gauge!("twinfold_http_requests_in_flight", "Requests being worked on");
+}
+
+struct InFlight;
+
+impl InFlight {
+    fn enter() -> Self {
+        metrics::gauge!("twinfold_http_requests_in_flight").set((IN_FLIGHT.fetch_add(1, Ordering::Relaxed) + 1) as f64);
+        Self
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        metrics::gauge!("twinfold_http_requests_in_flight").set((IN_FLIGHT.fetch_sub(1, Ordering::Relaxed) - 1) as f64);
+    }
+}
+
+pub async fn pass(mut request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let _in_flight = InFlight::enter();
+    let method = request.method().clone();
+    let path: String = request.path().chars().take(LOGGED_PATH_MAX).collect();
+    let span = tracing::info_span!("http", %method, path, principal = tracing::field::Empty);
+    // HEAD is GET without the body, and the connection leaves the body out by itself. A stream has no end to leave out.
+    if method == Method::HEAD && !path.ends_with("/live") {
+        request.head_mut().method = Method::GET;
+    }
+    let within = time_allowed(&request);
+    let answer = AssertUnwindSafe(next.call(request)).catch_unwind();
+    let answer = match tokio::time::timeout(within, answer).instrument(span.clone()).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_panic)) => Err(unanswered(Problem::new(problem::INTERNAL, "the server made an error; its log says which"))),
+        Err(_) => {
+            let detail = format!("no answer within {within:?} (http.request_timeout)");
+            Err(unanswered(Problem::new(problem::TIMED_OUT, detail).retry_after(Duration::from_secs(1))))
+        }
+    };
+    let answer = answer.map(|response| dressed(shaped(response.map_into_boxed_body())));
+    let (status, route) = match &answer {
+        Ok(response) => (response.status(), response.request().match_pattern()),
+        Err(error) => (error.as_response_error().status_code(), None),
+    };
+    record(&method, status, route.unwrap_or_else(|| "unmatched".into()), started.elapsed());
+    let _entered = span.enter();
+    tracing::debug!(status = status.as_u16(), took = ?started.elapsed(), "answered");
+    answer
+}
+
+/// The answer to a request that routing never gave back: without the request it can only be an error, which the server
+/// writes as it is, so it gets its headers here.
+fn unanswered(problem: Problem) -> Error {
+    HEADERS.into_iter().fold(problem, |problem, (name, value)| problem.header_line(name, value)).into()
+}
+
+fn time_allowed(request: &ServiceRequest) -> Duration {
+    let default = Settings::default();
+    let settings = request.app_data::<Data<Settings>>().map_or(&default, |data| data);
+    let waits = request.method() == Method::POST && request.path().ends_with("/commands");
+    settings.request_timeout + if waits { settings.wait_max } else { Duration::ZERO }
+}
+
+/// An error that is not a problem document becomes one, with the headers it came with.
+fn shaped(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t == problem::MEDIA_TYPE);
+    if !is_error || is_problem {
+        return response;
+    }
+    let kind = match status {
+        StatusCode::NOT_FOUND => problem::NO_SUCH_ROUTE,
+        StatusCode::PAYLOAD_TOO_LARGE => problem::BODY_TOO_LARGE,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => problem::UNSUPPORTED_MEDIA_TYPE,
+        StatusCode::METHOD_NOT_ALLOWED => problem::METHOD_NOT_ALLOWED,
+        s if s.is_client_error() => problem::BAD_REQUEST,
+        _ => problem::INTERNAL,
+    };
+    let kept: Vec<_> = [header::ALLOW, header::RETRY_AFTER, header::WWW_AUTHENTICATE]
+        .into_iter()
+        .filter_map(|name| Some((name.clone(), response.headers().get(name)?.clone())))
+        .collect();
+    let problem = Problem::new(kind, kind.title);
+    let mut shaped = ServiceResponse::new(response.request().clone(), problem.error_response());
+    for (name, value) in kept {
+        shaped.headers_mut().insert(name, value);
+    }
+    shaped
+}
+
+const HEADERS: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    // Answers hold keys and live state: nobody keeps them.
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// Adds the headers that every answer carries, unless the route has set its own.
+fn dressed(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    for (name, value) in HEADERS {
+        if !response.headers().contains_key(&name) {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+    }
+    response
+}
+
+fn record(method: &Method, status: StatusCode, route: String, took: Duration) {
+    let method = match method.as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known.to_owned(),
+        _ => "other".to_owned(),
+    };
+    let status = match status.as_u16() / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    };
+    metrics::counter!("twinfold_http_requests_total", "method" => method.clone(), "route" => route.clone(), "status" => status)
+        .increment(1);
+    metrics::histogram!("twinfold_http_request_seconds", "method" => method, "route" => route).record(took);
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{App, HttpResponse, middleware::from_fn, test, web};
+
+    use super::*;
+
+    async fn get(path: &str) -> HttpResponse<BoxBody> {
+        let settings = Settings { request_timeout: Duration::from_millis(20), ..Settings::default() };
+        let app = App::new()
+            .app_data(Data::new(settings))
+            .route("/panics", web::get().to(|| async { if true { panic!("on purpose") } else { "" } }))
+            .route("/hangs", web::get().to(|| async { futures_util::future::pending::<HttpResponse>().await }))
+            .route("/plain", web::get().to(|| async { HttpResponse::NotFound().body("not here") }))
+            .route("/own", web::get().to(|| async { HttpResponse::Ok().insert_header(("content-security-policy", "x")).finish() }))
+            .wrap(from_fn(pass));
+        let app = test::init_service(app).await;
+        match test::try_call_service(&app, test::TestRequest::get().uri(path).to_request()).await {
+            Ok(response) => response.into_parts().1,
+            Err(error) => error.error_response(),
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_panic_is_a_500_and_a_hang_a_503() {
+        assert_eq!(get("/panics").await.status(), 500);
+        let hung = get("/hangs").await;
+        assert_eq!(hung.status(), 503);
+        assert!(hung.headers().contains_key("retry-after"));
+    }
+
+    #[actix_web::test]
+    async fn every_error_is_a_problem_document() {
+        for path in ["/panics", "/hangs", "/plain", "/unknown"] {
+            assert_eq!(get(path).await.headers().get("content-type").unwrap(), problem::MEDIA_TYPE, "{path}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn every_answer_carries_the_safety_headers() {
+        let response = get("/unknown").await;
+        for (name, value) in HEADERS {
+            assert_eq!(response.headers().get(&name).unwrap(), value);
+        }
+        assert_eq!(get("/own").await.headers().get("content-security-policy").unwrap(), "x");
+    }
+}

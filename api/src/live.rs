@@ -1,0 +1,267 @@
+//! What flows to one live reader: a snapshot, then every change, until one side has had enough.
+//!
+//! Nothing is lost between snapshot and changes. The subscription is older than the snapshot, and a change that waits in
+//! it while a page of the snapshot is read is sent after that page: what a reader hears last about a value is the newest.
+//! The queue is emptied between pages, so that a large tree does not overflow it. Until `live` no event carries an id, and
+//! `reset` makes the reader forget the one it had: a connection that breaks inside a snapshot begins again.
+//!
+//! The pump is a task of its own and not the response's stream, because a stream that is not polled cannot notice that
+//! its reader is slow: the task lets a reader go that takes nothing for `http.live_slow_max`.
+
+use std::{convert::Infallible, time::Duration};
+
+use actix_web::web::Bytes;
+use actors::{
+    LiveItem, LiveReader, TwinError, Twins,
+    live::{LiveEvent, LiveFilter, LiveKind},
+    view::TwinView,
+};
+use futures_util::{FutureExt, StreamExt, stream};
+use hierarchy_models::TwinId;
+use serde_json::json;
+use tokio::{sync::mpsc, time::MissedTickBehavior};
+
+use crate::{
+    query::RegistryQuery,
+    settings::Settings,
+    sse::{self, Id},
+    stopping::Stopping,
+};
+
+/// How soon a reader should come back after its connection broke.
+const RETRY: Duration = Duration::from_secs(2);
+/// A key that was revoked ends its streams within this time.
+const KEY_CHECK: Duration = Duration::from_secs(1);
+/// Twins read together for a snapshot.
+const SNAPSHOT_PAGE: usize = 100;
+/// Twins of a page that are asked at the same time.
+const SNAPSHOT_ASKED: usize = 16;
+/// Changes that wait are sent together until they are this long.
+const CHUNK_BYTES: usize = 32 * 1024;
+
+pub fn describe_metrics() {
+    metrics::describe_counter!("twinfold_http_live_ended_total", "Live streams that ended, by reason");
+}
+
+/// Why a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Stopped,
+    Gone,
+    Slow,
+    Revoked,
+    Failed,
+}
+
+impl End {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Gone => "gone",
+            Self::Slow => "slow",
+            Self::Revoked => "revoked",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What was waiting in the queue.
+enum Drained {
+    /// Changes up to this id, if any.
+    UpTo(Option<String>),
+    StartOver(String),
+}
+
+pub struct Pump {
+    twins: Twins,
+    settings: Settings,
+    stopping: Stopping,
+    filter: LiveFilter,
+    key: String,
+    out: mpsc::Sender<Bytes>,
+}
+
+impl Pump {
+    pub fn new(twins: Twins, settings: Settings, stopping: Stopping, filter: LiveFilter, key: String, out: mpsc::Sender<Bytes>) -> Self {
+        Self { twins, settings, stopping, filter, key, out }
+    }
+
+    pub async fn run(mut self, mut reader: LiveReader) {
+        let mut stopping = self.stopping.clone();
+        let end = tokio::select! {
+            () = stopping.begun() => End::Stopped,
+            end = self.pump(&mut reader) => end,
+        };
+        metrics::counter!("twinfold_http_live_ended_total", "reason" => end.as_str()).increment(1);
+        tracing::debug!(reason = end.as_str(), "a live stream ended");
+    }
+
+    async fn pump(&mut self, reader: &mut LiveReader) -> End {
+        match self.flow(reader).await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        }
+    }
+
+    async fn flow(&mut self, reader: &mut LiveReader) -> Result<Infallible, End> {
+        let mut hello = String::new();
+        sse::retry(&mut hello, RETRY);
+        self.send(hello).await?;
+        let mut beat = tokio::time::interval(self.settings.live_heartbeat);
+        let mut check = tokio::time::interval(KEY_CHECK);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                item = reader.next() => {
+                    self.take(item.ok_or(End::Stopped)?, reader).await?;
+                    beat.reset();
+                }
+                _ = beat.tick() => self.beat().await?,
+                _ = check.tick() => self.check().await?,
+                () = self.out.closed() => return Err(End::Gone),
+            }
+        }
+    }
+
+    /// Sends an item and whatever waits behind it.
+    async fn take(&mut self, item: LiveItem, reader: &mut LiveReader) -> Result<(), End> {
+        let mut chunk = String::new();
+        let mut next = Some(item);
+        while let Some(item) = next.take() {
+            match item {
+                LiveItem::Event { id, event } => change(&mut chunk, Id::Set(&id), &event),
+                LiveItem::Reset { resume } => {
+                    self.send(std::mem::take(&mut chunk)).await?;
+                    self.snapshot(resume, reader).await?;
+                }
+            }
+            if chunk.len() < CHUNK_BYTES {
+                next = reader.next().now_or_never().flatten();
+            }
+        }
+        self.send(chunk).await
+    }
+
+    /// The whole twins under the filter, then `live`.
+    async fn snapshot(&mut self, mut resume: String, reader: &mut LiveReader) -> Result<(), End> {
+        'again: loop {
+            self.announce("reset", Id::Clear, "{}").await?;
+            let (mut sent, mut cursor, mut more) = (0, None, self.wants_snapshot());
+            if more && let Some(top) = self.filter.under.clone() {
+                sent += self.send_twins(vec![top]).await?;
+            }
+            while more && sent < self.settings.live_snapshot_twins_max {
+                let ids;
+                (ids, cursor) = self.page(cursor).await?;
+                sent += self.send_twins(ids).await?;
+                more = cursor.is_some();
+                match self.drain(reader).await? {
+                    Drained::UpTo(id) => resume = id.unwrap_or(resume),
+                    Drained::StartOver(id) => {
+                        resume = id;
+                        continue 'again;
+                    }
+                }
+            }
+            let data = json!({"twins": sent, "complete": !more}).to_string();
+            return self.announce("live", Id::Set(&resume), &data).await;
+        }
+    }
+
+    /// Special events and commands are not state: who follows only these has nothing to start from.
+    fn wants_snapshot(&self) -> bool {
+        let kinds = &self.filter.kinds;
+        kinds.is_empty() || kinds.iter().any(|kind| matches!(kind, LiveKind::State | LiveKind::Alert))
+    }
+
+    async fn page(&self, cursor: Option<String>) -> Result<(Vec<TwinId>, Option<String>), End> {
+        let query = RegistryQuery { under: self.filter.under.clone(), limit: SNAPSHOT_PAGE, cursor, ..RegistryQuery::default() };
+        let page = self.twins.list(query).await.map_err(failed)?;
+        Ok((page.items.into_iter().map(|entry| entry.row.id).collect(), page.cursor))
+    }
+
+    /// Sends these twins as they are now; how many there were. One that has gone meanwhile is left out.
+    async fn send_twins(&self, ids: Vec<TwinId>) -> Result<usize, End> {
+        let ask = |id: TwinId| async move {
+            match self.twins.get(&id).await {
+                Ok(view) => Ok(Some(view)),
+                Err(TwinError::NoSuchTwin(_)) => Ok(None),
+                Err(error) => Err(failed(error)),
+            }
+        };
+        let answers: Vec<Result<Option<TwinView>, End>> = stream::iter(ids).map(ask).buffered(SNAPSHOT_ASKED).collect().await;
+        let mut chunk = String::new();
+        let mut sent = 0;
+        for view in answers {
+            if let Some(view) = view? {
+                sse::event(&mut chunk, "snapshot", Id::Keep, &serde_json::to_string(&view).unwrap_or_default());
+                sent += 1;
+            }
+        }
+        self.send(chunk).await?;
+        Ok(sent)
+    }
+
+    /// Sends the changes that wait, without ids: a reader that reconnects now must begin again.
+    async fn drain(&self, reader: &mut LiveReader) -> Result<Drained, End> {
+        let (mut chunk, mut last) = (String::new(), None);
+        while let Some(item) = reader.next().now_or_never() {
+            match item.ok_or(End::Stopped)? {
+                LiveItem::Event { id, event } => {
+                    change(&mut chunk, Id::Keep, &event);
+                    last = Some(id);
+                }
+                LiveItem::Reset { resume } => return Ok(Drained::StartOver(resume)),
+            }
+            if chunk.len() >= CHUNK_BYTES {
+                self.send(std::mem::take(&mut chunk)).await?;
+            }
+        }
+        self.send(chunk).await?;
+        Ok(Drained::UpTo(last))
+    }
+
+    async fn announce(&self, name: &str, id: Id<'_>, data: &str) -> Result<(), End> {
+        let mut chunk = String::new();
+        sse::event(&mut chunk, name, id, data);
+        self.send(chunk).await
+    }
+
+    async fn beat(&self) -> Result<(), End> {
+        let mut chunk = String::new();
+        sse::comment(&mut chunk, "beat");
+        self.send(chunk).await
+    }
+
+    /// Ends the stream when its key was revoked. A store that does not answer is no revocation.
+    async fn check(&self) -> Result<(), End> {
+        match self.twins.identities().principal(&self.key).await {
+            Ok(None) => Err(End::Revoked),
+            Ok(Some(_)) | Err(_) => Ok(()),
+        }
+    }
+
+    async fn send(&self, chunk: String) -> Result<(), End> {
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        match tokio::time::timeout(self.settings.live_slow_max, self.out.send(chunk.into())).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(End::Slow),
+        }
+    }
+}
+
+fn change(chunk: &mut String, id: Id<'_>, event: &LiveEvent) {
+    sse::event(chunk, event.kind.as_str(), id, &serde_json::to_string(event).unwrap_or_default());
+}
+
+fn failed(error: TwinError) -> End {
+    if matches!(error, TwinError::Stopping) {
+        return End::Stopped;
+    }
+    tracing::warn!(%error, "a live stream could not read its snapshot");
+    End::Failed
+}

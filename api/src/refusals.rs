@@ -1,0 +1,104 @@
+//! The one place where failures of the runtime become HTTP problems.
+//!
+//! A match without a wildcard: a new variant does not compile until somebody has decided what a caller reads.
+//! What a store says about itself goes to the log; the caller reads only what can be acted on.
+
+use std::time::Duration;
+
+use actors::TwinError;
+
+use crate::{
+    problem::{self, Problem},
+    query::StoreError,
+};
+
+/// How long a caller should stay away from a busy or restarting server.
+const RETRY_SOON: Duration = Duration::from_secs(1);
+/// How long a caller should stay away from a store that is full or gone.
+const RETRY_LATER: Duration = Duration::from_secs(5);
+
+impl From<TwinError> for Problem {
+    fn from(error: TwinError) -> Self {
+        let detail = error.to_string();
+        match error {
+            TwinError::NoSuchTwin(twin) => Problem::new(problem::NO_SUCH_TWIN, detail).with("twin", twin.as_str()),
+            TwinError::NoSuchCommand { .. } => Problem::new(problem::NO_SUCH_COMMAND, detail),
+            TwinError::AlreadyRegistered(_) => Problem::new(problem::ALREADY_REGISTERED, detail).pointing_at("/id"),
+            TwinError::HasChildren { .. } => Problem::new(problem::HAS_CHILDREN, detail),
+            TwinError::NoSuchParent { .. } => Problem::new(problem::NO_SUCH_PARENT, detail).pointing_at("/parent"),
+            TwinError::NoSuchGateway { .. } => Problem::new(problem::NO_SUCH_GATEWAY, detail).pointing_at("/gateway"),
+            TwinError::Tree(_) => Problem::new(problem::TREE_CONFLICT, detail).pointing_at("/parent"),
+            TwinError::VersionMismatch { current } => Problem::new(problem::VERSION_MISMATCH, detail).with("version", current),
+            TwinError::Invalid { pointer, reason } => Problem::member(&pointer, reason),
+            TwinError::Limit { limit, .. } => Problem::new(problem::LIMIT_REACHED, detail).with("limit", limit).retry_after(RETRY_SOON),
+            TwinError::CommandEnded { state } => Problem::new(problem::COMMAND_ENDED, detail).with("state", state),
+            TwinError::KeyReused => Problem::new(problem::KEY_REUSED, detail).with("header", "Idempotency-Key"),
+            TwinError::Overloaded => Problem::new(problem::OVERLOADED, detail).retry_after(RETRY_SOON),
+            TwinError::Stopping => Problem::new(problem::NOT_READY, detail).retry_after(RETRY_SOON),
+            TwinError::Store(store) => of_store(&store),
+        }
+    }
+}
+
+fn of_store(error: &StoreError) -> Problem {
+    match error {
+        StoreError::BadCursor => Problem::parameter("cursor", "the cursor is not one that an earlier page gave out"),
+        StoreError::Refused(why) => Problem::new(problem::REGISTRY_CONFLICT, format!("the registry refuses the change: {why}")),
+        StoreError::Full { .. } => {
+            tracing::warn!(%error, "the store is full");
+            Problem::new(problem::STORE_FULL, "the store has no room; nothing was changed").retry_after(RETRY_LATER)
+        }
+        StoreError::Unavailable { .. } => {
+            tracing::warn!(%error, "the store is not available");
+            Problem::new(problem::STORE_UNAVAILABLE, "the store does not answer; whether a change was made is not known")
+                .retry_after(RETRY_LATER)
+        }
+        StoreError::Damaged { .. } | StoreError::TooNew { .. } | StoreError::InUse { .. } => {
+            tracing::error!(%error, "the store failed");
+            Problem::new(problem::INTERNAL, "the store failed; the server's log says how")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hierarchy_models::{CommandId, TwinId, tree::TreeError};
+
+    use super::*;
+
+    #[test]
+    fn every_failure_of_the_runtime_has_its_status() {
+        let twin = || TwinId::new("room-1").unwrap();
+        let store = |e| TwinError::Store(e);
+        let unavailable = || StoreError::Unavailable { doing: "appending", detail: "secret host name".into() };
+        let cases: Vec<(TwinError, u16, &str)> = vec![
+            (TwinError::NoSuchTwin(twin()), 404, "no-such-twin"),
+            (TwinError::NoSuchCommand { twin: twin(), command: CommandId::new("c").unwrap() }, 404, "no-such-command"),
+            (TwinError::AlreadyRegistered(twin()), 409, "already-registered"),
+            (TwinError::HasChildren { twin: twin() }, 409, "has-children"),
+            (TwinError::NoSuchParent { parent: twin() }, 422, "no-such-parent"),
+            (TwinError::NoSuchGateway { gateway: twin() }, 422, "no-such-gateway"),
+            (TwinError::Tree(TreeError::Loop { twin: twin(), parent: twin() }), 409, "tree-conflict"),
+            (TwinError::VersionMismatch { current: 3 }, 412, "version-mismatch"),
+            (TwinError::Invalid { pointer: "/metadata/a".into(), reason: "no".into() }, 400, "invalid-member"),
+            (TwinError::Limit { limit: "inbox.commands_max", detail: "64".into() }, 429, "limit-reached"),
+            (TwinError::CommandEnded { state: "expired" }, 409, "command-ended"),
+            (TwinError::KeyReused, 422, "key-reused"),
+            (TwinError::Overloaded, 503, "overloaded"),
+            (TwinError::Stopping, 503, "not-ready"),
+            (store(StoreError::BadCursor), 400, "invalid-parameter"),
+            (store(StoreError::Refused("loop".into())), 409, "registry-conflict"),
+            (store(StoreError::Full { doing: "appending", detail: String::new() }), 503, "store-full"),
+            (store(unavailable()), 503, "store-unavailable"),
+            (store(StoreError::Damaged { doing: "reading", detail: String::new() }), 500, "internal"),
+        ];
+        for (error, status, slug) in cases {
+            let shown = format!("{error:?}");
+            let problem = Problem::from(error);
+            assert_eq!((problem.kind().status, problem.kind().slug), (status, slug), "{shown}");
+            let response = actix_web::ResponseError::error_response(&problem);
+            assert_eq!(response.headers().contains_key("retry-after"), matches!(status, 429 | 503), "{shown}");
+        }
+        assert!(!Problem::from(store(unavailable())).document().to_string().contains("secret"));
+    }
+}

@@ -1,0 +1,45 @@
+//! Every route, one file for each thing it is about. A route reads its request, asks the runtime, writes the answer.
+
+mod commands;
+mod credentials;
+mod events;
+mod history;
+mod lifecycle;
+mod listing;
+mod live;
+mod pages;
+mod patch;
+mod path;
+mod principals;
+mod probes;
+mod register;
+mod tree;
+mod twin;
+
+use actix_web::{HttpResponse, http::header};
+use actors::view::TwinView;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+pub use pages::undescribed;
+
+/// The routes under `/api/v1`: all of them need a key.
+pub fn keyed(routes: &mut ServiceConfig) {
+    routes.service(listing::list).service(register::register);
+    routes.service(twin::read).service(patch::patch).service(twin::delete);
+    routes.service(lifecycle::activate).service(lifecycle::deactivate).service(lifecycle::release);
+    routes.service(credentials::reset).service(credentials::token);
+    routes.service(tree::tree).service(history::history).service(events::events);
+    routes.service(live::live);
+    routes.service(commands::send).service(commands::list).service(commands::read).service(commands::cancel);
+    routes.service(principals::list).service(principals::create).service(principals::read).service(principals::delete);
+}
+
+/// The routes that need no key on loopback, and the document that describes all routes.
+pub fn open(routes: &mut ServiceConfig) {
+    routes.service(probes::livez).service(probes::readyz).service(probes::metrics).service(pages::openapi_json);
+}
+
+/// The whole twin with its entity tag.
+fn whole(view: TwinView) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::ETAG, view.etag())).json(view)
+}

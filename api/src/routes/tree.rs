@@ -1,0 +1,62 @@
+//! `GET /twins/{id}/tree`: a twin and what is under it, with roll-ups.
+
+use actix_web::{HttpResponse, get, web::Data};
+use actors::Twins;
+use hierarchy_models::limits::TREE_DEPTH_MAX;
+
+use super::path::TwinPath;
+use crate::{
+    access::{Caller, Viewer},
+    params::Params,
+    problem::Problem,
+    settings::Settings,
+    wire::{described::Tree, twin::TreeDocument},
+};
+
+/// The twin and what is under it, to a depth and to a number of twins (`http.tree_nodes_max`).
+#[utoipa::path(
+    operation_id = "readTree",
+    tag = "twins",
+    params(
+        ("id" = String, Path, description = "The twin"),
+        ("depth" = Option<usize>, Query, description = "Levels below the twin, 0 to 16; 16 when absent", minimum = 0, maximum = 16),
+    ),
+    responses((status = 200, description = "The tree; `children_left_out` says where it was cut", body = Tree))
+)]
+#[get("/twins/{id}/tree")]
+pub async fn tree(
+    caller: Caller<Viewer>,
+    twins: Data<Twins>,
+    settings: Data<Settings>,
+    id: TwinPath,
+    mut params: Params,
+) -> Result<HttpResponse, Problem> {
+    let depth = depth(&mut params)?;
+    params.finish()?;
+    caller.reach(&twins, &id.0).await?;
+    let tree = twins.tree(&id.0, depth, settings.tree_nodes_max).await?;
+    Ok(HttpResponse::Ok().json(TreeDocument::from(tree)))
+}
+
+fn depth(params: &mut Params) -> Result<usize, Problem> {
+    let depth = params.read("depth", |text| match text.parse() {
+        Ok(depth) if depth <= TREE_DEPTH_MAX => Ok(depth),
+        _ => Err(format!("must be a whole number from 0 to {TREE_DEPTH_MAX}")),
+    })?;
+    Ok(depth.unwrap_or(TREE_DEPTH_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_depth_is_at_most_that_of_the_deepest_tree() {
+        let read = |query: &str| depth(&mut Params::parse(query).unwrap());
+        assert_eq!(read("").unwrap(), 16);
+        assert_eq!(read("depth=0").unwrap(), 0);
+        for bad in ["depth=17", "depth=-1", "depth=all"] {
+            assert_eq!(read(bad).unwrap_err().document()["parameter"], "depth", "{bad}");
+        }
+    }
+}

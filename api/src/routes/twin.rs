@@ -1,0 +1,60 @@
+//! One twin: the whole of it, and its end.
+
+use actix_web::{HttpResponse, delete, get, web::Data};
+use actors::Twins;
+
+use super::{path::TwinPath, whole};
+use crate::{
+    access::{Admin, Caller, Viewer},
+    params::{NoParams, Params},
+    precondition::IfMatch,
+    problem::Problem,
+    uncut::uncut,
+    wire::described::{Conditional, Twin},
+};
+
+/// The whole twin.
+///
+/// There is no answer 304: roll-ups and staleness change without an event, so the entity tag guards writes only.
+#[utoipa::path(
+    operation_id = "readTwin",
+    tag = "twins",
+    params(("id" = String, Path, description = "The twin")),
+    responses((status = 200, description = "The twin", body = Twin, headers(("ETag" = String, description = "What `If-Match` takes"))))
+)]
+#[get("/twins/{id}")]
+pub async fn read(caller: Caller<Viewer>, twins: Data<Twins>, id: TwinPath, _params: NoParams) -> Result<HttpResponse, Problem> {
+    caller.reach(&twins, &id.0).await?;
+    Ok(whole(twins.get(&id.0).await?))
+}
+
+/// Unregisters a twin; its keys stop working and its session ends.
+#[utoipa::path(
+    operation_id = "deleteTwin",
+    tag = "twins",
+    params(
+        ("id" = String, Path, description = "The twin"),
+        ("recursive" = Option<bool>, Query, description = "Whether all below it goes too; without it, a twin with children stays"),
+        Conditional,
+    ),
+    responses(
+        (status = 204, description = "Gone"),
+        (status = 409, response = crate::openapi::ProblemResponse),
+        (status = 412, response = crate::openapi::ProblemResponse),
+    )
+)]
+#[delete("/twins/{id}")]
+pub async fn delete(
+    caller: Caller<Admin>,
+    twins: Data<Twins>,
+    id: TwinPath,
+    if_match: IfMatch,
+    mut params: Params,
+) -> Result<HttpResponse, Problem> {
+    let recursive = params.flag("recursive")?;
+    params.finish()?;
+    caller.reach(&twins, &id.0).await?;
+    let expected = if_match.expected(&twins, &id.0).await?;
+    uncut(async move { Ok(twins.delete(&id.0, recursive, expected).await?) }).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,391 @@
+//! Schemas of documents that others own (the runtime's twin view) or that are read member by member (request bodies).
+//!
+//! Nothing here is ever built: these types exist for the OpenAPI document. Tests hold them against what is really
+//! written and read.
+
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+/// RFC 9457 problem details.
+#[derive(ToSchema)]
+pub struct Problem {
+    /// Stable; what a program should look at.
+    #[schema(example = "urn:twinfold:problem:no-such-twin")]
+    r#type: String,
+    title: String,
+    #[schema(example = 404)]
+    status: u16,
+    /// For people.
+    detail: String,
+    /// RFC 6901 pointer to the member of the body at fault.
+    #[schema(nullable = false)]
+    pointer: Option<String>,
+    /// The query parameter at fault.
+    #[schema(nullable = false)]
+    parameter: Option<String>,
+    /// The header field at fault.
+    #[schema(nullable = false)]
+    header: Option<String>,
+}
+
+/// A last known value.
+#[derive(ToSchema)]
+pub struct LastValue {
+    value: Value,
+    #[schema(format = DateTime)]
+    at: String,
+    #[schema(format = DateTime)]
+    received_at: String,
+}
+
+#[derive(ToSchema)]
+pub struct Connection {
+    /// `connected`, `disconnected` or `never`.
+    state: String,
+    #[schema(format = DateTime, nullable = false)]
+    since: Option<String>,
+    #[schema(nullable = false)]
+    protocol: Option<String>,
+    #[schema(nullable = false)]
+    remote: Option<String>,
+    #[schema(format = DateTime, nullable = false)]
+    last_seen: Option<String>,
+    #[schema(nullable = false)]
+    reason: Option<String>,
+}
+
+/// The fold of one numeric value over all twins below.
+#[derive(ToSchema)]
+pub struct Fold {
+    count: u64,
+    sum: f64,
+    #[schema(nullable = false)]
+    avg: Option<f64>,
+    min: f64,
+    max: f64,
+    last: f64,
+    #[schema(format = DateTime)]
+    last_at: String,
+}
+
+#[derive(ToSchema)]
+pub struct AlertCounts {
+    count: u64,
+    #[schema(nullable = false)]
+    worst: Option<String>,
+}
+
+/// Figures of everything below a twin; for a twin without children, of itself.
+#[derive(ToSchema)]
+pub struct Rollups {
+    /// Devices below.
+    count: u64,
+    connected: u64,
+    stale: u64,
+    quarantined: u64,
+    alerts: AlertCounts,
+    values: BTreeMap<String, Fold>,
+}
+
+#[derive(ToSchema)]
+pub struct Alert {
+    name: String,
+    /// `info`, `warning` or `critical`.
+    severity: String,
+    #[schema(nullable = false)]
+    text: Option<String>,
+    #[schema(nullable = false, value_type = Option<Object>)]
+    details: Option<Value>,
+    #[schema(format = DateTime)]
+    raised_at: String,
+    #[schema(format = DateTime)]
+    last_at: String,
+    count: u64,
+}
+
+/// A message that was refused or that a behaviour failed on, kept for reading.
+#[derive(ToSchema)]
+pub struct KeptMessage {
+    #[schema(format = DateTime)]
+    at: String,
+    what: String,
+    reason: String,
+    payload: String,
+}
+
+#[derive(ToSchema)]
+pub struct Supervision {
+    /// `running` or `quarantined`.
+    state: String,
+    restarts: u64,
+    #[schema(nullable = false)]
+    error: Option<String>,
+    poison: Vec<KeptMessage>,
+}
+
+#[derive(ToSchema)]
+pub struct Diagnostics {
+    #[schema(nullable = false)]
+    last: Option<LastValue>,
+    /// The last 16 refused messages, newest last.
+    rejected: Vec<KeptMessage>,
+    rejected_total: u64,
+}
+
+/// The whole twin.
+#[derive(ToSchema)]
+pub struct Twin {
+    id: String,
+    model: String,
+    #[schema(nullable)]
+    parent: Option<String>,
+    /// The ids from the root down to the twin, joined by `/`.
+    path: String,
+    #[schema(nullable = false)]
+    gateway: Option<String>,
+    /// `active` or `inactive`.
+    status: String,
+    /// Raised by every change of metadata, tags, desired state, place, gateway or status; what `If-Match` compares.
+    version: u64,
+    /// Raised by every event of the twin.
+    seq: u64,
+    #[schema(format = DateTime)]
+    created_at: String,
+    connection: Connection,
+    reported: BTreeMap<String, LastValue>,
+    telemetry: BTreeMap<String, LastValue>,
+    /// With `$version`.
+    #[schema(value_type = Object)]
+    desired: Value,
+    #[schema(value_type = Object)]
+    metadata: Value,
+    tags: Vec<String>,
+    rollups: Rollups,
+    alerts: Vec<Alert>,
+    supervision: Supervision,
+    diagnostics: Diagnostics,
+}
+
+/// The whole twin and its keys, which are shown this once.
+#[derive(ToSchema)]
+pub struct RegisteredTwin {
+    #[serde(flatten)]
+    twin: Twin,
+    #[schema(example = json!({"primary": "…", "secondary": "…"}))]
+    keys: BTreeMap<String, String>,
+}
+
+/// The whole twin and what is under it.
+#[derive(ToSchema)]
+pub struct Tree {
+    #[serde(flatten)]
+    twin: Twin,
+    #[schema(no_recursion)]
+    children: Vec<Tree>,
+    /// Children that the depth or the limit of nodes left out.
+    children_left_out: u64,
+}
+
+#[derive(ToSchema)]
+pub struct Keys {
+    keys: BTreeMap<String, String>,
+}
+
+macro_rules! pages {
+    ($($name:ident of $item:ty),*) => {$(
+        /// One page; `cursor` asks for the next one and is absent on the last.
+        #[derive(ToSchema)]
+        pub struct $name {
+            items: Vec<$item>,
+            #[schema(nullable = false)]
+            cursor: Option<String>,
+        }
+    )*};
+}
+pages!(
+    TwinPage of super::twin::ListItem,
+    CommandPage of super::command::CommandDocument,
+    EventPage of super::event::EventDocument,
+    PrincipalPage of Principal
+);
+
+/// Raw values, or buckets when `every` was given.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub enum HistoryPageItem {
+    Raw(super::history::ItemDocument),
+    Bucket(super::history::BucketDocument),
+}
+pages!(HistoryPage of HistoryPageItem);
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Registration {
+    /// Letters, digits, `-`, `_`, `.`, `:` and `@`; assigned when absent.
+    #[schema(max_length = 128)]
+    id: Option<String>,
+    /// A DTMI, or the short name of a built-in model: `Site`, `Building`, `Floor`, `Room`, `Device`, `Gateway`.
+    #[schema(example = "Room")]
+    model: String,
+    parent: Option<String>,
+    /// The twin of the gateway that speaks for this device.
+    gateway: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+    tags: Option<Vec<String>>,
+    /// Names of key slots, or a map of them to keys brought from outside (`null`: derived). `primary` and `secondary` when absent.
+    keys: Option<Value>,
+}
+
+/// An RFC 7396 merge patch.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TwinPatch {
+    #[schema(value_type = Option<Object>, nullable = false)]
+    metadata: Option<Value>,
+    #[schema(value_type = Option<Object>, nullable = false)]
+    desired: Option<Value>,
+    /// Replaces all tags; `null` removes them. Needs the role operator, as metadata and desired do.
+    tags: Option<Vec<String>>,
+    /// Moves the twin; `null` makes it a root. Needs the role admin.
+    parent: Option<String>,
+    /// Needs the role admin.
+    gateway: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewCommand {
+    /// One MQTT topic level: no `/`, `+`, `#` or control characters.
+    #[schema(max_length = 128, example = "ventilate")]
+    name: String,
+    payload: Option<Value>,
+    /// Seconds to live, fractions allowed.
+    #[schema(default = 60, maximum = 2592000, exclusive_minimum = 0)]
+    ttl: Option<f64>,
+    /// Seconds to wait for the device's answer.
+    #[schema(maximum = 60, minimum = 0)]
+    wait: Option<f64>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// Seconds.
+    #[schema(default = 3600, maximum = 86400, minimum = 1)]
+    expires_in: Option<u64>,
+    /// `device`, all that the device may do; narrower scopes are not given out yet.
+    scope: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub struct Token {
+    token: String,
+    expires_in: u64,
+    #[schema(format = DateTime)]
+    expires_at: String,
+    scope: String,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPrincipal {
+    #[schema(max_length = 128)]
+    name: String,
+    /// `viewer`, `operator` or `admin`; each includes the ones before it. Either this or `roles`.
+    role: Option<String>,
+    roles: Option<Vec<String>>,
+    /// This twin and all below it; everything when absent.
+    scope: Option<String>,
+}
+
+/// A person or a system.
+#[derive(ToSchema)]
+pub struct Principal {
+    id: String,
+    name: String,
+    roles: Vec<String>,
+    #[schema(nullable = false)]
+    scope: Option<String>,
+    #[schema(format = DateTime)]
+    created_at: String,
+}
+
+/// The principal and its key, which is shown this once.
+#[derive(ToSchema)]
+pub struct CreatedPrincipal {
+    #[serde(flatten)]
+    principal: Principal,
+    key: String,
+}
+
+#[derive(ToSchema)]
+pub struct Health {
+    #[schema(example = "ok")]
+    status: String,
+}
+
+/// The parameters of every paged list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Paging {
+    /// Items of a page.
+    #[param(default = 100, minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+    /// From the page before.
+    cursor: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Span {
+    /// RFC 3339; without a zone it is UTC. Included.
+    #[param(format = DateTime)]
+    from: Option<String>,
+    /// Not included.
+    #[param(format = DateTime)]
+    to: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Listing {
+    /// A DTMI or a short name.
+    model: Option<String>,
+    parent: Option<String>,
+    /// Anywhere below this twin, itself not included.
+    under: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Bucketing {
+    /// The name of the value.
+    name: String,
+    /// Width of a bucket: a number and a unit (ms, s, m, h, d), at least 1s.
+    #[param(example = "5m")]
+    every: Option<String>,
+    /// Figures of each bucket: any of avg, min, max, count, sum.
+    #[param(example = "avg,min,max,count")]
+    agg: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct Conditional {
+    /// The write goes through only if the twin's version is the one of this entity tag.
+    #[param(rename = "If-Match", nullable = false, example = "\"3.17\"")]
+    if_match: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct Idempotent {
+    /// The answer to a repeated request is the first one's.
+    #[param(rename = "Idempotency-Key", nullable = false, max_length = 128)]
+    idempotency_key: Option<String>,
+}
