@@ -11,10 +11,8 @@ use persistence::{Error, Identities, Identity, SealedKey};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    metrics,
-    readers::Readers,
+    Core, metrics,
     sqlite::{self, Migrations, doing},
-    writer::Writer,
 };
 
 const MIGRATIONS: Migrations = &[include_str!("../schema/identities_1.sql")];
@@ -23,8 +21,7 @@ const WRITING: &str = "writing an identity";
 
 /// Who may connect, and with which keys.
 pub struct EmbeddedIdentities {
-    pub(crate) writer: Arc<Writer>,
-    pub(crate) readers: Readers,
+    pub(crate) core: Arc<Core>,
 }
 
 pub fn open(path: &Path) -> Result<Connection, Error> {
@@ -93,23 +90,23 @@ fn highest(conn: &Connection, device: &TwinId) -> Result<Option<i64>, Error> {
 #[async_trait]
 impl Identities for EmbeddedIdentities {
     async fn put_identities(&self, identities: Vec<Identity>) -> Result<(), Error> {
-        let result = self.writer.write(WRITING, move |conn| identities.iter().try_for_each(|identity| put(conn, identity))).await;
+        let result = self.core.identities.write(WRITING, move |conn| identities.iter().try_for_each(|identity| put(conn, identity))).await;
         result.inspect_err(|error| metrics::failed("put_identities", error))
     }
 
     async fn identity(&self, device: &TwinId) -> Result<Option<Identity>, Error> {
         let device = device.clone();
-        self.readers.run(move |conn| get(conn, device)).await
+        self.core.identity_readers.run(move |conn| get(conn, device)).await
     }
 
     async fn delete_identity(&self, device: &TwinId) -> Result<(), Error> {
         let device = device.clone();
-        self.writer.write("deleting an identity", move |conn| delete(conn, &device)).await
+        self.core.identities.write("deleting an identity", move |conn| delete(conn, &device)).await
     }
 
     async fn next_generation(&self, device: &TwinId) -> Result<u64, Error> {
         let device = device.clone();
-        let highest = self.readers.run(move |conn| highest(conn, &device)).await?;
+        let highest = self.core.identity_readers.run(move |conn| highest(conn, &device)).await?;
         Ok(highest.map_or(1, |highest| highest as u64 + 1))
     }
 }

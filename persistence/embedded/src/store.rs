@@ -30,13 +30,13 @@ pub(crate) struct Core {
     pub journal_readers: Readers,
     pub state: Writer,
     pub state_readers: Readers,
-    identities: Arc<Writer>,
-    identity_readers: Readers,
+    pub identities: Writer,
+    pub identity_readers: Readers,
     /// Dropped last: the folder stays locked until all threads have let go of it.
     folder: Mutex<Option<Folder>>,
 }
 
-/// What [`EmbeddedStore::open`] gives. Closing the store closes both.
+/// What [`EmbeddedStore::open`] gives. Closing the store closes both; the folder is held until it is closed or both are dropped.
 pub struct Opened {
     pub store: Arc<EmbeddedStore>,
     pub identities: Arc<EmbeddedIdentities>,
@@ -61,18 +61,17 @@ impl EmbeddedStore {
         let (last, backlog_bytes) = disk::extent(&journal, checkpoint)?;
         // Frames that were trimmed still count: an id is never used again.
         let backlog = Backlog::new(checkpoint, last.max(checkpoint), backlog_bytes, options.backlog_memory_bytes_max);
-        let identities = Arc::new(Writer::start("twinfold-identities", identities)?);
-        let core = Core {
+        let core = Arc::new(Core {
             journal: Journal::start(journal, backlog, options.queue_bytes_max)?,
             journal_readers: readers("journal.db"),
             state: Writer::start("twinfold-state", state)?,
             state_readers: readers("state.db"),
-            identities: identities.clone(),
+            identities: Writer::start("twinfold-identities", identities)?,
             identity_readers: readers("identities.db"),
             folder: Mutex::new(Some(folder)),
-        };
-        let identities = EmbeddedIdentities { writer: identities, readers: core.identity_readers.clone() };
-        Ok(Opened { store: Arc::new(Self { core: Arc::new(core) }), identities: Arc::new(identities) })
+        });
+        let identities = Arc::new(EmbeddedIdentities { core: core.clone() });
+        Ok(Opened { store: Arc::new(Self { core }), identities })
     }
 }
 

@@ -1,0 +1,178 @@
+//! Facts about the registry and the tree in it.
+
+use hierarchy_models::limits::TREE_DEPTH_MAX;
+
+use super::*;
+use crate::{Child, Error, RegistryQuery, Snapshot};
+
+async fn paths(store: &dyn Store) -> Vec<String> {
+    let all = RegistryQuery { limit: 1_000, ..RegistryQuery::default() };
+    store.list(all).await.unwrap().items.iter().map(|e| e.path.to_string()).collect()
+}
+
+fn refused<T: std::fmt::Debug>(result: Result<T, Error>) {
+    assert!(matches!(result, Err(Error::Refused(_))), "{result:?}");
+}
+
+/// Two sites; `site-1` with two floors, rooms on the first.
+async fn building(store: &dyn Store) {
+    let rows = vec![
+        row("site-1", None, 1), row("site-10", None, 1), row("floor-1", Some("site-1"), 1), row("floor-2", Some("site-1"), 1),
+        row("room-1", Some("floor-1"), 1), row("room-2", Some("floor-1"), 1), row("lamp", Some("room-1"), 1),
+    ];
+    store.put_rows(rows).await.unwrap();
+}
+
+pub async fn a_row_is_read_back_with_its_path(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    let mut full = row("a", Some("top"), 7);
+    full.gateway = Some(id("gw"));
+    full.status = Status::Inactive;
+    full.metadata = [(Name::from("note"), Value::from("ü")), (Name::from("deep"), Value::from_iter([("x", Value::Null)]))].into();
+    full.tags = vec![];
+    store.put_rows(vec![row("top", None, 1), full.clone()]).await.unwrap();
+    let read = async |store: &dyn Store| {
+        let entry = store.entry(&id("a")).await.unwrap().unwrap();
+        assert_eq!((entry.row, entry.path.as_str()), (full.clone(), "top/a"));
+        assert_eq!(store.entry(&id("b")).await.unwrap(), None);
+    };
+    read(&*store).await;
+    store.close().await.unwrap();
+    drop(store);
+    read(&*place.open().await.store).await;
+}
+
+pub async fn moving_a_twin_moves_all_below_it(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    building(&*store).await;
+    store.put_rows(vec![row("floor-1", Some("site-10"), 2)]).await.unwrap();
+    let want = ["site-10/floor-1", "site-1/floor-2", "site-10/floor-1/room-1/lamp", "site-10/floor-1/room-1", "site-10/floor-1/room-2", "site-1", "site-10"];
+    assert_eq!(paths(&*store).await, want);
+    store.put_rows(vec![row("room-1", None, 2)]).await.unwrap();
+    assert_eq!(store.entry(&id("lamp")).await.unwrap().unwrap().path.as_str(), "room-1/lamp");
+    assert_eq!(store.below(&id("site-1")).await.unwrap(), [id("floor-2")]);
+}
+
+pub async fn a_loop_is_refused(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    building(&*store).await;
+    let before = paths(&*store).await;
+    refused(store.put_rows(vec![row("site-1", Some("lamp"), 2)]).await);
+    refused(store.put_rows(vec![row("site-1", Some("site-1"), 2)]).await);
+    refused(store.put_rows(vec![row("new", Some("new"), 1)]).await);
+    refused(store.put_rows(vec![row("x", Some("y"), 1), row("y", Some("x"), 1)]).await);
+    assert_eq!(paths(&*store).await, before);
+}
+
+pub async fn a_missing_parent_is_refused(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    refused(store.put_rows(vec![row("fine", None, 1), row("a", Some("nobody"), 1)]).await);
+    assert_eq!(store.count().await.unwrap(), 0, "all rows of a call or none");
+}
+
+pub async fn a_tree_that_is_too_deep_is_refused(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    let chain = |name: &str, levels: usize| -> Vec<RegistryRow> {
+        let link = |n: usize| row(&format!("{name}{n}"), (n > 0).then(|| format!("{name}{}", n - 1)).as_deref(), 1);
+        (0..levels).map(link).collect()
+    };
+    store.put_rows(chain("a", TREE_DEPTH_MAX)).await.unwrap();
+    refused(store.put_rows(vec![row("x", Some(&format!("a{}", TREE_DEPTH_MAX - 1)), 1)]).await);
+    store.put_rows(chain("b", 3)).await.unwrap();
+    refused(store.put_rows(vec![row("b0", Some(&format!("a{}", TREE_DEPTH_MAX - 3)), 2)]).await);
+    store.put_rows(vec![row("b0", Some(&format!("a{}", TREE_DEPTH_MAX - 4)), 2)]).await.unwrap();
+    assert_eq!(store.entry(&id("b2")).await.unwrap().unwrap().path.depth(), TREE_DEPTH_MAX);
+}
+
+pub async fn rows_of_one_call_may_come_in_any_order(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    store.put_rows(vec![row("lamp", Some("room"), 1), row("room", Some("site"), 1), row("site", None, 1)]).await.unwrap();
+    assert_eq!(paths(&*store).await, ["site/room/lamp", "site/room", "site"]);
+    // Turned upside down in one call.
+    store.put_rows(vec![row("site", Some("room"), 2), row("room", Some("lamp"), 2), row("lamp", None, 2)]).await.unwrap();
+    assert_eq!(paths(&*store).await, ["lamp", "lamp/room", "lamp/room/site"]);
+}
+
+pub async fn a_stale_row_is_ignored(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    building(&*store).await;
+    store.put_rows(vec![row("room-2", Some("floor-2"), 5)]).await.unwrap();
+    let stale = || vec![row("room-2", Some("floor-1"), 4), row("room-2", Some("gone"), 3)];
+    store.put_rows(stale()).await.unwrap();
+    store.project(Projection { registry: stale(), ..Projection::default() }).await.unwrap();
+    assert_eq!(store.entry(&id("room-2")).await.unwrap().unwrap().path.as_str(), "site-1/floor-2/room-2");
+}
+
+pub async fn a_recorded_move_is_never_an_error(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    building(&*store).await;
+    let registry = vec![row("site-1", Some("lamp"), 2), row("stray", Some("nobody"), 1), row("room-1", Some("floor-2"), 2)];
+    store.project(Projection { registry, ..Projection::default() }).await.unwrap();
+    let entry = async |twin: &str| store.entry(&id(twin)).await.unwrap().unwrap();
+    assert_eq!(entry("site-1").await.path.as_str(), "site-1", "a loop keeps its former place");
+    assert_eq!(entry("site-1").await.row.parent, None);
+    assert_eq!(entry("lamp").await.path.as_str(), "site-1/floor-2/room-1/lamp");
+    assert_eq!(entry("stray").await.path.as_str(), "stray");
+}
+
+pub async fn children_of_a_deleted_twin_stand_on_their_own_until_it_returns(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    building(&*store).await;
+    store.project(Projection { deleted: vec![id("floor-1")], ..Projection::default() }).await.unwrap();
+    assert_eq!(paths(&*store).await, ["site-1/floor-2", "room-1/lamp", "room-1", "room-2", "site-1", "site-10"]);
+    refused(store.put_rows(vec![row("floor-1", Some("lamp"), 1)]).await);
+    store.put_rows(vec![row("floor-1", Some("site-10"), 1)]).await.unwrap();
+    let want = ["site-10/floor-1", "site-1/floor-2", "site-10/floor-1/room-1/lamp", "site-10/floor-1/room-1", "site-10/floor-1/room-2", "site-1", "site-10"];
+    assert_eq!(paths(&*store).await, want);
+}
+
+pub async fn lists_are_filtered_and_paged_by_id(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    building(&*store).await;
+    let mut other = row("odd", Some("floor-1"), 1);
+    other.model = ModelId::new("dtmi:twinfold:Lamp;1").unwrap();
+    store.put_rows(vec![other.clone()]).await.unwrap();
+    let ids = async |query: RegistryQuery| {
+        let ask = |cursor| {
+            let (store, query) = (store.clone(), RegistryQuery { cursor, ..query.clone() });
+            async move { store.list(query).await.unwrap() }
+        };
+        all_pages(query.limit, ask).await.iter().map(|e| e.row.id.to_string()).collect::<Vec<_>>()
+    };
+    for limit in [1, 2, 100] {
+        let q = RegistryQuery { limit, ..RegistryQuery::default() };
+        assert_eq!(ids(q.clone()).await, ["floor-1", "floor-2", "lamp", "odd", "room-1", "room-2", "site-1", "site-10"]);
+        assert_eq!(ids(RegistryQuery { parent: Some(id("floor-1")), ..q.clone() }).await, ["odd", "room-1", "room-2"]);
+        assert_eq!(ids(RegistryQuery { under: Some(id("site-1")), ..q.clone() }).await, ["floor-1", "floor-2", "lamp", "odd", "room-1", "room-2"]);
+        assert_eq!(ids(RegistryQuery { under: Some(id("site-10")), ..q.clone() }).await, [""; 0]);
+        assert_eq!(ids(RegistryQuery { under: Some(id("nobody")), ..q.clone() }).await, [""; 0]);
+        assert_eq!(ids(RegistryQuery { model: Some(other.model.clone()), ..q.clone() }).await, ["odd"]);
+        let both = RegistryQuery { model: Some(row("x", None, 1).model), under: Some(id("floor-1")), parent: Some(id("floor-1")), ..q };
+        assert_eq!(ids(both).await, ["room-1", "room-2"]);
+    }
+    assert_eq!(store.count().await.unwrap(), 8);
+}
+
+pub async fn children_bring_their_contribution(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    building(&*store).await;
+    let snapshot = Snapshot { twin: id("room-1"), seq: 1, state: Bytes::from("s"), contribution: Bytes::from("21.5"), wake_at: None };
+    store.project(Projection { snapshots: vec![snapshot], ..Projection::default() }).await.unwrap();
+    let child = |name: &str, has_children, contribution: &'static str| Child {
+        id: id(name),
+        model: row("x", None, 1).model,
+        has_children,
+        contribution: Bytes::from(contribution),
+    };
+    assert_eq!(store.children(&id("floor-1")).await.unwrap(), [child("room-1", true, "21.5"), child("room-2", false, "")]);
+    assert_eq!(store.children(&id("lamp")).await.unwrap(), []);
+}
+
+pub async fn below_is_deepest_first(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    building(&*store).await;
+    let want = ["lamp", "room-1", "room-2", "floor-1", "floor-2"];
+    assert_eq!(store.below(&id("site-1")).await.unwrap(), want.map(id));
+    assert_eq!(store.below(&id("lamp")).await.unwrap(), []);
+    assert_eq!(store.below(&id("nobody")).await.unwrap(), []);
+}
