@@ -69,6 +69,7 @@ impl Handler<Restart> for TwinActor {
             Ok(Some(state)) => {
                 let mut b = actor.body.borrow_mut();
                 b.durable_seq = state.seq;
+                b.kind = b.host.runtime().kinds.of(&state.model).clone();
                 b.state = state;
                 b.suspect = false;
                 b.dirty = false;
@@ -165,15 +166,20 @@ impl TwinActor {
                 self.answer_durable(answerer, Ok(Answer::View(document)));
             }
             Ask::Command(id) => {
-                let found = self.body.borrow().state.inbox.as_deref().and_then(|i| i.get(&id)).cloned().map(Box::new);
+                let found = self.body.borrow().command(|c| c.id == id).cloned().map(Box::new);
+                self.answer_durable(answerer, Ok(Answer::Command(found)));
+            }
+            Ask::CommandByKey(key) => {
+                let same = |c: &hierarchy_models::Command| c.idempotency_key.as_ref() == Some(&key);
+                let found = self.body.borrow().command(same).cloned().map(Box::new);
                 self.answer_durable(answerer, Ok(Answer::Command(found)));
             }
             Ask::Commands => {
                 let b = self.body.borrow();
-                let all = b.state.inbox.iter().flat_map(|i| i.ended.iter().chain(i.open.iter().map(|o| &o.command)));
-                let all = all.cloned().collect();
+                let rows = b.rows_in_flush.values().chain(b.command_rows.values());
+                let all: std::collections::BTreeMap<_, _> = rows.map(|c| (c.id.clone(), c.clone())).collect();
                 drop(b);
-                self.answer_durable(answerer, Ok(Answer::Commands(all)));
+                self.answer_durable(answerer, Ok(Answer::Commands(all.into_values().collect())));
             }
             Ask::Await { command, tell } => self.await_command(&command, tell, answerer),
             Ask::Gateway => {
@@ -269,7 +275,12 @@ impl TwinActor {
         host.lane.push(&id, &[], completion);
     }
 
-    fn await_command(&mut self, command: &hierarchy_models::CommandId, tell: tokio::sync::oneshot::Sender<hierarchy_models::Command>, answerer: Answerer) {
+    fn await_command(
+        &mut self,
+        command: &hierarchy_models::CommandId,
+        tell: tokio::sync::oneshot::Sender<hierarchy_models::Command>,
+        answerer: Answerer,
+    ) {
         let mut b = self.body.borrow_mut();
         let max = b.host.runtime().settings.command_waiters_max;
         b.waiters.retain(|(_, tell)| !tell.is_closed());

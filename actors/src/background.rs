@@ -110,6 +110,7 @@ impl Recovering {
 
 /// Writes all that changed, then moves the checkpoint to where the journal was when it began.
 pub async fn flush(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
+    let _alone = runtime.rows.write().await;
     let mark = runtime.store.mark();
     let hosts = runtime.hosts.read().clone();
     let collected = join_all(hosts.iter().map(|h| h.call(Host::collect))).await;
@@ -128,7 +129,7 @@ pub async fn flush(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
     };
     let written = result.is_ok();
     for host in &hosts {
-        host.run(move |host| host.flushed(written)).await;
+        host.call(move |host| async move { host.flushed(written) }).await;
     }
     if let Err(error) = &result {
         metrics::counter!("twinfold_flushes_failed_total").increment(1);

@@ -66,7 +66,10 @@ pub struct Body {
     pub leaving: bool,
     pub dirty: bool,
     pub registry_dirty: bool,
+    /// Commands that changed since the last flush, whether the core still holds them or not.
     pub command_rows: HashMap<CommandId, Command>,
+    /// Those that the flush under way took.
+    pub rows_in_flush: HashMap<CommandId, Command>,
     pub rollup_dirty: bool,
     /// What the parent was last told.
     pub passed_on: Option<Contribution>,
@@ -112,8 +115,11 @@ impl Body {
             match &event.body {
                 EventBody::CommandQueued(command) => self.command_changed(&command.id.clone()),
                 EventBody::CommandDelivered { id } | EventBody::CommandEnded { id, .. } => self.command_changed(&id.clone()),
-                EventBody::Registered { .. }
-                | EventBody::MetadataPatched { .. }
+                EventBody::Registered { model, .. } => {
+                    self.kind = self.host.runtime().kinds.of(model).clone();
+                    self.registry_dirty = true;
+                }
+                EventBody::MetadataPatched { .. }
                 | EventBody::TagsSet { .. }
                 | EventBody::Moved { .. }
                 | EventBody::GatewaySet { .. }
@@ -125,6 +131,13 @@ impl Body {
             }
         }
         live
+    }
+
+    /// A command that the core holds, or that it has let go and no row shows yet.
+    pub fn command(&self, wanted: impl Fn(&Command) -> bool) -> Option<&Command> {
+        let inbox = self.state.inbox.as_deref();
+        let held = inbox.into_iter().flat_map(|i| i.open.iter().map(|o| &o.command).chain(i.ended.iter().rev()));
+        held.chain(self.command_rows.values()).chain(self.rows_in_flush.values()).find(|c| wanted(c))
     }
 
     fn command_changed(&mut self, id: &CommandId) {

@@ -11,9 +11,19 @@ use crate::view::TwinView;
 /// What a twin sends down to its device.
 #[derive(Debug, Clone)]
 pub enum Downlink {
-    Command { id: CommandId, name: Name, payload: Value, expires_at: Timestamp, redelivery: bool },
+    Command {
+        id: CommandId,
+        name: Name,
+        payload: Value,
+        expires_at: Timestamp,
+        redelivery: bool,
+    },
     /// The whole desired state (`full`), or a merge patch of it; `version` goes out as `$version`.
-    Desired { document: Map, version: u64, full: bool },
+    Desired {
+        document: Map,
+        version: u64,
+        full: bool,
+    },
     /// The answer to `devices/{id}/get`.
     Twin(Box<TwinView>),
     /// Ends the session.

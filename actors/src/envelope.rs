@@ -3,19 +3,16 @@
 use std::sync::Arc;
 
 use actix::Message;
-use hierarchy_models::{
-    Command, CommandId, Name, TwinId,
-    event::Subscriptions,
-    rollup::Contribution,
-    supervision::Verdict,
-    tree::Path,
-};
+use hierarchy_models::{Command, CommandId, Name, TwinId, event::Subscriptions, rollup::Contribution, supervision::Verdict, tree::Path};
 use tokio::sync::oneshot;
 
 use crate::{
     device::{Link, Refusal},
     error::TwinError,
-    twin::{decide::{Input, Said}, device_input::Speaker},
+    twin::{
+        decide::{Input, Said},
+        device_input::Speaker,
+    },
     view::TwinView,
 };
 
@@ -23,22 +20,44 @@ use crate::{
 pub enum Ask {
     Core(Input),
     /// A device (or, for it, its gateway) opens a session.
-    Connect { by: Speaker, session: u64, protocol: Name, remote: String, clean_start: bool, expiry_seconds: u32, link: Arc<dyn Link> },
+    Connect {
+        by: Speaker,
+        session: u64,
+        protocol: Name,
+        remote: String,
+        clean_start: bool,
+        expiry_seconds: u32,
+        link: Arc<dyn Link>,
+    },
     /// The session can take downlinks now.
-    Ready { session: u64 },
-    Subscribe { session: u64, subscriptions: Subscriptions },
+    Ready {
+        session: u64,
+    },
+    Subscribe {
+        session: u64,
+        subscriptions: Subscriptions,
+    },
     /// The device wants to read its twin.
-    Get { speaker: Speaker },
+    Get {
+        speaker: Speaker,
+    },
     View,
     Command(CommandId),
-    /// All commands in memory, oldest first.
+    CommandByKey(Name),
+    /// The commands that no row shows yet as they are.
     Commands,
-    Await { command: CommandId, tell: oneshot::Sender<Command> },
+    Await {
+        command: CommandId,
+        tell: oneshot::Sender<Command>,
+    },
     /// Which gateway speaks for it.
     Gateway,
     /// What it and all below it come to.
     Contribute,
-    Contribution { child: TwinId, contribution: Contribution },
+    Contribution {
+        child: TwinId,
+        contribution: Contribution,
+    },
     ChildGone(TwinId),
     ChildFailed(TwinId),
     PathChanged(Path),

@@ -176,6 +176,7 @@ impl Host {
             dirty: false,
             registry_dirty: false,
             command_rows: Default::default(),
+            rows_in_flush: Default::default(),
             rollup_dirty: false,
             passed_on,
             waiters: Vec::new(),
@@ -202,7 +203,8 @@ impl Host {
         let (id, parent, contribution, live) = {
             let mut b = body.borrow_mut();
             b.rollup_dirty = false;
-            if !b.state.registered {
+            // What has left speaks from its new place, or from its row.
+            if !b.state.registered || b.leaving {
                 return;
             }
             let contribution = b.contribution();
@@ -287,19 +289,25 @@ impl Host {
     /// The flush that [`Self::collect`] was for is over.
     pub fn flushed(&self, written: bool) {
         let changed = std::mem::take(&mut *self.in_flush.borrow_mut());
-        if written {
-            return;
-        }
         for body in changed {
-            let mut b = body.borrow_mut();
-            b.registry_dirty = true;
-            let inbox = b.state.inbox.clone().unwrap_or_default();
-            let commands = inbox.ended.into_iter().chain(inbox.open.into_iter().map(|o| o.command));
-            b.command_rows = commands.map(|c| (c.id.clone(), c)).chain(std::mem::take(&mut b.command_rows)).collect();
-            if !b.dirty {
-                b.dirty = true;
-                self.dirty.borrow_mut().push(body.clone());
+            if written {
+                body.borrow_mut().rows_in_flush.clear();
+                continue;
             }
+            self.again(&body);
+        }
+    }
+
+    /// What was taken of a twin for a flush is to be written the next time.
+    fn again(&self, body: &SharedBody) {
+        let mut b = body.borrow_mut();
+        b.registry_dirty = true;
+        let taken = std::mem::take(&mut b.rows_in_flush);
+        let newer = std::mem::take(&mut b.command_rows);
+        b.command_rows = taken.into_iter().chain(newer).collect();
+        if !b.dirty {
+            b.dirty = true;
+            self.dirty.borrow_mut().push(body.clone());
         }
     }
 
@@ -316,7 +324,9 @@ impl Host {
             directory.settle(&twin.id, &gate, None);
             return true;
         };
+        self.pass_on(&body);
         body.borrow_mut().leaving = true;
+        let _shared = self.runtime.rows.read().await;
         while body.borrow().pending > 0 {
             self.lane.barrier(&body).await;
         }
@@ -330,8 +340,7 @@ impl Host {
             let projection = Projection { snapshots, registry, commands, ..Projection::default() };
             if let Err(error) = self.runtime.store.project(projection).await {
                 tracing::warn!(twin = %twin.id, %error, "the twin cannot be written and stays in memory");
-                *self.in_flush.borrow_mut() = vec![body.clone()];
-                self.flushed(false);
+                self.again(&body);
                 return stay(&body);
             }
         }
@@ -372,5 +381,7 @@ fn take_rows(body: &SharedBody, out: &mut Collected) {
         }
     }
     let id = b.id.clone();
-    out.commands.extend(std::mem::take(&mut b.command_rows).into_values().map(|c| (id.clone(), c)));
+    let rows = std::mem::take(&mut b.command_rows);
+    out.commands.extend(rows.values().map(|c| (id.clone(), c.clone())));
+    b.rows_in_flush.extend(rows);
 }

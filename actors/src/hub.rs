@@ -28,8 +28,13 @@ const RESUME_WINDOW: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone)]
 pub enum LiveItem {
     /// Start over: what follows does not join what came before. Read the tree again; `resume` is the id to resume behind.
-    Reset { resume: String },
-    Event { id: String, event: Arc<LiveEvent> },
+    Reset {
+        resume: String,
+    },
+    Event {
+        id: String,
+        event: Arc<LiveEvent>,
+    },
 }
 
 struct Reader {
@@ -58,8 +63,7 @@ pub struct Hub {
 }
 
 fn wanted(filter: &LiveFilter, event: &LiveEvent) -> bool {
-    (filter.kinds.is_empty() || filter.kinds.contains(&event.kind))
-        && filter.under.as_ref().is_none_or(|top| event.path.contains(top))
+    (filter.kinds.is_empty() || filter.kinds.contains(&event.kind)) && filter.under.as_ref().is_none_or(|top| event.path.contains(top))
 }
 
 impl Hub {

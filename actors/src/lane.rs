@@ -35,13 +35,7 @@ pub struct Lane {
 
 impl Lane {
     pub fn new(store: Arc<dyn Store>) -> Rc<Self> {
-        Rc::new(Self {
-            store,
-            loads: RefCell::default(),
-            running: Cell::new(false),
-            failures: Cell::new(0),
-            broken: RefCell::new(None),
-        })
+        Rc::new(Self { store, loads: RefCell::default(), running: Cell::new(false), failures: Cell::new(0), broken: RefCell::new(None) })
     }
 
     /// Takes a turn; `completion` is carried out once it is durable. Without events it waits for what is before it.

@@ -4,8 +4,7 @@ use std::{cell::RefCell, rc::Weak, sync::Arc};
 
 use futures_util::future::join_all;
 use hierarchy_models::{
-    Name, TwinId, Value,
-    model,
+    Name, TwinId, Value, model,
     rollup::{Aggregate, Contribution, Counts, Fold},
     value::Map,
 };
@@ -34,7 +33,8 @@ pub fn send_up(runtime: &Arc<Runtime>, parent: TwinId, child: TwinId, contributi
         let Some(body) = body.upgrade() else { return };
         let still = {
             let b = body.borrow();
-            (b.state.registered && b.state.parent.as_ref() == Some(&parent)).then(|| b.contribution())
+            let stands = b.state.registered && !b.leaving && b.state.parent.as_ref() == Some(&parent);
+            stands.then(|| b.contribution())
         };
         if let Some(contribution) = still {
             twin.addr.do_send(Envelope::tell(Ask::Contribution { child, contribution }));
@@ -50,8 +50,7 @@ pub async fn gather(runtime: &Arc<Runtime>, parent: &TwinId) -> Result<Aggregate
     if listed.is_empty() {
         return Ok(below);
     }
-    let (asked, quiet): (Vec<Child>, Vec<Child>) =
-        listed.into_iter().partition(|c| c.has_children || runtime.directory.knows(&c.id));
+    let (asked, quiet): (Vec<Child>, Vec<Child>) = listed.into_iter().partition(|c| c.has_children || runtime.directory.knows(&c.id));
     let now = runtime.clock.now();
     let stale_after = runtime.settings.stale_after;
     if !quiet.is_empty() {

@@ -59,6 +59,9 @@ pub struct Runtime {
     pub wakes: Wakes,
     /// Registrations share it; moves and removals, which could close loops or orphan twins, have it alone.
     pub tree: AsyncRwLock<()>,
+    /// A flush has it alone; whoever else writes a twin's rows shares it. So no row that a flush gathered earlier lands
+    /// on top of a newer one, and no twin leaves memory while its snapshot is under way.
+    pub rows: AsyncRwLock<()>,
     pub stopping: AtomicBool,
     pub sessions: AtomicU64,
     /// Restarts of twins whose parent is not in memory.
@@ -89,13 +92,7 @@ impl Drop for Claim<'_> {
 }
 
 impl Runtime {
-    pub fn new(
-        store: Arc<dyn Store>,
-        identities: Identities,
-        settings: Settings,
-        clock: Arc<dyn Clock>,
-        kinds: Kinds,
-    ) -> Arc<Self> {
+    pub fn new(store: Arc<dyn Store>, identities: Identities, settings: Settings, clock: Arc<dyn Clock>, kinds: Kinds) -> Arc<Self> {
         let epoch = format!("{:x}", clock.now().as_millis());
         let hub = Hub::new(epoch, settings.live_replay_events_max, settings.live_queue_events_max, settings.live_readers_max);
         // Session numbers of different runs of the program must not meet: the clock leads, 2^20 a millisecond.
@@ -111,6 +108,7 @@ impl Runtime {
             hub,
             wakes: Wakes::default(),
             tree: AsyncRwLock::default(),
+            rows: AsyncRwLock::default(),
             stopping: AtomicBool::new(false),
             sessions,
             orphans: Mutex::default(),

@@ -114,11 +114,7 @@ impl DeviceSession {
     }
 
     fn speaker(&self, target: &TwinId) -> Speaker {
-        if *target == self.device {
-            Speaker::Own { session: self.number }
-        } else {
-            Speaker::Gateway { id: self.device.clone() }
-        }
+        if *target == self.device { Speaker::Own { session: self.number } } else { Speaker::Gateway { id: self.device.clone() } }
     }
 
     /// Starts delivery (pending commands, desired state) after the CONNACK is out; called again when a full queue has room.

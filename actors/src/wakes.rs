@@ -5,7 +5,12 @@ use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 use hierarchy_models::{Timestamp, TwinId};
 use parking_lot::Mutex;
 
-use crate::{envelope::{Ask, Problem}, error::TwinError, runtime::Runtime, twin::decide::Input};
+use crate::{
+    envelope::{Ask, Problem},
+    error::TwinError,
+    runtime::Runtime,
+    twin::decide::Input,
+};
 
 /// Wakes read from the store at once when it starts.
 const READ_AT_ONCE: usize = 10_000;

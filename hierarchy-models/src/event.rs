@@ -90,53 +90,138 @@ pub struct Subscriptions {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventBody {
-    Registered { model: ModelId, parent: Option<TwinId>, gateway: Option<TwinId>, metadata: Map, tags: Vec<Name> },
+    Registered {
+        model: ModelId,
+        parent: Option<TwinId>,
+        gateway: Option<TwinId>,
+        metadata: Map,
+        tags: Vec<Name>,
+    },
     Unregistered,
     /// A merge patch of metadata, by a person or by the device.
-    MetadataPatched { patch: Map },
-    TagsSet { tags: Vec<Name> },
-    Moved { parent: Option<TwinId> },
-    GatewaySet { gateway: Option<TwinId> },
-    StatusSet { status: Status },
+    MetadataPatched {
+        patch: Map,
+    },
+    TagsSet {
+        tags: Vec<Name>,
+    },
+    Moved {
+        parent: Option<TwinId>,
+    },
+    GatewaySet {
+        gateway: Option<TwinId>,
+    },
+    StatusSet {
+        status: Status,
+    },
     /// A merge patch of desired properties.
-    DesiredPatched { patch: Map },
+    DesiredPatched {
+        patch: Map,
+    },
 
-    Telemetry { stream: Option<Name>, records: Vec<Record>, raw: Raw },
-    ReportedPatched { patch: Map, raw: Raw },
-    ReportedReplaced { properties: Map, raw: Raw },
+    Telemetry {
+        stream: Option<Name>,
+        records: Vec<Record>,
+        raw: Raw,
+    },
+    ReportedPatched {
+        patch: Map,
+        raw: Raw,
+    },
+    ReportedReplaced {
+        properties: Map,
+        raw: Raw,
+    },
     /// A special event, such as an alarm.
-    Special { name: Name, payload: Value, raw: Raw },
-    Diagnostics { payload: Value, raw: Raw },
+    Special {
+        name: Name,
+        payload: Value,
+        raw: Raw,
+    },
+    Diagnostics {
+        payload: Value,
+        raw: Raw,
+    },
     /// A message that was refused, kept for whoever mends the device.
-    Rejected { topic: String, reason: String, raw: Raw },
+    Rejected {
+        topic: String,
+        reason: String,
+        raw: Raw,
+    },
 
-    Connected { session: u64, protocol: Name, remote: String },
-    Disconnected { session: u64, reason: DisconnectReason, will: Option<Will> },
-    SessionOpened { expiry_seconds: u32 },
-    Subscribed { subscriptions: Subscriptions },
+    Connected {
+        session: u64,
+        protocol: Name,
+        remote: String,
+    },
+    Disconnected {
+        session: u64,
+        reason: DisconnectReason,
+        will: Option<Will>,
+    },
+    SessionOpened {
+        expiry_seconds: u32,
+    },
+    Subscribed {
+        subscriptions: Subscriptions,
+    },
     SessionExpired,
     /// A QoS 2 message was taken under this packet id and not yet released.
-    PacketHeld { packet: u16 },
-    PacketReleased { packet: u16 },
-    ChildAttached { child: TwinId },
-    ChildDetached { child: TwinId },
+    PacketHeld {
+        packet: u16,
+    },
+    PacketReleased {
+        packet: u16,
+    },
+    ChildAttached {
+        child: TwinId,
+    },
+    ChildDetached {
+        child: TwinId,
+    },
 
     CommandQueued(Box<Command>),
-    CommandDelivered { id: CommandId },
-    CommandEnded { id: CommandId, state: CommandState, result: Option<CommandResult> },
+    CommandDelivered {
+        id: CommandId,
+    },
+    CommandEnded {
+        id: CommandId,
+        state: CommandState,
+        result: Option<CommandResult>,
+    },
 
     AlertRaised(Box<Alert>),
-    AlertCleared { name: Name },
+    AlertCleared {
+        name: Name,
+    },
     /// The behaviour's own state after a turn.
-    BehaviourState { state: Value },
+    BehaviourState {
+        state: Value,
+    },
     /// An event that a behaviour emitted.
-    Emitted { name: Name, payload: Value },
-    TimerSet { name: Name, due: Timestamp },
-    TimerFired { name: Name },
+    Emitted {
+        name: Name,
+        payload: Value,
+    },
+    TimerSet {
+        name: Name,
+        due: Timestamp,
+    },
+    TimerFired {
+        name: Name,
+    },
 
     /// A message whose turn failed; it is not replayed to the behaviour.
-    Poisoned { what: String, error: String, raw: Option<Raw> },
-    Quarantined { until_released: bool, restarts: u32, error: String },
+    Poisoned {
+        what: String,
+        error: String,
+        raw: Option<Raw>,
+    },
+    Quarantined {
+        until_released: bool,
+        restarts: u32,
+        error: String,
+    },
     Released,
 }
 
@@ -152,8 +237,15 @@ impl EventBody {
             MetadataPatched { .. } | TagsSet { .. } => "metadata",
             DesiredPatched { .. } => "desired",
             Registered { .. } | Unregistered | Moved { .. } | GatewaySet { .. } | StatusSet { .. } => "registry",
-            Connected { .. } | Disconnected { .. } | SessionOpened { .. } | Subscribed { .. } | SessionExpired
-            | PacketHeld { .. } | PacketReleased { .. } | ChildAttached { .. } | ChildDetached { .. } => "connection",
+            Connected { .. }
+            | Disconnected { .. }
+            | SessionOpened { .. }
+            | Subscribed { .. }
+            | SessionExpired
+            | PacketHeld { .. }
+            | PacketReleased { .. }
+            | ChildAttached { .. }
+            | ChildDetached { .. } => "connection",
             CommandQueued(_) | CommandDelivered { .. } | CommandEnded { .. } => "commands",
             AlertRaised(_) | AlertCleared { .. } => "alerts",
             BehaviourState { .. } | TimerSet { .. } | TimerFired { .. } | Poisoned { .. } | Quarantined { .. } | Released => "behaviour",
@@ -162,6 +254,5 @@ impl EventBody {
 }
 
 /// Every stream of the event log.
-pub const STREAMS: [&str; 11] = [
-    "telemetry", "reported", "events", "diagnostics", "metadata", "desired", "registry", "connection", "commands", "alerts", "behaviour",
-];
+pub const STREAMS: [&str; 11] =
+    ["telemetry", "reported", "events", "diagnostics", "metadata", "desired", "registry", "connection", "commands", "alerts", "behaviour"];

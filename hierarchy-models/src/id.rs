@@ -102,7 +102,8 @@ impl ModelId {
         if let Some(version) = version {
             let mut parts = version.split('.');
             let number = |s: &str| !s.is_empty() && s.len() <= 9 && !s.starts_with('0') && s.bytes().all(|b| b.is_ascii_digit());
-            let minor = |s: &str| s == "0" || (!s.is_empty() && s.len() <= 6 && !s.starts_with('0') && s.bytes().all(|b| b.is_ascii_digit()));
+            let minor =
+                |s: &str| s == "0" || (!s.is_empty() && s.len() <= 6 && !s.starts_with('0') && s.bytes().all(|b| b.is_ascii_digit()));
             if !parts.next().is_some_and(number) || !parts.next().is_none_or(minor) || parts.next().is_some() {
                 return no("the version is a whole number from 1 to 999999999, or such a number with a minor one behind a dot");
             }

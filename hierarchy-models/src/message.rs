@@ -10,24 +10,55 @@ use crate::{
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum DeviceMessage {
-    Telemetry { stream: Option<Name>, records: Vec<Record>, raw: Raw },
+    Telemetry {
+        stream: Option<Name>,
+        records: Vec<Record>,
+        raw: Raw,
+    },
     /// A merge patch of reported properties.
-    Reported { patch: Map, raw: Raw },
+    Reported {
+        patch: Map,
+        raw: Raw,
+    },
     /// All reported properties at once: a key frame.
-    ReportedFull { properties: Map, raw: Raw },
+    ReportedFull {
+        properties: Map,
+        raw: Raw,
+    },
     /// A special event, such as an alarm.
-    Event { name: Name, payload: Value, raw: Raw },
-    Diagnostics { payload: Value, raw: Raw },
+    Event {
+        name: Name,
+        payload: Value,
+        raw: Raw,
+    },
+    Diagnostics {
+        payload: Value,
+        raw: Raw,
+    },
     /// A proposed change of registry metadata.
-    Metadata { patch: Map, raw: Raw },
-    Result { command: CommandId, result: CommandResult },
+    Metadata {
+        patch: Map,
+        raw: Raw,
+    },
+    Result {
+        command: CommandId,
+        result: CommandResult,
+    },
     /// A gateway says that a child came or went.
-    Attach { child: TwinId },
-    Detach { child: TwinId },
+    Attach {
+        child: TwinId,
+    },
+    Detach {
+        child: TwinId,
+    },
     /// The device wants to read its own twin; the answer goes down its link.
     Get,
     /// A payload that could not be read: kept in the twin's diagnostics for whoever mends the device.
-    Unreadable { topic: String, reason: String, raw: Raw },
+    Unreadable {
+        topic: String,
+        reason: String,
+        raw: Raw,
+    },
 }
 
 impl DeviceMessage {

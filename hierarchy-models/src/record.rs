@@ -1,10 +1,6 @@
 //! A telemetry record: named values of one instant, with an optional identity that makes it idempotent.
 
-use crate::{
-    id::Name,
-    time::Timestamp,
-    value::Value,
-};
+use crate::{id::Name, time::Timestamp, value::Value};
 
 /// What a device measured at one instant.
 #[derive(Debug, Clone, PartialEq)]

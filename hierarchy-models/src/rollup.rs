@@ -28,8 +28,7 @@ pub struct Fold {
 }
 
 impl Fold {
-    pub const EMPTY: Self =
-        Self { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, last: 0.0, last_at: Timestamp::MIN };
+    pub const EMPTY: Self = Self { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, last: 0.0, last_at: Timestamp::MIN };
 
     pub fn of(value: f64, at: Timestamp) -> Self {
         Self { count: 1, sum: value, min: value, max: value, last: value, last_at: at }

@@ -17,12 +17,7 @@ pub struct RestartPolicy {
 
 impl Default for RestartPolicy {
     fn default() -> Self {
-        Self {
-            restarts_max: 5,
-            window: Duration::from_secs(60),
-            backoff: Duration::from_millis(10),
-            backoff_max: Duration::from_secs(5),
-        }
+        Self { restarts_max: 5, window: Duration::from_secs(60), backoff: Duration::from_millis(10), backoff_max: Duration::from_secs(5) }
     }
 }
 

@@ -136,6 +136,5 @@ impl Identities {
 }
 
 fn parse(body: &[u8]) -> Result<Stored, TwinError> {
-    serde_json::from_slice(body)
-        .map_err(|e| persistence::Error::Damaged { doing: "reading a principal", detail: e.to_string() }.into())
+    serde_json::from_slice(body).map_err(|e| persistence::Error::Damaged { doing: "reading a principal", detail: e.to_string() }.into())
 }

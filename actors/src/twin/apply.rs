@@ -110,10 +110,23 @@ impl TwinState {
             }
             TimerFired { name } => self.rare_mut().timers.retain(|(n, _)| n != name),
             Emitted { .. } => {}
-            Registered { .. } | Unregistered | MetadataPatched { .. } | TagsSet { .. } | Moved { .. } | GatewaySet { .. }
-            | StatusSet { .. } | DesiredPatched { .. } => self.apply_registry(event),
-            Connected { .. } | Disconnected { .. } | SessionOpened { .. } | Subscribed { .. } | SessionExpired
-            | PacketHeld { .. } | PacketReleased { .. } | ChildAttached { .. } | ChildDetached { .. } => self.apply_connection(event),
+            Registered { .. }
+            | Unregistered
+            | MetadataPatched { .. }
+            | TagsSet { .. }
+            | Moved { .. }
+            | GatewaySet { .. }
+            | StatusSet { .. }
+            | DesiredPatched { .. } => self.apply_registry(event),
+            Connected { .. }
+            | Disconnected { .. }
+            | SessionOpened { .. }
+            | Subscribed { .. }
+            | SessionExpired
+            | PacketHeld { .. }
+            | PacketReleased { .. }
+            | ChildAttached { .. }
+            | ChildDetached { .. } => self.apply_connection(event),
         }
     }
 

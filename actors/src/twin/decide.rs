@@ -22,24 +22,58 @@ use crate::{
 #[derive(Debug)]
 pub enum Input {
     Register(Box<NewTwin>),
-    Unregister { if_version: Option<u64> },
-    Patch { patch: Box<TwinPatch>, if_version: Option<u64> },
+    Unregister {
+        if_version: Option<u64>,
+    },
+    Patch {
+        patch: Box<TwinPatch>,
+        if_version: Option<u64>,
+    },
     SetStatus(Status),
     /// Lets a quarantined twin run again.
     Release,
-    Device { speaker: Speaker, message: DeviceMessage, packet: Option<u16> },
-    HoldPacket { session: u64, packet: u16 },
-    ReleasePacket { session: u64, packet: u16 },
-    Connect { session: u64, protocol: Name, remote: String, clean_start: bool, expiry_seconds: u32 },
-    Disconnect { session: u64, reason: DisconnectReason, will: Option<Will>, expiry_seconds: Option<u32> },
-    Subscribe { session: u64, subscriptions: Subscriptions },
+    Device {
+        speaker: Speaker,
+        message: DeviceMessage,
+        packet: Option<u16>,
+    },
+    HoldPacket {
+        session: u64,
+        packet: u16,
+    },
+    ReleasePacket {
+        session: u64,
+        packet: u16,
+    },
+    Connect {
+        session: u64,
+        protocol: Name,
+        remote: String,
+        clean_start: bool,
+        expiry_seconds: u32,
+    },
+    Disconnect {
+        session: u64,
+        reason: DisconnectReason,
+        will: Option<Will>,
+        expiry_seconds: Option<u32>,
+    },
+    Subscribe {
+        session: u64,
+        subscriptions: Subscriptions,
+    },
     Queue(Box<Command>),
     Cancel(CommandId),
     Delivered(CommandId),
     /// Time has passed: commands may have expired, timers may be due, a session may be over.
     Wake,
     /// A message was given up after its turn failed.
-    Poison { what: String, error: String, raw: Option<hierarchy_models::Raw>, quarantine: Option<u32> },
+    Poison {
+        what: String,
+        error: String,
+        raw: Option<hierarchy_models::Raw>,
+        quarantine: Option<u32>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -57,7 +91,9 @@ pub struct NewTwin {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Said {
     Done,
-    Connected { session_present: bool },
+    Connected {
+        session_present: bool,
+    },
     /// A command that was there already, under the same idempotency key.
     Existing(Box<Command>),
 }
@@ -74,7 +110,11 @@ pub enum Rejection {
     Device(Refusal),
     Call(TwinError),
     /// The behaviour failed: the twin must restart.
-    Failed { error: String, what: String, raw: Option<hierarchy_models::Raw> },
+    Failed {
+        error: String,
+        what: String,
+        raw: Option<hierarchy_models::Raw>,
+    },
 }
 
 impl From<Refusal> for Rejection {
@@ -202,8 +242,8 @@ fn with_turn(
     if twin.quarantined().is_some() {
         return done(events);
     }
-    let (mut more, outbound) = run_turn(kind, trigger, twin, now)
-        .map_err(|error| Rejection::Failed { error, what: what.into(), raw: raw.cloned() })?;
+    let (mut more, outbound) =
+        run_turn(kind, trigger, twin, now).map_err(|error| Rejection::Failed { error, what: what.into(), raw: raw.cloned() })?;
     events.append(&mut more);
     Ok(Decided { events, outbound, said: Said::Done })
 }

@@ -3,7 +3,10 @@
 use hierarchy_models::{
     CommandState, DeviceMessage, EventBody, Record, Timestamp, TwinId,
     event::Status,
-    limits::{COMMAND_PAYLOAD_BYTES_MAX, PROPERTIES_BYTES_MAX, RECORDS_PER_MESSAGE_MAX, RECORD_AHEAD_MAX, VALUES_PER_RECORD_MAX, VALUES_PER_TWIN_MAX},
+    limits::{
+        COMMAND_PAYLOAD_BYTES_MAX, PROPERTIES_BYTES_MAX, RECORD_AHEAD_MAX, RECORDS_PER_MESSAGE_MAX, VALUES_PER_RECORD_MAX,
+        VALUES_PER_TWIN_MAX,
+    },
     model,
     value::{Map, map_heap_bytes},
 };
@@ -138,9 +141,7 @@ impl TwinState {
     }
 
     fn check_room(&self, records: &[Record]) -> Result<(), Refusal> {
-        if self.telemetry.0.len() + records.iter().map(|r| r.values.len()).max().unwrap_or(0) <= VALUES_PER_TWIN_MAX
-            && records.len() == 1
-        {
+        if self.telemetry.0.len() + records.iter().map(|r| r.values.len()).max().unwrap_or(0) <= VALUES_PER_TWIN_MAX && records.len() == 1 {
             return Ok(());
         }
         let fresh: std::collections::BTreeSet<_> = records

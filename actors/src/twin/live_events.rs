@@ -29,7 +29,10 @@ fn command(c: &Command) -> Value {
         map.insert("ended_at".into(), time(at));
     }
     if let Some(result) = &c.result {
-        map.insert("result".into(), [("status", Value::Int(result.status.into())), ("payload", result.payload.clone())].into_iter().collect());
+        map.insert(
+            "result".into(),
+            [("status", Value::Int(result.status.into())), ("payload", result.payload.clone())].into_iter().collect(),
+        );
     }
     Value::from(map)
 }

@@ -279,10 +279,8 @@ impl TwinState {
             let command = o.command.ok_or_else(|| damaged("an open command is missing"))?;
             Ok::<_, Error>(OpenCommand { command: Command::try_from(command)?, seq: o.seq })
         });
-        let inbox = Inbox {
-            open: open.collect::<Result<_, _>>()?,
-            ended: w.ended.into_iter().map(Command::try_from).collect::<Result<_, _>>()?,
-        };
+        let inbox =
+            Inbox { open: open.collect::<Result<_, _>>()?, ended: w.ended.into_iter().map(Command::try_from).collect::<Result<_, _>>()? };
         let rare = Rare {
             held_packets: w.held_packets.into_iter().map(|p| p as u16).collect(),
             record_ids: w.record_ids.into(),

@@ -208,9 +208,7 @@ impl TwinState {
     pub fn session_ends_at(&self) -> Option<Timestamp> {
         let c = &self.connection;
         match (c.connected, c.expiry_seconds, c.since) {
-            (false, Some(seconds), Some(since)) if seconds != u32::MAX => {
-                Some(since.plus(std::time::Duration::from_secs(seconds.into())))
-            }
+            (false, Some(seconds), Some(since)) if seconds != u32::MAX => Some(since.plus(std::time::Duration::from_secs(seconds.into()))),
             _ => None,
         }
     }
@@ -227,12 +225,7 @@ impl TwinState {
         for alert in &self.alerts {
             counts.alert(alert.severity);
         }
-        let values = self
-            .telemetry
-            .0
-            .iter()
-            .filter_map(|s| s.value.as_f64().map(|v| (s.name.clone(), Fold::of(v, s.at))))
-            .collect();
+        let values = self.telemetry.0.iter().filter_map(|s| s.value.as_f64().map(|v| (s.name.clone(), Fold::of(v, s.at)))).collect();
         Contribution { counts, values, last_seen: self.connection.last_seen.filter(|_| is_device) }
     }
 

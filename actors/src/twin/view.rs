@@ -10,16 +10,10 @@ use hierarchy_models::{
 };
 
 use super::state::{Slots, TwinState};
-use crate::view::{
-    AlertCounts, ConnectionView, DiagnosticsView, FoldView, RollupView, SupervisionView, TwinView, ValueView,
-};
+use crate::view::{AlertCounts, ConnectionView, DiagnosticsView, FoldView, RollupView, SupervisionView, TwinView, ValueView};
 
 fn values(slots: &Slots) -> BTreeMap<Name, ValueView> {
-    slots
-        .0
-        .iter()
-        .map(|s| (s.name.clone(), ValueView { value: s.value.clone(), at: s.at, received_at: s.received_at }))
-        .collect()
+    slots.0.iter().map(|s| (s.name.clone(), ValueView { value: s.value.clone(), at: s.at, received_at: s.received_at })).collect()
 }
 
 pub fn fold_view(fold: &Fold) -> FoldView {

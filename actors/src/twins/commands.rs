@@ -47,13 +47,16 @@ impl Twins {
         }
     }
 
-    /// A command of the same idempotency key that left the twin's memory; those still in it the twin finds itself.
+    /// The command that this idempotency key made before, wherever it is by now.
     async fn known_command(&self, id: &TwinId, command: &NewCommand) -> Result<Option<Command>, TwinError> {
-        let Some(key) = command.idempotency_key.as_deref() else { return Ok(None) };
-        match self.runtime.store.command_by_key(id, key).await? {
+        let Some(key) = command.idempotency_key.clone() else { return Ok(None) };
+        let found = match self.runtime.ask(id, Ask::CommandByKey(key.clone())).await.map_err(error_of)? {
+            Answer::Command(Some(known)) => Some(*known),
+            _ => self.runtime.store.command_by_key(id, &key).await?,
+        };
+        match found {
             Some(known) if known.name != command.name || known.payload != command.payload => Err(TwinError::KeyReused),
-            Some(known) => Ok(Some(self.command_of(id, &known.id).await?)),
-            None => Ok(None),
+            found => Ok(found),
         }
     }
 
@@ -90,11 +93,13 @@ impl Twins {
     /// Newest first.
     pub async fn commands(&self, query: CommandQuery) -> Result<Page<Command>, TwinError> {
         self.entry(&query.twin).await?;
-        // What the twin has in memory is newer than its rows: write it first, then the rows are the whole truth.
+        // What no row shows yet is written first; then the rows are the whole truth.
+        let shared = self.runtime.rows.read().await;
         if let Answer::Commands(recent) = self.runtime.ask(&query.twin, Ask::Commands).await.map_err(error_of)? {
             let commands = recent.into_iter().map(|c| (query.twin.clone(), c)).collect();
             self.runtime.store.project(persistence::Projection { commands, ..Default::default() }).await?;
         }
+        drop(shared);
         Ok(self.runtime.store.commands(query).await?)
     }
 

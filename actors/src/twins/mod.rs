@@ -107,12 +107,7 @@ const GOODBYE_WAIT: Duration = Duration::from_secs(3);
 
 impl Twins {
     /// Recovers what the journal holds beyond the checkpoint and starts the background work.
-    pub async fn open(
-        store: Arc<dyn Store>,
-        identities: Identities,
-        settings: Settings,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, TwinError> {
+    pub async fn open(store: Arc<dyn Store>, identities: Identities, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, TwinError> {
         Self::open_with(store, identities, settings, clock, Kinds::built_in()).await
     }
 
@@ -250,9 +245,7 @@ pub(crate) fn error_of(problem: Problem) -> TwinError {
     match problem {
         Problem::Call(error) => error,
         Problem::Returned(_) => TwinError::Overloaded,
-        Problem::Device(Refusal::StoreFull) => {
-            persistence::Error::Full { doing: "recording a message", detail: "no room".into() }.into()
-        }
+        Problem::Device(Refusal::StoreFull) => persistence::Error::Full { doing: "recording a message", detail: "no room".into() }.into(),
         Problem::Device(refusal) => TwinError::Invalid { pointer: String::new(), reason: refusal.to_string() },
     }
 }

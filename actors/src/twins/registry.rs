@@ -232,6 +232,7 @@ async fn remove(runtime: &Arc<Runtime>, id: &TwinId, if_version: Option<u64>) ->
     let twin = runtime.resolve(id, crate::runtime::Place::Any).await?;
     ask_ref(&twin, Ask::Core(Input::Unregister { if_version })).await.map_err(error_of)?;
     let gate = runtime.directory.begin_move(&twin);
+    let _shared = runtime.rows.read().await;
     runtime.store.project(Projection { deleted: vec![id.clone()], ..Projection::default() }).await?;
     if let Some(host) = runtime.hosts.read().get(twin.host).cloned() {
         let gone = twin.clone();

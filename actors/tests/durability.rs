@@ -1,0 +1,169 @@
+//! What is acknowledged is durable, what is not durable is neither acknowledged nor seen.
+
+mod world;
+
+use std::time::Duration;
+
+use actors::device::Refusal;
+use persistence::Error;
+use world::*;
+
+#[test]
+fn nothing_is_acknowledged_before_it_is_durable() {
+    run(|| async {
+        let world = World::new().await;
+        world.register("d", "Device", None).await;
+        let device = world.connect("d").await;
+        world.store.hold_appends();
+        let mut sending = Box::pin(device.telemetry(r#"{"t": 1}"#));
+        assert!(futures_util::poll!(&mut sending).is_pending());
+        while world.store.held_appends() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(futures_util::poll!(&mut sending).is_pending(), "the commit is held back, so must be the answer");
+        world.store.release_appends();
+        sending.await.unwrap();
+    });
+}
+
+#[test]
+fn a_reader_never_sees_what_is_not_durable() {
+    run(|| async {
+        let world = World::new().await;
+        world.register("d", "Device", None).await;
+        let device = world.connect("d").await;
+        world.store.hold_appends();
+        let mut sending = Box::pin(device.telemetry(r#"{"t": 1}"#));
+        assert!(futures_util::poll!(&mut sending).is_pending());
+        while world.store.held_appends() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let name = id("d");
+        let mut reading = Box::pin(world.twins.get(&name));
+        for _ in 0..50 {
+            assert!(futures_util::poll!(&mut reading).is_pending());
+            tokio::task::yield_now().await;
+        }
+        world.store.release_appends();
+        sending.await.unwrap();
+        assert_eq!(numbers(&reading.await.unwrap())["t"], 1.0);
+    });
+}
+
+#[test]
+fn a_full_store_refuses_loses_nothing_and_recovers_by_itself() {
+    run(|| async {
+        let world = World::new().await;
+        world.register("d", "Device", None).await;
+        let device = world.connect("d").await;
+        device.record(Some("one"), None, r#"{"t": 1}"#).await.unwrap();
+        world.store.fail_appends(Some(Error::Full { doing: "appending", detail: "test".into() }));
+        assert_eq!(device.record(Some("two"), None, r#"{"t": 2}"#).await, Err(Refusal::StoreFull));
+        assert_eq!(device.record(Some("two"), None, r#"{"t": 2}"#).await, Err(Refusal::StoreFull));
+        world.store.fail_appends(None);
+        // The device sends again until it is taken, as QoS 1 says.
+        while device.record(Some("two"), None, r#"{"t": 2}"#).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(numbers(&world.view("d").await)["t"], 2.0);
+        let world = world.crash().await;
+        assert_eq!(numbers(&world.view("d").await)["t"], 2.0);
+    });
+}
+
+#[test]
+fn a_failed_commit_leaves_no_trace_in_memory() {
+    run(|| async {
+        let world = World::new().await;
+        world.register("d", "Device", None).await;
+        let device = world.connect("d").await;
+        device.telemetry(r#"{"t": 1}"#).await.unwrap();
+        world.store.hold_appends();
+        let mut sending = Box::pin(device.telemetry(r#"{"t": 2}"#));
+        assert!(futures_util::poll!(&mut sending).is_pending());
+        while world.store.held_appends() == 0 {
+            tokio::task::yield_now().await;
+        }
+        world.store.refuse_held(Error::Unavailable { doing: "appending", detail: "test".into() });
+        world.store.release_appends();
+        assert_eq!(sending.await, Err(Refusal::StoreUnavailable));
+        let seen = loop {
+            if let Ok(view) = world.twins.get(&id("d")).await {
+                break view;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        assert_eq!(numbers(&seen)["t"], 1.0);
+    });
+}
+
+#[test]
+fn everything_acknowledged_outlives_a_crash() {
+    run(|| async {
+        let world = World::new().await;
+        world.building(&["d"]).await;
+        let device = world.connect("d").await;
+        device.telemetry(r#"{"t": 21.5, "mode": "auto"}"#).await.unwrap();
+        world.command("d", "open", 600).await;
+        let before = world.view("d").await;
+        let world = world.crash().await;
+        let after = world.view("d").await;
+        assert_eq!((after.seq, after.version), (before.seq, before.version));
+        assert_eq!(after.telemetry, before.telemetry);
+        assert_eq!(after.path.as_str(), "site/floor/room/d");
+        let device = world.connect_with("d", false, Duration::from_secs(60)).await;
+        device.subscribe().await;
+        assert_eq!(device.commands(), [("open".to_owned(), false)]);
+    });
+}
+
+#[test]
+fn a_record_counts_once_within_the_window_and_across_restarts() {
+    run(|| async {
+        let world = World::new().await;
+        world.register("d", "Device", None).await;
+        let device = world.connect("d").await;
+        device.record(Some("r1"), None, r#"{"n": 1}"#).await.unwrap();
+        let seq = world.view("d").await.seq;
+        device.record(Some("r1"), None, r#"{"n": 99}"#).await.unwrap();
+        assert_eq!(world.view("d").await.seq, seq, "a repetition is acknowledged and changes nothing");
+        let world = world.crash().await;
+        let device = world.connect("d").await;
+        device.record(Some("r1"), None, r#"{"n": 99}"#).await.unwrap();
+        assert_eq!(numbers(&world.view("d").await)["n"], 1.0);
+    });
+}
+
+#[test]
+fn a_twin_that_left_memory_comes_back_the_same() {
+    run(|| async {
+        let settings = actors::Settings { idle_after: Duration::from_secs(10), ..settings() };
+        let world = World::with(settings, actors::kind::Kinds::built_in()).await;
+        world.building(&["d"]).await;
+        let device = world.connect("d").await;
+        device.telemetry(r#"{"t": 3}"#).await.unwrap();
+        device.session.close(hierarchy_models::event::DisconnectReason::Goodbye, None).await;
+        let before = world.view("d").await;
+        assert!(world.twins.stats().twins_resident >= 4);
+        for _ in 0..3 {
+            world.pass(Duration::from_secs(11)).await;
+        }
+        assert_eq!(world.twins.stats().twins_resident, 0, "all are idle, so all have left");
+        assert_eq!(world.view("d").await.telemetry, before.telemetry);
+        assert_eq!(world.view("site").await.rollups.values["t"].last, 3.0, "a site that starts finds what is below it");
+    });
+}
+
+#[test]
+fn memory_over_the_budget_sends_the_idle_out_and_keeps_the_connected() {
+    run(|| async {
+        let settings = actors::Settings { memory_max_bytes: 1, ..settings() };
+        let world = World::with(settings, actors::kind::Kinds::built_in()).await;
+        world.building(&["d", "e"]).await;
+        let device = world.connect("d").await;
+        world.pass(Duration::from_secs(1)).await;
+        world.pass(Duration::from_secs(1)).await;
+        assert_eq!(world.view("d").await.connection.state, "connected");
+        device.telemetry(r#"{"t": 1}"#).await.unwrap();
+    });
+}
