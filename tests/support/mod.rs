@@ -1,7 +1,7 @@
 //! What the end-to-end tests share: the real server in a folder of its own, and clients that share no code with it.
 
 // Each test binary uses a part of this.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub mod api;
 pub mod live;

@@ -71,7 +71,15 @@ impl Client {
         self.read_within(PATIENCE).unwrap_or_else(|| panic!("neither a packet nor a close within {PATIENCE:?}"))
     }
 
-    /// As [`Self::read`]; the outer `None` when nothing happens.
+    /// As [`Self::read`]; the outer `None` when nothing happens for so long.
+    pub fn read_for(&mut self, patience: Duration) -> Option<Option<Packet>> {
+        match self.passed.pop_front() {
+            Some(packet) => Some(Some(packet)),
+            None => self.read_within(patience),
+        }
+    }
+
+    /// As [`Self::read_for`], past the packets that were put aside.
     fn read_within(&mut self, patience: Duration) -> Option<Option<Packet>> {
         let until = Instant::now() + patience;
         let mut chunk = [0; 64 * 1024];

@@ -110,6 +110,15 @@ impl Connect {
         }
     }
 
+    /// Connects, unless the server is away or says no.
+    pub fn attempt(self, to: SocketAddr) -> Option<Client> {
+        let (client, packet) = self.try_over(Box::new(TcpStream::connect(to).ok()?));
+        match packet {
+            Some(Packet::ConnAck { session_present, code: 0, properties }) => Some(client.accepted(session_present, properties)),
+            _ => None,
+        }
+    }
+
     /// Connects; what the server answered, `None` when it closed without a word.
     pub fn try_open(self, to: SocketAddr) -> (Client, Option<Packet>) {
         self.try_over(Box::new(TcpStream::connect(to).unwrap()))
