@@ -13,11 +13,7 @@ pub(super) fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, PayloadErro
     sample::reset_pointer();
     let mut rest = payload;
     let value = ciborium::de::from_reader_with_recursion_limit(&mut rest, RECURSION_MAX).map_err(|e| explain(&e))?;
-    if rest.is_empty() {
-        Ok(value)
-    } else {
-        Err(syntax(format!("{} bytes follow the CBOR item", rest.len())))
-    }
+    if rest.is_empty() { Ok(value) } else { Err(syntax(format!("{} bytes follow the CBOR item", rest.len()))) }
 }
 
 fn explain<E: std::fmt::Debug>(e: &Error<E>) -> PayloadError {

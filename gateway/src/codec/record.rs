@@ -46,7 +46,10 @@ impl Batch {
         for (i, loose) in self.records.into_iter().enumerate() {
             let at = loose.at.unwrap_or(received_at);
             if at > latest {
-                return Err(PayloadError::rule(pointer(i, "/at"), format!("{at} is more than {} h ahead", RECORD_AHEAD_MAX.as_secs() / 3600)));
+                return Err(PayloadError::rule(
+                    pointer(i, "/at"),
+                    format!("{at} is more than {} h ahead", RECORD_AHEAD_MAX.as_secs() / 3600),
+                ));
             }
             if loose.values.is_empty() {
                 return Err(PayloadError::rule(pointer(i, ""), "there is no value in it"));

@@ -39,7 +39,9 @@ fn other_names_beside_values_make_it_flat() {
 
 #[test]
 fn an_error_says_where() {
-    assert!(fault(r#"[{"t":1},{"t":1},{"t":1},{"values":{"temperature":null}}]"#).starts_with("/3/values/temperature: null is not a value"));
+    assert!(
+        fault(r#"[{"t":1},{"t":1},{"t":1},{"values":{"temperature":null}}]"#).starts_with("/3/values/temperature: null is not a value")
+    );
     assert!(fault(r#"{"t":null}"#).starts_with("/t: null"));
     assert!(fault(r#"{"a/b":[1,{"c~d":null}]}"#).starts_with("/a~1b/1/c~0d: null"));
     assert!(fault(r#"[{"values":{"t":1},"at":"soon"}]"#).starts_with("/0/at: \"soon\" is not"));
@@ -172,10 +174,7 @@ fn record() -> impl Strategy<Value = Record> {
 
 fn document(records: &[Record]) -> Value {
     let one = |r: &Record| {
-        let mut members = vec![
-            ("at", Value::Int(r.at.as_millis())),
-            ("values", r.values.iter().cloned().collect::<Value>()),
-        ];
+        let mut members = vec![("at", Value::Int(r.at.as_millis())), ("values", r.values.iter().cloned().collect::<Value>())];
         members.extend(r.id.clone().map(|id| ("id", Value::Text(id))));
         members.into_iter().collect::<Value>()
     };

@@ -100,7 +100,13 @@ pub trait Dialect: Sync {
     fn uplink<'t>(&self, topic: &'t str) -> Result<Uplink<'t>, TopicError>;
 
     /// The message in a payload. `content_type` is MQTT 5's; without one the topic decides, and then the dialect.
-    fn message(&self, uplink: &Uplink<'_>, content_type: Option<&str>, payload: &Bytes, now: Timestamp) -> Result<DeviceMessage, PayloadError>;
+    fn message(
+        &self,
+        uplink: &Uplink<'_>,
+        content_type: Option<&str>,
+        payload: &Bytes,
+        now: Timestamp,
+    ) -> Result<DeviceMessage, PayloadError>;
 
     fn wanted<'t>(&self, filter: &'t str) -> Result<Wanted<'t>, TopicError>;
 

@@ -12,13 +12,28 @@ pub enum Inbound {
     Connect(Box<Hello>),
     Publish(Publish),
     /// The client has, or with `refused` has not, taken our PUBLISH.
-    PubAck { id: u16, refused: bool },
-    PubRel { id: u16 },
-    Subscribe { id: u16, filters: Vec<(ByteString, u8)>, has_identifier: bool },
-    Unsubscribe { id: u16, filters: Vec<ByteString> },
+    PubAck {
+        id: u16,
+        refused: bool,
+    },
+    PubRel {
+        id: u16,
+    },
+    Subscribe {
+        id: u16,
+        filters: Vec<(ByteString, u8)>,
+        has_identifier: bool,
+    },
+    Unsubscribe {
+        id: u16,
+        filters: Vec<ByteString>,
+    },
     Ping,
     /// `keeps_will`: the client wants its will sent although it says goodbye.
-    Disconnect { keeps_will: bool, expiry_seconds: Option<u32> },
+    Disconnect {
+        keeps_will: bool,
+        expiry_seconds: Option<u32>,
+    },
     Auth,
     /// A packet that a client must not send, or not to us.
     Unexpected(&'static str),

@@ -8,7 +8,12 @@ use crate::{
     dialects::{Subject, Uplink},
 };
 
-pub(super) fn read(uplink: &Uplink<'_>, content_type: Option<&str>, payload: &Bytes, now: Timestamp) -> Result<DeviceMessage, PayloadError> {
+pub(super) fn read(
+    uplink: &Uplink<'_>,
+    content_type: Option<&str>,
+    payload: &Bytes,
+    now: Timestamp,
+) -> Result<DeviceMessage, PayloadError> {
     // these say all in their topic; whatever the payload is, it is not looked at
     match uplink.subject {
         Subject::Get => return Ok(DeviceMessage::Get),

@@ -30,7 +30,13 @@ impl Dialect for Native {
         topic::parse_publish(topic)
     }
 
-    fn message(&self, uplink: &Uplink<'_>, content_type: Option<&str>, payload: &Bytes, now: Timestamp) -> Result<DeviceMessage, PayloadError> {
+    fn message(
+        &self,
+        uplink: &Uplink<'_>,
+        content_type: Option<&str>,
+        payload: &Bytes,
+        now: Timestamp,
+    ) -> Result<DeviceMessage, PayloadError> {
         message::read(uplink, content_type, payload, now)
     }
 

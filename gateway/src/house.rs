@@ -1,0 +1,119 @@
+//! What all connections share, on whichever thread: the runtime, the settings, who is connected, and wills that wait.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use actors::{Twins, device::CloseReason};
+use tokio::sync::Notify;
+
+use crate::{
+    Settings,
+    dialects::{Dialect, native::Native},
+    meters::Meters,
+    session::{PendingWills, SessionLink},
+};
+
+pub(crate) struct House {
+    pub(crate) twins: Twins,
+    pub(crate) settings: Settings,
+    pub(crate) meters: Meters,
+    pub(crate) wills: PendingWills,
+    stopping: AtomicBool,
+    connections: AtomicUsize,
+    emptied: Notify,
+    links: Mutex<HashMap<u64, Weak<SessionLink>>>,
+}
+
+/// A connection past its CONNECT; dropping it gives its place back.
+pub(crate) struct Place {
+    house: Arc<House>,
+    number: Option<u64>,
+}
+
+impl House {
+    pub(crate) fn new(twins: Twins, settings: Settings) -> Self {
+        Self {
+            twins,
+            settings,
+            meters: Meters::new(),
+            wills: PendingWills::default(),
+            stopping: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
+            emptied: Notify::new(),
+            links: Mutex::default(),
+        }
+    }
+
+    /// How the devices of this port speak.
+    pub(crate) fn dialect(&self) -> &'static dyn Dialect {
+        &Native
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// `None` when the house is full.
+    pub(crate) fn take_place(self: &Arc<Self>) -> Option<Place> {
+        let max = self.settings.connections_max;
+        let took = self.connections.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < max).then_some(n + 1));
+        took.ok()?;
+        self.meters.connections.increment(1.0);
+        Some(Place { house: self.clone(), number: None })
+    }
+
+    /// Ends every session and waits until their connections are gone, at most `patience`. No session begins any more.
+    pub(crate) async fn close_sessions(&self, patience: Duration) {
+        self.stopping.store(true, Ordering::Release);
+        let links: Vec<_> = self.links().values().filter_map(Weak::upgrade).collect();
+        for link in links {
+            link.close(CloseReason::ServerStops);
+        }
+        let empty = async {
+            loop {
+                let emptied = self.emptied.notified();
+                if self.connections.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                emptied.await;
+            }
+        };
+        if tokio::time::timeout(patience, empty).await.is_err() {
+            tracing::warn!(left = self.connections.load(Ordering::Acquire), "connections did not end in time");
+        }
+    }
+
+    fn links(&self) -> MutexGuard<'_, HashMap<u64, Weak<SessionLink>>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Makes the session known to whoever stops the server.
+    pub(crate) fn settle(&mut self, number: u64, link: &Arc<SessionLink>) {
+        self.house.links().insert(number, Arc::downgrade(link));
+        self.number = Some(number);
+        // the server may have begun to stop while the session was being opened
+        if self.house.is_stopping() {
+            link.close(CloseReason::ServerStops);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.house.links().remove(&number);
+        }
+        self.house.meters.connections.decrement(1.0);
+        if self.house.connections.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.house.emptied.notify_waiters();
+        }
+    }
+}

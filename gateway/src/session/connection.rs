@@ -1,0 +1,174 @@
+//! A connection from its first byte: which version it speaks, its CONNECT, its session, its end.
+
+use std::{panic::AssertUnwindSafe, rc::Rc, sync::Arc};
+
+use futures_util::FutureExt;
+use hierarchy_models::event::DisconnectReason;
+use ntex::{
+    io::{IoBoxed, types::PeerAddr},
+    rt,
+    time::{Millis, timeout},
+};
+use ntex_mqtt::{
+    error::DecodeError,
+    v5::codec::{ConnectAckReason, DisconnectReasonCode},
+};
+use ntex_tls::rustls::PeerCert;
+use tokio::sync::oneshot;
+
+use super::{
+    certificate,
+    door::{self, Admitted, Peer, Turned},
+    ending::{self, End},
+    run::{Run, Terms},
+    state::Session,
+};
+use crate::{
+    house::House,
+    wire::{
+        Accepted, Codec, Hello, Inbound, Outbound, Version,
+        frame::{Opening, OpeningCodec},
+    },
+};
+
+/// CONNACK of 3.1.1 for a version that is not served.
+const UNACCEPTABLE_VERSION: [u8; 4] = [0x20, 2, 0, 1];
+
+pub(crate) async fn serve(house: Arc<House>, io: IoBoxed) {
+    let patience = Millis::from(house.settings.handshake_timeout);
+    let Ok(opened) = timeout(patience, read_hello(&house, &io)).await else {
+        house.meters.handshake_timeout("connect");
+        io.terminate();
+        return;
+    };
+    let Some((codec, hello)) = opened else {
+        let _ = io.shutdown().await;
+        return;
+    };
+    let hello = Rc::new(hello);
+    match timeout(patience, decide(&house, &hello, peer(&io))).await.unwrap_or(Err(Turned::timeout())) {
+        Ok(admitted) => attend(house, io, codec, hello, admitted).await,
+        Err(turned) => turn_away(&house, &io, &codec, &hello, turned).await,
+    }
+}
+
+/// Decides on a task of its own: one that is given up half-way would leave a twin that thinks its device is connected.
+async fn decide(house: &Arc<House>, hello: &Rc<Hello>, peer: Peer) -> Result<Admitted, Turned> {
+    let (tx, rx) = oneshot::channel();
+    let (house, hello) = (house.clone(), hello.clone());
+    rt::spawn(async move {
+        let decided = door::admit(&house, &hello, peer).await;
+        if let Err(Ok(too_late)) = tx.send(decided) {
+            house.meters.handshake_timeout("decision");
+            too_late.link.end();
+            too_late.session.close(DisconnectReason::Lost, None).await;
+        }
+    });
+    rx.await.unwrap_or(Err(Turned::timeout()))
+}
+
+/// The CONNECT; `None` when there will be none.
+async fn read_hello(house: &House, io: &IoBoxed) -> Option<(Codec, Hello)> {
+    let version = match io.recv(&OpeningCodec).await.ok()?? {
+        Opening::Speaks(version) => version,
+        Opening::OtherVersion => {
+            house.meters.connect("other", "unacceptable_version");
+            let _ = io.encode_slice(&UNACCEPTABLE_VERSION);
+            return None;
+        }
+        Opening::Foreign => {
+            house.meters.connect("other", "not_mqtt");
+            return None;
+        }
+    };
+    let codec = Codec::new(version, house.settings.packet_max_bytes);
+    match io.recv(&codec).await {
+        Ok(Some(Inbound::Connect(hello))) => Some((codec, *hello)),
+        Ok(_) => None,
+        Err(error) => {
+            house.meters.connect(version.name(), "malformed");
+            if let ntex::util::Either::Left(error) = error {
+                let _ = io.encode(Outbound::Refuse(malformed(&error), "the CONNECT is malformed"), &codec);
+            }
+            None
+        }
+    }
+}
+
+fn malformed(error: &DecodeError) -> ConnectAckReason {
+    match error {
+        DecodeError::InvalidClientId => ConnectAckReason::ClientIdentifierNotValid,
+        DecodeError::MaxSizeExceeded { .. } => ConnectAckReason::PacketTooLarge,
+        _ => ConnectAckReason::MalformedPacket,
+    }
+}
+
+fn peer(io: &IoBoxed) -> Peer {
+    let remote = io.query::<PeerAddr>().get().map_or_else(|| "unknown".to_owned(), |addr| addr.into_inner().to_string());
+    let certificate = io.query::<PeerCert<'static>>();
+    let common_name = certificate.as_ref().and_then(|c| certificate::common_name(&c.0)).map(str::to_owned);
+    Peer { remote, common_name }
+}
+
+async fn turn_away(house: &House, io: &IoBoxed, codec: &Codec, hello: &Hello, turned: Turned) {
+    house.meters.connect(hello.version.name(), turned.label);
+    let device: String = hello.client_id.chars().take(128).collect();
+    tracing::info!(device, why = turned.label, "a CONNECT was refused");
+    let _ = io.encode(Outbound::Refuse(turned.code, turned.told), codec);
+    let _ = io.shutdown().await;
+}
+
+/// From the CONNACK to the end. A panic in here is a defect that ends this connection, and its session properly.
+async fn attend(house: Arc<House>, io: IoBoxed, codec: Codec, hello: Rc<Hello>, admitted: Admitted) {
+    let Admitted { session, link, will, place, expiry } = admitted;
+    house.meters.connect(hello.version.name(), "accepted");
+    let accepted = accepted(&house, &hello, &session, expiry.as_secs());
+    let terms = Terms {
+        keep_alive_seconds: accepted.keep_alive.unwrap_or(hello.keep_alive),
+        send_window: house.settings.send_max.min(hello.receive_max),
+        session_expires_at_once: expiry.is_zero(),
+    };
+    if let Some(max) = hello.packet_max {
+        codec.limit_outbound(max);
+    }
+    let session = Rc::new(Session::new(house.clone(), session, hello.version));
+    // with it go the password, and the page that it was read into
+    drop(hello);
+    let _ = io.encode(Outbound::ConnAck(Box::new(accepted)), &codec);
+    let ended = {
+        let mut run = Run::new(session.clone(), link.clone(), io, codec, &terms);
+        AssertUnwindSafe(async {
+            let end = run.until_end().await;
+            run.wind_up(&end).await;
+            end
+        })
+        .catch_unwind()
+        .await
+    };
+    link.end();
+    let end = ended.unwrap_or_else(|_| End {
+        reason: DisconnectReason::Lost,
+        label: "panic",
+        say: None::<(DisconnectReasonCode, _)>,
+        keeps_will: true,
+        expiry_seconds: None,
+    });
+    house.meters.disconnect(end.label);
+    tracing::debug!(device = %session.device, why = end.label, "a connection ended");
+    ending::close(session, &end, will).await;
+    drop(place);
+}
+
+fn accepted(house: &House, hello: &Hello, session: &actors::device::DeviceSession, expiry: u64) -> Accepted {
+    let settings = &house.settings;
+    let keep_alive_max = u16::try_from(settings.keep_alive_max.as_secs()).unwrap_or(u16::MAX);
+    let asked_expiry = hello.expiry.map(|e| e.as_secs());
+    Accepted {
+        session_present: session.session_present(),
+        receive_max: settings.receive_max,
+        packet_max: settings.packet_max_bytes,
+        topic_alias_max: settings.topic_alias_max,
+        keep_alive: (hello.version == Version::V5 && hello.keep_alive > keep_alive_max).then_some(keep_alive_max),
+        expiry_seconds: (asked_expiry != Some(expiry)).then(|| u32::try_from(expiry).unwrap_or(u32::MAX)),
+    }
+}

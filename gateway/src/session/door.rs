@@ -1,0 +1,170 @@
+//! The decision on a CONNECT: who it is, whether it may come in, and on what terms.
+
+use std::{sync::Arc, time::Duration};
+
+use actors::{
+    device::{Connect, ConnectError, DeviceSession},
+    identity::Denied,
+};
+use bytes::Bytes;
+use hierarchy_models::{
+    TwinId,
+    event::{DisconnectReason, Encoding},
+};
+use ntex_mqtt::v5::codec::ConnectAckReason as Code;
+
+use super::{
+    link::SessionLink,
+    wills::{Fate, LastWill},
+};
+use crate::{
+    codec,
+    dialects::{Claim, ClaimError, Subject},
+    house::{House, Place},
+    wire::{Hello, WillMessage},
+};
+
+/// Where a connection comes from.
+pub(crate) struct Peer {
+    pub(crate) remote: String,
+    /// Of a client certificate that an authority of ours has signed.
+    pub(crate) common_name: Option<String>,
+}
+
+/// A client that is let in.
+pub(crate) struct Admitted {
+    pub(crate) session: DeviceSession,
+    pub(crate) link: Arc<SessionLink>,
+    pub(crate) will: Option<LastWill>,
+    pub(crate) place: Place,
+    pub(crate) expiry: Duration,
+}
+
+/// A client that is turned away. It is told the code; the label and the text are for the log and the metrics.
+#[derive(Debug)]
+pub(crate) struct Turned {
+    pub(crate) code: Code,
+    pub(crate) label: &'static str,
+    pub(crate) told: &'static str,
+}
+
+impl Turned {
+    fn new(code: Code, label: &'static str, told: &'static str) -> Self {
+        Self { code, label, told }
+    }
+
+    pub(crate) fn timeout() -> Self {
+        Self::new(Code::ServerUnavailable, "timeout", "the server is too busy; try again later")
+    }
+
+    fn not_authorized(label: &'static str) -> Self {
+        Self::new(Code::NotAuthorized, label, "not authorized")
+    }
+}
+
+pub(crate) async fn admit(house: &Arc<House>, hello: &Hello, peer: Peer) -> Result<Admitted, Turned> {
+    if house.is_stopping() {
+        return Err(stopping());
+    }
+    if hello.wants_enhanced_auth {
+        return Err(Turned::new(Code::BadAuthenticationMethod, "enhanced_auth", "enhanced authentication is not served"));
+    }
+    let device = claimed(house, hello)?;
+    authenticate(house, &device, hello, peer.common_name.as_deref()).await?;
+    let will = hello.will.as_ref().map(|will| read_will(house, &device, hello, will)).transpose()?;
+    let mut place = house.take_place().ok_or(Turned::new(Code::ServerBusy, "connections_max", "mqtt.connections_max is reached"))?;
+
+    let link = Arc::new(SessionLink::new(house.settings.downlink_queue_max, &house.meters));
+    let expiry = hello.expiry.unwrap_or(Duration::MAX).min(house.settings.session_expiry_max);
+    let connect = Connect {
+        device: device.clone(),
+        protocol: hello.version.name().into(),
+        remote: peer.remote,
+        clean_start: hello.clean_start,
+        expiry,
+        link: link.clone(),
+    };
+    let session = house.twins.connect(connect).await.map_err(|e| connect_error(&device, &e))?;
+    if let Some(will) = &will
+        && !session.speaks_for(&will.target).await
+    {
+        session.close(DisconnectReason::Refused, None).await;
+        return Err(Turned::not_authorized("will_topic"));
+    }
+    // coming back in time makes the old connection's will untrue, unless coming back ended the old session
+    house.wills.decide(&device, if hello.clean_start { Fate::SendNow } else { Fate::Drop });
+    place.settle(session.number(), &link);
+    Ok(Admitted { session, link, will, place, expiry })
+}
+
+fn claimed(house: &House, hello: &Hello) -> Result<TwinId, Turned> {
+    let claim = Claim { client_id: &hello.client_id, user_name: hello.user_name.as_deref() };
+    house.dialect().device(&claim).map_err(|e| match e {
+        ClaimError::BadIdentifier => Turned::new(Code::ClientIdentifierNotValid, "bad_identifier", "the client id must be the device id"),
+        ClaimError::NameMismatch => bad_credentials("name_mismatch"),
+    })
+}
+
+/// By password where there is one, else by certificate. All wrong credentials get one answer, so that nobody learns
+/// which devices exist.
+async fn authenticate(house: &House, device: &TwinId, hello: &Hello, common_name: Option<&str>) -> Result<(), Turned> {
+    let identities = house.twins.identities();
+    let verified = match (&hello.password, common_name) {
+        (Some(_), _) if hello.user_name.is_none() => return Err(bad_credentials("no_user_name")),
+        (Some(password), _) => identities.verify_device(device, password, house.twins.clock().now()).await,
+        (None, Some(name)) if name != device.as_str() => return Err(bad_credentials("certificate_mismatch")),
+        (None, Some(name)) => identities.verify_certificate(device, name).await,
+        (None, None) => return Err(bad_credentials("no_credentials")),
+    };
+    verified.map_err(|denied| match denied {
+        Denied::Unknown => bad_credentials("unknown_device"),
+        Denied::WrongKey => bad_credentials("wrong_key"),
+        Denied::Expired => bad_credentials("expired"),
+        Denied::Inactive => bad_credentials("inactive"),
+        Denied::Unavailable => {
+            Turned::new(Code::ServerUnavailable, "identities_unavailable", "the server is not available; try again later")
+        }
+    })
+}
+
+fn bad_credentials(label: &'static str) -> Turned {
+    Turned::new(Code::BadUserNameOrPassword, label, "bad user name or password")
+}
+
+fn stopping() -> Turned {
+    Turned::new(Code::ServerUnavailable, "stopping", "the server is stopping")
+}
+
+/// A will is a message, so it goes where the device may publish and nowhere else.
+fn read_will(house: &House, device: &TwinId, hello: &Hello, will: &WillMessage) -> Result<LastWill, Turned> {
+    if will.retain && hello.version == crate::wire::Version::V5 {
+        return Err(Turned::new(Code::RetainNotSupported, "will_retain", "retained messages are not served"));
+    }
+    let refused = || Turned::not_authorized("will_topic");
+    let uplink = house.dialect().uplink(&will.topic).map_err(|_| refused())?;
+    let target = TwinId::new(uplink.device).map_err(|_| refused())?;
+    if matches!(uplink.subject, Subject::Attach { .. } | Subject::Detach { .. }) && target != *device {
+        return Err(refused());
+    }
+    let of_content = will.content_type.as_deref().map(codec::encoding_of);
+    Ok(LastWill {
+        target,
+        topic: will.topic.to_string(),
+        content_type: will.content_type.as_deref().map(str::to_owned),
+        encoding: of_content.map_or(uplink.encoding.unwrap_or(Encoding::Json), |e| e.unwrap_or(Encoding::Unknown)),
+        payload: Bytes::copy_from_slice(&will.payload),
+        delay: will.delay.min(hello.expiry.unwrap_or(Duration::MAX)).min(house.settings.session_expiry_max),
+    })
+}
+
+fn connect_error(device: &TwinId, error: &ConnectError) -> Turned {
+    match error {
+        ConnectError::NoSuchTwin(_) => Turned::not_authorized("no_such_twin"),
+        ConnectError::Inactive(_) => Turned::not_authorized("inactive"),
+        ConnectError::Stopping => stopping(),
+        ConnectError::Store(error) => {
+            tracing::warn!(%device, %error, "a session could not be opened");
+            Turned::new(Code::ServerUnavailable, "store_unavailable", "the server is not available; try again later")
+        }
+    }
+}

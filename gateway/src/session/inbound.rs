@@ -1,0 +1,150 @@
+//! PUBLISH and PUBREL: from a packet to a durable message, and to the answer.
+
+use std::{future::poll_fn, rc::Rc, task::Poll};
+
+use actors::device::Refusal;
+use bytes::Bytes;
+use hierarchy_models::{
+    DeviceMessage, TwinId,
+    event::{Encoding, Raw},
+};
+use ntex_mqtt::v5::codec::DisconnectReasonCode;
+
+use super::{
+    answers::Answer,
+    ending::End,
+    state::Session,
+    verdict::{Receipt, outcome},
+};
+use crate::{
+    codec::PayloadError,
+    dialects::{Subject, TopicError, Uplink},
+    meters::Outcome,
+    wire::{Outbound, Publish},
+};
+
+/// Longest part of a topic that is kept with an unreadable message.
+const KEPT_TOPIC_CHARS: usize = 256;
+
+/// Hands a message to its twin and says what became of it. Everything up to the twin's mailbox happens in the first
+/// poll, which is what keeps messages in order.
+pub(crate) async fn publish(session: Rc<Session>, publish: Publish) -> Answer {
+    let answer = hand_over(&session, &publish).await;
+    if publish.qos == 2 {
+        session.exactly_once.borrow_mut().under_way.remove(&publish.id);
+    }
+    answer
+}
+
+async fn hand_over(session: &Session, publish: &Publish) -> Answer {
+    let meters = &session.house.meters;
+    let receipt = Receipt { version: session.version, qos: publish.qos, id: publish.id };
+    let uplink = match session.dialect().uplink(&publish.topic) {
+        Ok(uplink) => uplink,
+        Err(TopicError::Malformed) => return Answer::End(End::refused("topic_malformed", DisconnectReasonCode::TopicNameInvalid)),
+        Err(e) => return refuse_topic(session, receipt, publish, &e.to_string()),
+    };
+    let own = uplink.device == session.device.as_str();
+    let about_children = matches!(uplink.subject, Subject::Attach { .. } | Subject::Detach { .. });
+    if about_children && !own {
+        return refuse_topic(session, receipt, publish, "only the device itself may say this");
+    }
+    let child = if own { None } else { TwinId::new(uplink.device).ok() };
+    let target = child.as_ref().unwrap_or(&session.device);
+    match read(session, &uplink, publish) {
+        Ok(message) => {
+            let kind = message.kind();
+            let packet = (publish.qos == 2).then_some(publish.id);
+            let result = session.twin.send(target, message, packet).await;
+            meters.publish(kind, outcome(&result));
+            conclude(session, receipt, target, result)
+        }
+        Err(error) => {
+            meters.publish("unreadable", Outcome::BadPayload);
+            meters.payload_rejected(error.kind);
+            keep_unreadable(session, receipt, target, publish, error).await
+        }
+    }
+}
+
+fn read(session: &Session, uplink: &Uplink<'_>, publish: &Publish) -> Result<DeviceMessage, PayloadError> {
+    // the packet shares a page with its neighbours; what is kept must not hold on to that
+    let payload = Bytes::copy_from_slice(&publish.payload);
+    session.dialect().message(uplink, publish.content_type.as_deref(), &payload, session.house.twins.clock().now())
+}
+
+fn conclude(session: &Session, receipt: Receipt, target: &TwinId, result: Result<(), Refusal>) -> Answer {
+    match result {
+        Ok(()) => {
+            if receipt.qos == 2 {
+                session.exactly_once.borrow_mut().taken.insert(receipt.id, true);
+            }
+            receipt.accepted()
+        }
+        Err(refusal) => {
+            match &refusal {
+                Refusal::NotAuthorized { .. } => session.house.meters.topics_refused.increment(1),
+                Refusal::Invalid { reason } => tracing::info!(device = %target, reason, "a message was refused"),
+                other => tracing::debug!(device = %target, refusal = %other, "a message was not taken"),
+            }
+            receipt.refused(refusal)
+        }
+    }
+}
+
+/// A payload that cannot be read is kept in the twin's diagnostics, for whoever mends the device.
+async fn keep_unreadable(session: &Session, receipt: Receipt, target: &TwinId, publish: &Publish, error: PayloadError) -> Answer {
+    let reason = error.to_string();
+    tracing::info!(device = %target, topic = &*publish.topic, reason, "a payload could not be read");
+    let raw = Raw { encoding: Encoding::Unknown, bytes: Bytes::copy_from_slice(&publish.payload) };
+    let topic = publish.topic.chars().take(KEPT_TOPIC_CHARS).collect();
+    let message = DeviceMessage::Unreadable { topic, reason: reason.clone(), raw };
+    match session.twin.send(target, message, None).await {
+        Err(refusal @ (Refusal::NotAuthorized { .. } | Refusal::SessionEnded)) => conclude(session, receipt, target, Err(refusal)),
+        _ => receipt.bad_payload(reason),
+    }
+}
+
+fn refuse_topic(session: &Session, receipt: Receipt, publish: &Publish, why: &str) -> Answer {
+    session.house.meters.topics_refused.increment(1);
+    session.house.meters.publish("none", Outcome::NotAuthorized);
+    let topic: String = publish.topic.chars().take(KEPT_TOPIC_CHARS).collect();
+    tracing::debug!(device = %session.device, topic, why, "a topic was refused");
+    receipt.not_authorized(why.to_owned())
+}
+
+/// A QoS 2 PUBLISH that came before: acknowledged as it was, or will be, and not handed on again.
+pub(crate) async fn repeated(session: Rc<Session>, id: u16) -> Answer {
+    session.house.meters.publish("none", Outcome::Repeated);
+    until_decided(&session, id).await;
+    let receipt = Receipt { version: session.version, qos: 2, id };
+    if session.exactly_once.borrow().taken.contains_key(&id) {
+        receipt.accepted()
+    } else {
+        // the first one was refused, and its answer, which stands before this one, said so
+        Answer::Nothing
+    }
+}
+
+/// PUBREL: the handshake of a QoS 2 message ends. Durable before PUBCOMP, lest the packet id be taken for a repetition.
+pub(crate) async fn release(session: Rc<Session>, id: u16) -> Answer {
+    until_decided(&session, id).await;
+    let Some(counted) = session.exactly_once.borrow().taken.get(&id).copied() else {
+        return Answer::Send(Outbound::PubComp { id, known: false });
+    };
+    match session.twin.release(id).await {
+        Ok(()) => {
+            session.exactly_once.borrow_mut().taken.remove(&id);
+            let done = Outbound::PubComp { id, known: true };
+            if counted { Answer::Settle(done) } else { Answer::Send(done) }
+        }
+        Err(Refusal::SessionEnded) => Answer::End(End::session_ended()),
+        Err(_) => Answer::End(End::unavailable()),
+    }
+}
+
+/// Waits until the twin has spoken on this message. Needs no waker: the connection polls all its work whenever some of
+/// it moves on, and that message is part of it.
+async fn until_decided(session: &Session, id: u16) {
+    poll_fn(|_| if session.exactly_once.borrow().under_way.contains(&id) { Poll::Pending } else { Poll::Ready(()) }).await;
+}

@@ -1,0 +1,23 @@
+//! One connection from its first byte to its last.
+//!
+//! [`connection`] reads the opening, [`door`] decides on the CONNECT, [`run`] moves packets until the end, [`ending`]
+//! closes the books. In between, [`inbound`] makes messages of PUBLISH packets, [`subscribe`] keeps subscriptions,
+//! [`delivery`] sends what twins have for the device, and [`answers`] keeps acknowledgements in order.
+
+mod answers;
+pub(crate) mod certificate;
+mod connection;
+mod delivery;
+mod door;
+mod ending;
+mod inbound;
+mod link;
+mod run;
+mod state;
+mod subscribe;
+mod verdict;
+mod wills;
+
+pub(crate) use connection::serve;
+pub(crate) use link::SessionLink;
+pub(crate) use wills::PendingWills;

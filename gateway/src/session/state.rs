@@ -1,0 +1,98 @@
+//! What the parts of one session share.
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use actors::device::DeviceSession;
+use hierarchy_models::{TwinId, event::Subscriptions};
+
+use crate::{
+    dialects::{Dialect, Downstream},
+    house::House,
+    wire::Version,
+};
+
+pub(crate) struct Session {
+    pub(crate) house: Arc<House>,
+    pub(crate) twin: DeviceSession,
+    pub(crate) device: TwinId,
+    pub(crate) version: Version,
+    pub(crate) exactly_once: RefCell<ExactlyOnce>,
+    pub(crate) subscribed: RefCell<Subscribed>,
+}
+
+impl Session {
+    pub(crate) fn new(house: Arc<House>, twin: DeviceSession, version: Version) -> Self {
+        let exactly_once = ExactlyOnce { taken: twin.held_packets().iter().map(|id| (*id, false)).collect(), ..ExactlyOnce::default() };
+        let subscribed = Subscribed { own: twin.subscriptions(), children: HashMap::new(), resumed: twin.session_present() };
+        Self {
+            house,
+            device: twin.device().clone(),
+            twin,
+            version,
+            exactly_once: RefCell::new(exactly_once),
+            subscribed: RefCell::new(subscribed),
+        }
+    }
+
+    pub(crate) fn dialect(&self) -> &'static dyn Dialect {
+        self.house.dialect()
+    }
+}
+
+/// QoS 2 messages by packet id.
+#[derive(Default)]
+pub(crate) struct ExactlyOnce {
+    /// Handed to the twin, whose word is awaited.
+    pub(crate) under_way: HashSet<u16>,
+    /// Taken and not released. `true`: it counts against this connection's Receive Maximum, `false`: it was taken on an
+    /// earlier connection.
+    pub(crate) taken: HashMap<u16, bool>,
+}
+
+impl ExactlyOnce {
+    pub(crate) fn knows(&self, id: u16) -> bool {
+        self.under_way.contains(&id) || self.taken.contains_key(&id)
+    }
+}
+
+/// Subscriptions of the session, its own twin's and its children's.
+pub(crate) struct Subscribed {
+    own: Subscriptions,
+    children: HashMap<TwinId, Subscriptions>,
+    /// Children may have been subscribed to on an earlier connection, which only their twins remember.
+    resumed: bool,
+}
+
+impl Subscribed {
+    pub(crate) fn of(&self, own: &TwinId, target: &TwinId) -> Subscriptions {
+        if own == target { self.own } else { self.children.get(target).copied().unwrap_or_default() }
+    }
+
+    /// The QoS to send this to `target` with; `None` when it is not subscribed to.
+    pub(crate) fn qos(&self, own: &TwinId, target: &TwinId, what: Downstream) -> Option<u8> {
+        if own != target && self.resumed && !self.children.contains_key(target) {
+            return Some(1);
+        }
+        let subscriptions = self.of(own, target);
+        *slot(&mut { subscriptions }, what)
+    }
+
+    /// Sets one subscription and tells what stood there and what stands for the twin now.
+    pub(crate) fn set(&mut self, own: &TwinId, target: &TwinId, what: Downstream, qos: Option<u8>) -> (Option<u8>, Subscriptions) {
+        let subscriptions = if own == target { &mut self.own } else { self.children.entry(target.clone()).or_default() };
+        let before = std::mem::replace(slot(subscriptions, what), qos);
+        (before, *subscriptions)
+    }
+}
+
+fn slot(subscriptions: &mut Subscriptions, what: Downstream) -> &mut Option<u8> {
+    match what {
+        Downstream::Commands => &mut subscriptions.commands,
+        Downstream::Desired => &mut subscriptions.desired,
+        Downstream::Twin => &mut subscriptions.twin,
+    }
+}

@@ -1,0 +1,99 @@
+//! Wills: what a device asked to have said when its connection is lost, at once or after a delay.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hierarchy_models::{
+    DeviceMessage, TwinId,
+    event::{Encoding, Raw, Will},
+};
+use ntex::{
+    rt,
+    time::{Millis, sleep},
+    util::{Either, select},
+};
+use tokio::sync::oneshot;
+
+use crate::house::House;
+
+/// A will whose topic was found to be the device's to publish on.
+#[derive(Debug, Clone)]
+pub(crate) struct LastWill {
+    pub(crate) target: TwinId,
+    pub(crate) topic: String,
+    pub(crate) content_type: Option<String>,
+    pub(crate) encoding: Encoding,
+    pub(crate) payload: Bytes,
+    pub(crate) delay: Duration,
+}
+
+impl LastWill {
+    /// For the record of the connection's end.
+    pub(crate) fn record(&self) -> Will {
+        Will { topic: self.topic.clone(), raw: Raw { encoding: self.encoding, bytes: self.payload.clone() } }
+    }
+
+    fn message(&self, house: &House) -> Option<DeviceMessage> {
+        let dialect = house.dialect();
+        let uplink = dialect.uplink(&self.topic).ok()?;
+        let read = dialect.message(&uplink, self.content_type.as_deref(), &self.payload, house.twins.clock().now());
+        Some(read.unwrap_or_else(|e| DeviceMessage::Unreadable {
+            topic: self.topic.clone(),
+            reason: e.to_string(),
+            raw: self.record().raw,
+        }))
+    }
+
+    /// Sends it as the message it is.
+    pub(crate) async fn send(self, house: &House) {
+        let Some(message) = self.message(house) else { return };
+        if let Err(refusal) = house.twins.send(&self.target, message).await {
+            tracing::warn!(device = %self.target, topic = self.topic, %refusal, "a will was not taken");
+        }
+    }
+}
+
+/// Wills that wait for their delay, by device. They are lost when the server ends before.
+#[derive(Default)]
+pub(crate) struct PendingWills(Mutex<HashMap<TwinId, oneshot::Sender<Fate>>>);
+
+/// What a new connection of the device does to a will that waits.
+pub(crate) enum Fate {
+    SendNow,
+    Drop,
+}
+
+impl PendingWills {
+    /// Sends the will after its delay, unless the device comes back before.
+    pub(crate) fn schedule(&self, house: &Arc<House>, device: &TwinId, will: LastWill) {
+        let (tx, rx) = oneshot::channel();
+        self.waiting().insert(device.clone(), tx);
+        let (house, device) = (house.clone(), device.clone());
+        rt::spawn(async move {
+            let delay = Millis(u32::try_from(will.delay.as_millis()).unwrap_or(u32::MAX));
+            match select(sleep(delay), rx).await {
+                Either::Left(()) => {
+                    house.wills.waiting().remove(&device);
+                    will.send(&house).await;
+                }
+                Either::Right(Ok(Fate::SendNow)) => will.send(&house).await,
+                Either::Right(Ok(Fate::Drop) | Err(_)) => {}
+            }
+        });
+    }
+
+    /// The device has come back.
+    pub(crate) fn decide(&self, device: &TwinId, fate: Fate) {
+        if let Some(waiting) = self.waiting().remove(device) {
+            let _ = waiting.send(fate);
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<TwinId, oneshot::Sender<Fate>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
