@@ -1,0 +1,136 @@
+//! The running server: which concrete parts there are, in which order they start and stop.
+//!
+//! The only place that names a concrete store. The end-to-end tests run this same [`App`], so what they prove is what
+//! `twinfold serve` does.
+
+mod doors;
+mod secrets;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use actors::{Twins, clock::SystemClock, identity::Identities};
+use persistence::Registry;
+use persistence_embedded::{EmbeddedStore, Opened};
+
+use crate::config::Config;
+use doors::Doors;
+pub use secrets::{ADMIN_TOKEN_FILE, MASTER_KEY_FILE};
+
+/// A stop that takes longer is cut off; nothing acknowledged is lost by it, the next start only has more to read.
+const STOP_MAX: Duration = Duration::from_secs(9);
+
+/// Why the server does not start. Each is one clear line.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Secret(#[from] secrets::SecretError),
+    #[error("opening the store in {}: {error}", dir.display())]
+    Store { dir: PathBuf, error: persistence::Error },
+    #[error("recovering the twins: {0}")]
+    Recovery(actors::TwinError),
+    #[error(transparent)]
+    Doors(#[from] doors::DoorError),
+}
+
+impl Error {
+    /// Whether another configuration is needed, rather than another moment or machine.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Doors(error) if error.is_configuration())
+    }
+}
+
+/// A running server.
+pub struct App {
+    /// Where HTTP listens.
+    pub http: SocketAddr,
+    /// Where MQTT listens; the first of plain, TLS and WebSocket that is open.
+    pub mqtt: SocketAddr,
+    /// Where MQTT over TLS listens.
+    pub mqtt_tls: Option<SocketAddr>,
+    /// Where MQTT over WebSocket listens, at the path `/mqtt`.
+    pub mqtt_websocket: Option<SocketAddr>,
+    is_https: bool,
+    admin_token: String,
+    admin_token_file: Option<PathBuf>,
+    twins: Twins,
+    doors: Doors,
+}
+
+impl App {
+    /// Opens the store, recovers the twins, then the doors: whoever gets in finds everything in place.
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        let dir = &config.data_dir;
+        secrets::make_data_dir(dir)?;
+        let Opened { store, identities } = open_store(dir).await?;
+        let has_twins = store.count().await.map_err(|error| Error::Store { dir: dir.clone(), error })? > 0;
+        let master = secrets::master_key(dir, has_twins)?;
+        let (admin_token, admin_token_file) = match &config.admin_token {
+            Some(token) => (token.0.clone(), None),
+            None => (secrets::admin_token(dir)?, Some(dir.join(ADMIN_TOKEN_FILE))),
+        };
+        if config.redis_url.is_some() {
+            tracing::warn!("redis.url is set, but this build runs on one node and does not use it");
+        }
+        let identities = Identities::new(identities, store.clone(), master, admin_token.clone());
+        let twins = Twins::open(store, identities, config.twins.clone(), Arc::new(SystemClock)).await.map_err(Error::Recovery)?;
+        let doors = Doors::open(&twins, &config).await?;
+        tracing::info!(http = %doors.http, mqtt = %doors.mqtt, store = twins.store_kind(), data_dir = %dir.display(), "ready");
+        Ok(Self {
+            http: doors.http,
+            mqtt: doors.mqtt,
+            mqtt_tls: doors.mqtt_tls,
+            mqtt_websocket: doors.mqtt_websocket,
+            is_https: config.http.tls.is_some(),
+            admin_token,
+            admin_token_file,
+            twins,
+            doors,
+        })
+    }
+
+    /// Closes the doors, tells the devices, writes what is pending.
+    pub async fn stop(self) {
+        tracing::info!("stopping");
+        match tokio::time::timeout(STOP_MAX, self.doors.close(&self.twins)).await {
+            Ok(()) => tracing::info!("stopped"),
+            Err(_) => tracing::warn!("the stop took longer than {STOP_MAX:?} and was cut off; nothing acknowledged is lost"),
+        }
+    }
+
+    /// The runtime itself, for tests and for code that embeds the server.
+    pub fn twins(&self) -> &Twins {
+        &self.twins
+    }
+
+    /// Such as `http://127.0.0.1:8080`.
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.is_https { "https" } else { "http" }, self.http)
+    }
+
+    pub fn admin_token(&self) -> &str {
+        &self.admin_token
+    }
+
+    /// `None` when the token was configured.
+    pub fn admin_token_file(&self) -> Option<&Path> {
+        self.admin_token_file.as_deref()
+    }
+
+    pub fn store_kind(&self) -> &'static str {
+        self.twins.store_kind()
+    }
+}
+
+async fn open_store(dir: &Path) -> Result<Opened, Error> {
+    let failed = |error| Error::Store { dir: dir.to_owned(), error };
+    let owned = dir.to_owned();
+    let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&owned, persistence_embedded::Options::default())).await;
+    opened
+        .unwrap_or_else(|died| Err(persistence::Error::Unavailable { doing: "opening the store", detail: died.to_string() }))
+        .map_err(failed)
+}

@@ -1,0 +1,172 @@
+//! Configuration: every setting has one name, in the file, the environment and (for the usual ones) as a flag.
+//!
+//! [`table`] lists them all, [`layers`] says which source wins, [`show`] prints what is in force. The `config` and
+//! `figment` crates were the alternatives: neither names the nearest known key nor tells a value's source line.
+
+mod file;
+mod layers;
+mod setting;
+mod show;
+mod table;
+#[cfg(test)]
+mod tests;
+pub mod value;
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+pub use layers::{ConfigError, InForce, Layers, OTHER_ENV, Source};
+pub use setting::{NONE, Setting};
+pub use show::{manual_table, print};
+pub use table::SETTINGS;
+
+/// Everything the program can be told, parsed and checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    /// A filter of `tracing-subscriber`; `None` logs nothing.
+    pub log: Option<String>,
+    pub http: api::Settings,
+    pub mqtt: gateway::Settings,
+    /// As given; [`Config::settle`] hands them to `http` and `mqtt`.
+    tls: TlsFiles,
+    pub store: StoreKind,
+    pub scylla: Scylla,
+    pub redis_url: Option<Secret>,
+    /// `None`: generated into `data_dir`.
+    pub admin_token: Option<Secret>,
+    pub twins: actors::Settings,
+}
+
+/// The settings about TLS one by one, before it is known whether they make a whole.
+#[derive(Debug, Clone, Default)]
+struct TlsFiles {
+    http_cert: Option<PathBuf>,
+    http_key: Option<PathBuf>,
+    mqtt_bind: Option<SocketAddr>,
+    mqtt_cert: Option<PathBuf>,
+    mqtt_key: Option<PathBuf>,
+    mqtt_client_ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    Embedded,
+    Scylla,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Scylla {
+    pub nodes: Option<String>,
+    pub keyspace: Option<String>,
+    pub username: Option<String>,
+    pub password: Option<Secret>,
+    pub replication: Option<String>,
+}
+
+/// Text that no log and no listing shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl StoreKind {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "embedded" => Ok(Self::Embedded),
+            "scylla" => Ok(Self::Scylla),
+            _ => Err(format!("{text:?} is not a store; there are embedded and scylla")),
+        }
+    }
+}
+
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+impl Config {
+    /// The defaults, with data in `data_dir` and both listeners on free ports of the loopback interface: what a test wants.
+    pub fn on_free_ports(data_dir: impl Into<PathBuf>) -> Self {
+        let mut config = Self::default();
+        config.data_dir = data_dir.into();
+        config.http.bind = ANY_PORT;
+        config.mqtt.bind = Some(ANY_PORT);
+        config
+    }
+
+    /// A place for the table's values; each setting fills its field.
+    fn blank() -> Self {
+        Self {
+            data_dir: PathBuf::new(),
+            log: None,
+            http: api::Settings::default(),
+            mqtt: gateway::Settings::default(),
+            tls: TlsFiles::default(),
+            store: StoreKind::Embedded,
+            scylla: Scylla::default(),
+            redis_url: None,
+            admin_token: None,
+            twins: actors::Settings::default(),
+        }
+    }
+
+    /// What no single setting can see.
+    fn settle(&mut self) -> Result<(), String> {
+        if self.store == StoreKind::Scylla {
+            return Err("store = \"scylla\": this build has only the embedded store; leave `store` out or set it to embedded".into());
+        }
+        let tls = &self.tls;
+        self.http.tls = pair("http.tls.cert", &tls.http_cert, "http.tls.key", &tls.http_key)?.map(|(cert, key)| api::Tls { cert, key });
+        self.mqtt.tls = tls.mqtt()?;
+        match &self.admin_token {
+            Some(token) if token.0.len() < ADMIN_TOKEN_BYTES_MIN => {
+                Err(format!("auth.admin_token is shorter than {ADMIN_TOKEN_BYTES_MIN} bytes, so it could be guessed"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl TlsFiles {
+    fn mqtt(&self) -> Result<Option<gateway::TlsSettings>, String> {
+        let files = pair("mqtt.tls.cert", &self.mqtt_cert, "mqtt.tls.key", &self.mqtt_key)?;
+        match (self.mqtt_bind, files) {
+            (Some(bind), Some((cert, key))) => Ok(Some(gateway::TlsSettings { bind, cert, key, client_ca: self.mqtt_client_ca.clone() })),
+            (Some(_), None) => Err("mqtt.tls.bind is set, but mqtt.tls.cert and mqtt.tls.key are not".into()),
+            (None, Some(_)) => Err("mqtt.tls.cert is set, but mqtt.tls.bind is not: nothing would listen".into()),
+            (None, None) if self.mqtt_client_ca.is_some() => {
+                Err("mqtt.tls.client_ca is set, but mqtt.tls.bind is not: nothing would listen".into())
+            }
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// Shortest key an operator may choose for the first administrator.
+pub const ADMIN_TOKEN_BYTES_MIN: usize = 16;
+
+impl Default for Config {
+    fn default() -> Self {
+        let mut config = Self::blank();
+        for setting in SETTINGS {
+            // A test proves that every default of the table parses.
+            let _ = setting.apply(&mut config, setting.default);
+        }
+        config
+    }
+}
+
+/// Both or none.
+fn pair(a: &str, a_path: &Option<PathBuf>, b: &str, b_path: &Option<PathBuf>) -> Result<Option<(PathBuf, PathBuf)>, String> {
+    match (a_path, b_path) {
+        (Some(a), Some(b)) => Ok(Some((a.clone(), b.clone()))),
+        (Some(_), None) => Err(format!("{a} is set, but {b} is not")),
+        (None, Some(_)) => Err(format!("{b} is set, but {a} is not")),
+        (None, None) => Ok(None),
+    }
+}
