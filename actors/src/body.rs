@@ -363,3 +363,18 @@ pub fn refusal_of(error: &TwinError) -> Refusal {
         _ => Refusal::StoreUnavailable,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_twin_with_ten_values_fits_its_budget() {
+        let mut state = TwinState::blank();
+        for n in 0..10 {
+            state.telemetry.put(&format!("value-{n}").into(), &hierarchy_models::Value::Float(1.0), Timestamp::EPOCH, Timestamp::EPOCH);
+        }
+        let bytes = size_of::<Body>() + state.heap_bytes();
+        assert!(bytes <= 1_800, "{bytes} bytes without the actor's own");
+    }
+}

@@ -12,7 +12,7 @@ use std::{
 };
 
 use actix::Actor;
-use hierarchy_models::{Command, Timestamp, TwinId, rollup::Aggregate, tree::Path};
+use hierarchy_models::{Command, Timestamp, TwinId, event::DisconnectReason, rollup::Aggregate, tree::Path};
 use persistence::{Projection, RegistryRow, Snapshot};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -21,9 +21,10 @@ use crate::{
     body::{Body, SharedBody, registry_row},
     device::{CloseReason, Downlink},
     directory::{Handle, TwinRef},
+    envelope::{Ask, Envelope},
     lane::Lane,
     runtime::Runtime,
-    twin::TwinState,
+    twin::{TwinState, decide::Input},
 };
 
 /// Jobs waiting for one host.
@@ -186,8 +187,21 @@ impl Host {
         }));
         let addr = TwinActor::new(body.clone()).start();
         body.borrow_mut().addr = Some(addr.clone());
+        if let Some(end) = self.lost_connection(&body.borrow().state) {
+            // First in its mailbox: nobody else has the address yet.
+            addr.do_send(Envelope::tell(Ask::Core(end)));
+        }
         self.twins.borrow_mut().insert(id.clone(), body);
         Arc::new(Handle { id, host: self.id, addr, permits: Semaphore::new(self.runtime.settings.mailbox_max) })
+    }
+
+    /// A twin that starts has no link. One that was connected when it was written lost its connection with the process
+    /// before this one, or is being taken over from another thread of this one.
+    fn lost_connection(&self, state: &TwinState) -> Option<Input> {
+        let connection = &state.connection;
+        let ours = connection.session > self.runtime.first_session;
+        let reason = if ours { DisconnectReason::TakenOver } else { DisconnectReason::Unknown };
+        connection.connected.then_some(Input::Disconnect { session: connection.session, reason, will: None, expiry_seconds: None })
     }
 
     /// Once a tick: changed figures go up, a broken store is asked how it is.

@@ -63,6 +63,8 @@ pub struct Runtime {
     /// on top of a newer one, and no twin leaves memory while its snapshot is under way.
     pub rows: AsyncRwLock<()>,
     pub stopping: AtomicBool,
+    /// Sessions of this process have higher numbers.
+    pub first_session: u64,
     pub sessions: AtomicU64,
     /// Restarts of twins whose parent is not in memory.
     orphans: Mutex<HashMap<TwinId, RestartWindow>>,
@@ -96,7 +98,7 @@ impl Runtime {
         let epoch = format!("{:x}", clock.now().as_millis());
         let hub = Hub::new(epoch, settings.live_replay_events_max, settings.live_queue_events_max, settings.live_readers_max);
         // Session numbers of different runs of the program must not meet: the clock leads, 2^20 a millisecond.
-        let sessions = AtomicU64::new((clock.now().as_millis().max(0) as u64) << 20);
+        let first_session = (clock.now().as_millis().max(0) as u64) << 20;
         Arc::new(Self {
             store,
             identities,
@@ -110,7 +112,8 @@ impl Runtime {
             tree: AsyncRwLock::default(),
             rows: AsyncRwLock::default(),
             stopping: AtomicBool::new(false),
-            sessions,
+            first_session,
+            sessions: AtomicU64::new(first_session),
             orphans: Mutex::default(),
         })
     }

@@ -108,7 +108,7 @@ fn everything_acknowledged_outlives_a_crash() {
         let before = world.view("d").await;
         let world = world.crash().await;
         let after = world.view("d").await;
-        assert_eq!((after.seq, after.version), (before.seq, before.version));
+        assert_eq!((after.seq, after.version), (before.seq + 1, before.version), "all of it, and that its connection is lost");
         assert_eq!(after.telemetry, before.telemetry);
         assert_eq!(after.path.as_str(), "site/floor/room/d");
         let device = world.connect_with("d", false, Duration::from_secs(60)).await;
@@ -165,5 +165,20 @@ fn memory_over_the_budget_sends_the_idle_out_and_keeps_the_connected() {
         world.pass(Duration::from_secs(1)).await;
         assert_eq!(world.view("d").await.connection.state, "connected");
         device.telemetry(r#"{"t": 1}"#).await.unwrap();
+    });
+}
+
+#[test]
+fn nobody_seems_connected_after_a_crash() {
+    run(|| async {
+        let world = World::new().await;
+        world.register("d", "Device", None).await;
+        let _device = world.connect("d").await;
+        world.clock.advance(Duration::from_secs(1));
+        let world = world.crash().await;
+        let connection = world.view("d").await.connection;
+        assert_eq!((connection.state, connection.reason), ("disconnected", Some(hierarchy_models::event::DisconnectReason::Unknown)));
+        let device = world.connect_with("d", false, Duration::from_secs(60)).await;
+        assert!(device.session.session_present(), "the session itself is durable");
     });
 }
