@@ -94,8 +94,8 @@ mod tests {
 
     use super::*;
 
-    fn work(done: oneshot::Receiver<u16>) -> impl Future<Output = Answer> {
-        async move { Answer::Send(Outbound::PubComp { id: done.await.unwrap(), known: true }) }
+    async fn work(done: oneshot::Receiver<u16>) -> Answer {
+        Answer::Send(Outbound::PubComp { id: done.await.unwrap(), known: true })
     }
 
     fn id(answer: Option<Answer>) -> Option<u16> {

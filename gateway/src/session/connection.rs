@@ -9,10 +9,7 @@ use ntex::{
     rt,
     time::{Millis, timeout},
 };
-use ntex_mqtt::{
-    error::DecodeError,
-    v5::codec::{ConnectAckReason, DisconnectReasonCode},
-};
+use ntex_mqtt::{error::DecodeError, v5::codec::ConnectAckReason};
 use ntex_tls::rustls::PeerCert;
 use tokio::sync::oneshot;
 
@@ -146,13 +143,7 @@ async fn attend(house: Arc<House>, io: IoBoxed, codec: Codec, hello: Rc<Hello>, 
         .await
     };
     link.end();
-    let end = ended.unwrap_or_else(|_| End {
-        reason: DisconnectReason::Lost,
-        label: "panic",
-        say: None::<(DisconnectReasonCode, _)>,
-        keeps_will: true,
-        expiry_seconds: None,
-    });
+    let end = ended.unwrap_or(End::lost("panic"));
     house.meters.disconnect(end.label);
     tracing::debug!(device = %session.device, why = end.label, "a connection ended");
     ending::close(session, &end, will).await;

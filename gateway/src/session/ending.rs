@@ -81,7 +81,9 @@ impl End {
 pub(crate) async fn close(session: Rc<Session>, end: &End, will: Option<LastWill>) {
     let (house, device) = (session.house.clone(), session.device.clone());
     let expiry = end.expiry_seconds.map(|s| s.min(u32::try_from(house.settings.session_expiry_max.as_secs()).unwrap_or(u32::MAX)));
-    let mut will = will.filter(|will| end.keeps_will && !(end.reason == DisconnectReason::TakenOver && !will.delay.is_zero()));
+    // whoever took over came back in time for a will that waits
+    let came_back = end.reason == DisconnectReason::TakenOver;
+    let mut will = will.filter(|will| end.keeps_will && (will.delay.is_zero() || !came_back));
     if let (Some(will), Some(0)) = (&mut will, expiry) {
         // the session ends now, and with it the wait
         will.delay = Duration::ZERO;

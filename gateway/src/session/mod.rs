@@ -1,7 +1,7 @@
 //! One connection from its first byte to its last.
 //!
-//! [`connection`] reads the opening, [`door`] decides on the CONNECT, [`run`] moves packets until the end, [`ending`]
-//! closes the books. In between, [`inbound`] makes messages of PUBLISH packets, [`subscribe`] keeps subscriptions,
+//! [`connection`] reads the opening, [`door`] decides on the CONNECT, [`run`] moves packets until the end ([`reading`]
+//! takes them in, [`packets`] says what each sets going), [`ending`] closes the books. In between, [`inbound`] makes messages of PUBLISH packets, [`subscribe`] keeps subscriptions,
 //! [`delivery`] sends what twins have for the device, and [`answers`] keeps acknowledgements in order.
 
 mod answers;
@@ -12,6 +12,8 @@ mod door;
 mod ending;
 mod inbound;
 mod link;
+mod packets;
+mod reading;
 mod run;
 mod state;
 mod subscribe;

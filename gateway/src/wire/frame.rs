@@ -164,7 +164,7 @@ mod tests {
         #[test]
         fn any_packet_is_decoded_without_panic(first: u8, body in prop::collection::vec(any::<u8>(), 0..120), v5: bool) {
             let version = if v5 { Version::V5 } else { Version::V3 };
-            let mut src = BytesMut::copy_from_slice(&[first, body.len() as u8]);
+            let mut src = BytesMut::copy_from_slice([first, body.len() as u8]);
             src.extend_from_slice(&body);
             let _ = super::super::Codec::new(version, 1000).decode(&mut src);
         }
