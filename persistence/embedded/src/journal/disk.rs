@@ -27,16 +27,16 @@ pub fn extent(conn: &Connection, checkpoint: u64) -> Result<(u64, u64), Error> {
     Ok((last as u64, bytes as u64))
 }
 
-/// One synced commit of a frame, and of up to `trim_max` frames going away that lie up to `trim_through`.
+/// One synced commit of a frame; the frames of `trim`, first to last, go away before it, so that it can have their room.
 pub fn commit(conn: &Connection, id: u64, turns: usize, data: &[u8], trim: Option<(u64, u64)>) -> Result<(), Error> {
-    sqlite::transaction(conn, "committing a journal frame", |conn| {
-        let mut insert = conn
-            .prepare_cached("INSERT INTO frame (id, turns, crc, data) VALUES (?1, ?2, ?3, ?4)")
-            .map_err(doing("committing a journal frame"))?;
-        insert
-            .execute(params![id as i64, turns as i64, crc32fast::hash(data), data])
-            .map_err(doing("committing a journal frame"))?;
-        trim.map_or(Ok(()), |(from, through)| delete(conn, from, through))
+    const COMMITTING: &str = "committing a journal frame";
+    sqlite::transaction(conn, COMMITTING, |conn| {
+        if let Some((from, through)) = trim {
+            delete(conn, from, through)?;
+        }
+        let insert = conn.prepare_cached("INSERT INTO frame (id, turns, crc, data) VALUES (?1, ?2, ?3, ?4)");
+        let row = params![id as i64, turns as i64, crc32fast::hash(data), data];
+        insert.and_then(|mut insert| insert.execute(row)).map(drop).map_err(doing(COMMITTING))
     })
 }
 

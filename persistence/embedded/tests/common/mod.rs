@@ -48,7 +48,13 @@ pub fn id(text: &str) -> TwinId {
 /// Telemetry with a payload of `bytes` bytes that do not compress.
 pub fn event(seq: u64, bytes: usize) -> Event {
     let at = Timestamp::from_millis(seq as i64).unwrap();
-    let noise = |n: usize| (seq.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(n as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32) as u8;
+    let mut state = seq | 1 << 40;
+    let noise = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
     let raw = Raw { encoding: Encoding::Unknown, bytes: Bytes::from_iter((0..bytes).map(noise)) };
     let record = Record { at, id: None, values: vec![("t".into(), Value::Int(seq as i64))] };
     Event { seq, received_at: at, body: EventBody::Telemetry { stream: None, records: vec![record], raw } }

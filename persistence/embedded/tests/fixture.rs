@@ -1,0 +1,113 @@
+//! A store folder of every schema version is kept, and opens.
+//!
+//! `WRITE_FIXTURES=1 cargo test -p persistence-embedded --test fixture` writes the newest: once for a new version, then never
+//! again for it.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{env, fs, path::Path};
+
+use bytes::Bytes;
+use common::{batch, event, id};
+use hierarchy_models::{Command, CommandId, CommandState, Timestamp, Value, event::Status, id::ModelId};
+use persistence::{
+    CommandQuery, Documents, EventQuery, History, Identities, Identity, Journal, Projection, Projections, Registry, RegistryRow,
+    SealedKey, Snapshot, Store,
+};
+use persistence_embedded::{EmbeddedStore, Opened, Options};
+
+const FILES: [&str; 3] = ["journal.db", "state.db", "identities.db"];
+
+fn copy(from: &Path, to: &Path) {
+    for file in FILES {
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+}
+
+fn command() -> Command {
+    let at = |ms| Timestamp::from_millis(ms).unwrap();
+    Command {
+        id: CommandId::new("c-1").unwrap(),
+        name: "reboot".into(),
+        payload: Value::Int(1),
+        state: CommandState::Queued,
+        expires_at: at(9),
+        queued_at: at(3),
+        delivered_at: None,
+        ended_at: None,
+        deliveries: 0,
+        result: None,
+        idempotency_key: Some("key".into()),
+        sender: "operator".into(),
+    }
+}
+
+fn row(twin: &str, parent: Option<&str>) -> RegistryRow {
+    RegistryRow {
+        id: id(twin),
+        model: ModelId::new("dtmi:twinfold:Room;1").unwrap(),
+        parent: parent.map(id),
+        gateway: None,
+        status: Status::Active,
+        metadata: [("floor".into(), Value::Int(3))].into(),
+        tags: vec!["tag".into()],
+        created_at: Timestamp::EPOCH,
+        seq: 1,
+    }
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot { twin: id("room"), seq: 4, state: Bytes::from("state"), contribution: Bytes::from("part"), wake_at: Some(Timestamp::EPOCH) }
+}
+
+fn identity() -> Identity {
+    let sealed = vec![SealedKey { slot: "own".into(), nonce: vec![1], sealed: vec![2, 3] }];
+    Identity { device: id("room"), enabled: true, generation: 3, kid: 1, slots: vec!["primary".into()], sealed }
+}
+
+/// Four events in history, two in the journal only, one row or more in every table.
+async fn write(folder: &Path) {
+    let Opened { store, identities } = EmbeddedStore::open(folder, Options::default()).unwrap();
+    store.put_rows(vec![row("site", None), row("room", Some("site"))]).await.unwrap();
+    for seq in 1..=6 {
+        store.append(batch(&id("room"), seq, 30)).await.unwrap();
+        if seq == 4 {
+            let through = Some(store.mark());
+            let commands = vec![(id("room"), command())];
+            store.project(Projection { through, commands, snapshots: vec![snapshot()], ..Projection::default() }).await.unwrap();
+        }
+    }
+    store.put_document("rule", "r-1", Bytes::from("body")).await.unwrap();
+    identities.put_identities(vec![identity()]).await.unwrap();
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_of_version_1_opens() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1");
+    if env::var_os("WRITE_FIXTURES").is_some() {
+        let fresh = tempfile::tempdir().unwrap();
+        write(fresh.path()).await;
+        fs::create_dir_all(&kept).unwrap();
+        copy(fresh.path(), &kept);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    copy(&kept, folder.path());
+
+    let Opened { store, identities } = EmbeddedStore::open(folder.path(), Options::default()).unwrap();
+    let room = id("room");
+    let query = EventQuery { twin: room.clone(), stream: None, from: None, to: None, limit: 100, cursor: None };
+    let events: Vec<_> = store.events(query).await.unwrap().items.into_iter().map(|l| l.event).collect();
+    assert_eq!(events, (1..=6).map(|seq| event(seq, 30)).collect::<Vec<_>>());
+    assert_eq!(store.tail(&room).await.unwrap().len(), 2);
+    assert_eq!(store.snapshot(&room).await.unwrap(), Some(snapshot()));
+    let entry = store.entry(&room).await.unwrap().unwrap();
+    assert_eq!((entry.row, entry.path.as_str()), (row("room", Some("site")), "site/room"));
+    let commands = CommandQuery { twin: room.clone(), state: Some(CommandState::Queued), limit: 5, cursor: None };
+    assert_eq!(store.commands(commands).await.unwrap().items, [command()]);
+    assert_eq!(store.document("rule", "r-1").await.unwrap(), Some(Bytes::from("body")));
+    assert_eq!(identities.identity(&room).await.unwrap(), Some(identity()));
+    store.append(batch(&room, 7, 30)).await.unwrap();
+}
