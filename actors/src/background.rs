@@ -16,7 +16,9 @@ const RECOVER_BYTES_AT_ONCE: usize = 32 << 20;
 /// History rows forgotten at once.
 const FORGET_ROWS_AT_ONCE: usize = 2_000;
 const SURVEY_EVERY: Duration = Duration::from_secs(1);
-const RETENTION_EVERY: Duration = Duration::from_secs(60);
+/// History is looked through for what is too old this often, or ten times within the retention if that is shorter.
+const RETENTION_EVERY_MAX: Duration = Duration::from_secs(60);
+const RETENTION_EVERY_MIN: Duration = Duration::from_secs(1);
 /// Twins sent out of memory in one survey.
 const EVICTED_AT_ONCE: usize = 2_000;
 
@@ -154,6 +156,8 @@ pub async fn run(runtime: Arc<Runtime>) {
     let mut ticks = tokio::time::interval(tick);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut since = Since::default();
+    let retention_every =
+        runtime.settings.history_retention.map(|r| (r / 10).clamp(RETENTION_EVERY_MIN, RETENTION_EVERY_MAX)).unwrap_or(RETENTION_EVERY_MAX);
     while !runtime.is_stopping() {
         ticks.tick().await;
         since.flush += tick;
@@ -173,7 +177,7 @@ pub async fn run(runtime: Arc<Runtime>) {
             survey(&runtime, sweep).await;
             runtime.hub.sweep(runtime.clock.now());
         }
-        if since.retention >= RETENTION_EVERY {
+        if since.retention >= retention_every {
             since.retention = Duration::ZERO;
             forget(&runtime).await;
         }

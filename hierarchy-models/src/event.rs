@@ -18,11 +18,20 @@ use crate::{
 /// One thing that happened to one twin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// 1 for the twin's first event, one more for each that follows, without a gap.
+    /// One more for each event that follows, without a gap; see [`shown_seq`] for where it begins.
     pub seq: u64,
     /// The server's time when it was accepted.
     pub received_at: Timestamp,
     pub body: EventBody,
+}
+
+/// Bits of [`Event::seq`] that count; the ones above tell one twin from a former one of the same id, so that what is
+/// left of the former never passes for the new one's.
+pub const SEQ_BITS: u32 = 40;
+
+/// The number of an event as its readers see it: 1 for the twin's first.
+pub fn shown_seq(seq: u64) -> u64 {
+    seq & ((1 << SEQ_BITS) - 1)
 }
 
 /// How a raw payload is encoded.

@@ -1,6 +1,6 @@
 //! What a live reader is told of an event: the members of the twin's document that it changed, in absolute values.
 
-use hierarchy_models::{Command, Event, EventBody, Timestamp, TwinId, Value, tree::Path, value::Map};
+use hierarchy_models::{Command, Event, EventBody, Timestamp, TwinId, Value, event::shown_seq, tree::Path, value::Map};
 
 use super::state::{Slot, TwinState};
 use crate::live::{LiveEvent, LiveKind};
@@ -97,5 +97,5 @@ pub fn live_event(id: &TwinId, path: &Path, twin: &TwinState, event: &Event) -> 
         Released => (LiveKind::State, one("supervision", one("state", "running"))),
         _ => return None,
     };
-    Some(LiveEvent { kind, twin: id.clone(), path: path.clone(), seq: event.seq, at: event.received_at, data })
+    Some(LiveEvent { kind, twin: id.clone(), path: path.clone(), seq: shown_seq(event.seq), at: event.received_at, data })
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hierarchy_models::{
     Name, TwinId, Value,
+    event::shown_seq,
     rollup::{Aggregate, Fold},
     tree::Path,
     value::Map,
@@ -53,7 +54,7 @@ pub fn view(id: &TwinId, path: &Path, twin: &TwinState, below: &Aggregate) -> Tw
         gateway: twin.gateway.clone(),
         status: twin.status,
         version: twin.version,
-        seq: twin.seq,
+        seq: shown_seq(twin.seq),
         created_at: twin.created_at,
         connection: ConnectionView {
             state: match (c.connected, ever) {

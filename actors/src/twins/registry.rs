@@ -45,7 +45,7 @@ impl Twins {
         let twin = runtime.create(&id, path).await?;
         let outcome = async {
             let (generation, keys) = runtime.identities.enrol(&id, keys).await?;
-            let seq_base = generation.saturating_sub(1) << 32;
+            let seq_base = generation.saturating_sub(1) << hierarchy_models::event::SEQ_BITS;
             let new = NewTwin { model, parent, gateway, metadata, tags, seq_base };
             ask_ref(&twin, Ask::Core(Input::Register(Box::new(new)))).await.map_err(error_of)?;
             self.write_row(&id).await?;

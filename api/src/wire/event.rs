@@ -61,7 +61,7 @@ impl From<LoggedEvent> for EventDocument {
         let stream = event.body.stream();
         let raw = raw_of(&event.body).map(RawDocument::from);
         let (kind, data) = described(event.body);
-        Self { seq: event.seq, received_at: event.received_at, stream, kind, data, raw }
+        Self { seq: hierarchy_models::event::shown_seq(event.seq), received_at: event.received_at, stream, kind, data, raw }
     }
 }
 
