@@ -85,8 +85,8 @@ fn metrics_tell_of_traffic_queues_and_limits() {
     for word in ["twinfold", "connect", "twins", "journal"] {
         assert!(text.contains(word), "no metric of {word}:\n{text}");
     }
-    let counted = text.lines().any(|l| !l.starts_with('#') && l.contains("message") && l.ends_with(" 10"));
-    assert!(counted, "no counter says 10 messages:\n{text}");
+    let counted = text.lines().any(|l| !l.starts_with('#') && l.contains("telemetry") && l.contains("accepted") && l.ends_with(" 10"));
+    assert!(counted, "no counter says that 10 messages were accepted:\n{text}");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use crate::support::{
     Client, Connect, Server, json,
     mqtt::{Packet, Property, Publish, Version, frame, id},
-    until,
 };
 
 /// Topics that are nobody's, or another device's, or go the other way.
@@ -155,15 +154,22 @@ fn a_removed_twin_loses_its_session() {
 }
 
 #[test]
-fn a_token_opens_the_door_until_it_expires() {
+fn a_token_opens_its_own_devices_door_and_cannot_be_stretched() {
     let server = Server::start();
     server.device("t");
-    let token = server.api().post("/twins/t/tokens", json!({"expires_in": 2})).expect(201);
-    let token = token["token"].as_str().unwrap_or_else(|| panic!("{token}")).to_owned();
-    Connect::v5("t", &token).open(server.mqtt).goodbye();
-    until("the token expires", || {
-        matches!(Connect::v5("t", &token).try_open(server.mqtt).1, Some(Packet::ConnAck { code: 0x86 | 0x87, .. }))
-    });
+    server.device("u");
+    let answer = server.api().post("/twins/t/tokens", json!({"expires_in": 60})).expect(201);
+    let token = answer["token"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    Connect::v5("t", token).open(server.mqtt).goodbye();
+    assert!(matches!(Connect::v5("u", token).refusal(server.mqtt), 0x86 | 0x87), "another device's token");
+    let digit = token.find(|c: char| c.is_ascii_digit()).unwrap();
+    let stretched = format!("{}9{}", &token[..digit], &token[digit..]);
+    assert!(matches!(Connect::v5("t", &stretched).refusal(server.mqtt), 0x86 | 0x87), "a token with another expiry");
+    server.api().post("/twins/t/credentials/reset", json!({})).expect(200);
+    assert!(matches!(Connect::v5("t", token).refusal(server.mqtt), 0x86 | 0x87), "a token of old credentials");
+    for bad in [json!({"expires_in": 0}), json!({"expires_in": 86_401}), json!({"expires_in": "1h"})] {
+        assert_eq!(server.api().post("/twins/t/tokens", bad).problem(400)["pointer"], "/expires_in");
+    }
 }
 
 #[test]

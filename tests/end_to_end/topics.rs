@@ -70,13 +70,16 @@ fn diagnostics_have_a_stream_of_their_own() {
 }
 
 #[test]
-fn metadata_that_the_model_lets_no_device_write_is_refused() {
+fn a_device_proposes_metadata_and_may_not_write_every_key() {
     let server = Server::start();
     let mut device = server.connected("t");
-    let (reason, text) = device.publish("devices/t/metadata", r#"{"location": "roof"}"#);
-    assert!(matches!(reason, 0x87 | 0x99), "{reason:#04x} {text}");
-    assert!(!text.is_empty(), "a refusal says why");
-    assert_eq!(server.api().twin("t")["metadata"], json!({}));
+    server.api().patch("/twins/t", json!({"metadata": {"serial": "A-1", "room": "7"}})).expect(200);
+    device.say("devices/t/metadata", r#"{"firmware": "2.1", "room": null}"#);
+    assert_eq!(server.api().twin("t")["metadata"], json!({"serial": "A-1", "firmware": "2.1"}));
+    let (reason, text) = device.publish("devices/t/metadata", r#"{"$owner": "me", "firmware": "3"}"#);
+    assert_eq!(reason, 0x99, "{text}");
+    assert!(text.contains("$owner"), "a refusal says what for: {text}");
+    assert_eq!(server.api().twin("t")["metadata"]["firmware"], "2.1");
 }
 
 #[test]

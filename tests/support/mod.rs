@@ -25,13 +25,17 @@ pub use server::Server;
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Asks until there is an answer; panics with `what` when there is none in time.
-pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + PATIENCE;
+pub fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    eventually_within(PATIENCE, what, ask)
+}
+
+fn eventually_within<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + patience;
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Instant::now() < until, "waited {PATIENCE:?} in vain: {what}");
+        assert!(Instant::now() < until, "waited {patience:?} in vain: {what}");
         pause();
     }
 }
@@ -39,6 +43,11 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 /// Waits until a condition holds.
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     eventually(what, || holds().then_some(()));
+}
+
+/// As [`until`], for what the server does only now and then.
+pub fn until_within(patience: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    eventually_within(patience, what, || holds().then_some(()));
 }
 
 /// A breath between two questions.

@@ -13,11 +13,16 @@ use serde_json::Value;
 
 use super::{PATIENCE, Server};
 
-/// `mosquitto_pub` or `mosquitto_sub`, signed in as a device. `None` where it is not installed.
+/// `mosquitto_pub` or `mosquitto_sub`, signed in as a device, without a password when `key` is empty. `None` where it is
+/// not installed.
 pub fn mosquitto(tool: &str, server: &Server, id: &str, key: &str, more: &[&str]) -> Option<Command> {
     Command::new(tool).arg("--help").output().ok()?;
     let mut command = Command::new(tool);
-    command.args(["-h", "127.0.0.1", "-p", &server.mqtt.port().to_string(), "-i", id, "-u", id, "-P", key]).args(more);
+    command.args(["-h", "127.0.0.1", "-p", &server.mqtt.port().to_string(), "-i", id, "-u", id]);
+    if !key.is_empty() {
+        command.args(["-P", key]);
+    }
+    command.args(more);
     Some(command)
 }
 
