@@ -55,7 +55,7 @@ pub async fn reset(
 #[utoipa::path(
     operation_id = "issueToken",
     tag = "twins",
-    params(("id" = String, Path, description = "The twin")),
+    params(("id" = String, Path, description = "The twin"), Idempotent),
     request_body(content = Option<NewToken>, content_type = "application/json"),
     responses((status = 201, description = "The token, shown this once", body = Token))
 )]
@@ -63,15 +63,21 @@ pub async fn reset(
 pub async fn token(
     caller: Caller<Admin>,
     twins: Data<Twins>,
+    replays: Data<Replays>,
     id: TwinPath,
+    key: IdempotencyKey,
     _params: NoParams,
     body: Body<Lifetime>,
 ) -> Result<HttpResponse, Problem> {
     caller.reach_existing(&twins, &id.0).await?;
+    let slot = key.slot(&caller, &format!("/twins/{}/tokens", id.0));
     let (lifetime, now) = (body.value.0, twins.clock().now());
-    let token = twins.identities().issue_token(&id.0, lifetime, now).await?;
-    let document = json!({"token": token, "expires_in": lifetime.as_secs(), "expires_at": now.plus(lifetime), "scope": "device"});
-    Ok(HttpResponse::build(StatusCode::CREATED).json(document))
+    let work = async {
+        let token = twins.identities().issue_token(&id.0, lifetime, now).await?;
+        let answer = json!({"token": token, "expires_in": lifetime.as_secs(), "expires_at": now.plus(lifetime), "scope": "device"});
+        Ok(Answer { status: StatusCode::CREATED, ..Answer::ok(answer) })
+    };
+    Ok(replays.once(slot, &body.bytes, work).await?.into_response())
 }
 
 #[derive(Debug)]

@@ -1,0 +1,11 @@
+//! The interface as a client sees it: a real server on a real socket, a real runtime on a memory store.
+
+#![allow(clippy::unwrap_used)]
+
+mod access;
+mod commands;
+mod edge;
+mod history;
+mod live;
+mod registry;
+mod world;

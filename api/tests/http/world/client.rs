@@ -1,0 +1,173 @@
+//! A small HTTP client over a plain socket: it can send what a well-behaved library would not, and read a stream event by event.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use serde_json::Value as Json;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub text: String,
+    /// `null` when the body is not JSON.
+    pub json: Json,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    /// The last part of a problem's `type`, when it is one.
+    pub fn problem(&self) -> &str {
+        if self.header("content-type") != "application/problem+json" {
+            return "no problem document";
+        }
+        assert_eq!(self.json["status"], self.status);
+        self.json["type"].as_str().unwrap().rsplit(':').next().unwrap()
+    }
+}
+
+#[derive(Clone)]
+pub struct Client {
+    address: SocketAddr,
+    key: Option<String>,
+}
+
+impl Client {
+    pub fn new(address: SocketAddr, key: Option<&str>) -> Self {
+        Self { address, key: key.map(str::to_owned) }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, &[], "").await
+    }
+
+    pub async fn post(&self, path: &str, body: Json) -> Answer {
+        self.call("POST", path, &[("content-type", "application/json")], &body.to_string()).await
+    }
+
+    pub async fn patch(&self, path: &str, if_match: &str, body: Json) -> Answer {
+        let condition = ("if-match", if_match);
+        let headers = [("content-type", "application/merge-patch+json"), condition];
+        self.call("PATCH", path, &headers[..if if_match.is_empty() { 1 } else { 2 }], &body.to_string()).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call("DELETE", path, &[], "").await
+    }
+
+    /// `path` is under `/api/v1` unless it begins with two slashes.
+    pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut socket = self.send(method, path, headers, body).await;
+        let (status, headers) = head(&mut socket).await;
+        let mut bytes = Vec::new();
+        // Every request asks to close, so the end of the stream is the end of the body; none of ours is chunked.
+        socket.read_to_end(&mut bytes).await.unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status, headers, json: serde_json::from_str(&text).unwrap_or_default(), text }
+    }
+
+    /// Opens the live stream.
+    pub async fn follow(&self, path: &str, last_event_id: &str) -> Stream {
+        let headers = [("last-event-id", last_event_id)];
+        let mut socket = self.send("GET", path, &headers[usize::from(last_event_id.is_empty())..], "").await;
+        let (status, headers) = head(&mut socket).await;
+        assert_eq!((status, headers["content-type"].as_str()), (200, "text/event-stream"));
+        Stream { socket, buffer: String::new() }
+    }
+
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> BufReader<TcpStream> {
+        let path = path.strip_prefix('/').filter(|p| p.starts_with('/')).map_or(format!("/api/v1{path}"), str::to_owned);
+        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
+        if let Some(key) = &self.key {
+            request += &format!("authorization: Bearer {key}\r\n");
+        }
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        if !body.is_empty() {
+            request += &format!("content-length: {}\r\n", body.len());
+        }
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        socket.write_all(format!("{request}\r\n{body}").as_bytes()).await.unwrap();
+        BufReader::new(socket)
+    }
+}
+
+async fn head(socket: &mut BufReader<TcpStream>) -> (u16, BTreeMap<String, String>) {
+    let mut line = String::new();
+    socket.read_line(&mut line).await.unwrap();
+    let status = line.split(' ').nth(1).expect("a status line").parse().unwrap();
+    let mut headers = BTreeMap::new();
+    loop {
+        line.clear();
+        socket.read_line(&mut line).await.unwrap();
+        let Some((name, value)) = line.trim_end().split_once(": ") else { return (status, headers) };
+        headers.insert(name.to_ascii_lowercase(), value.to_owned());
+    }
+}
+
+/// A live stream, read event by event.
+pub struct Stream {
+    socket: BufReader<TcpStream>,
+    buffer: String,
+}
+
+#[derive(Debug, PartialEq)]
+pub struct Event {
+    pub name: String,
+    /// `None` when the event does not touch it.
+    pub id: Option<String>,
+    pub data: Json,
+}
+
+impl Stream {
+    /// The next event; `None` at the end of the stream.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            let block = self.block().await?;
+            let field = |name: &str| block.lines().find_map(|l| l.strip_prefix(name)).map(|v| v.trim_start().to_owned());
+            if let Some(name) = field("event:") {
+                return Some(Event { name, id: field("id:"), data: serde_json::from_str(&field("data:").unwrap()).unwrap() });
+            }
+        }
+    }
+
+    /// The next event of this name; others are passed over.
+    pub async fn until(&mut self, name: &str) -> Event {
+        loop {
+            let event = self.next().await.expect("the stream goes on");
+            if event.name == name {
+                return event;
+            }
+        }
+    }
+
+    /// What stands before the next empty line, comments included.
+    pub async fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some((block, rest)) = self.buffer.split_once("\n\n") {
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.buffer = rest;
+                return Some(block);
+            }
+            self.chunk().await?;
+        }
+    }
+
+    /// One chunk of the transfer coding.
+    async fn chunk(&mut self) -> Option<()> {
+        let mut size = String::new();
+        self.socket.read_line(&mut size).await.ok()?;
+        let size = usize::from_str_radix(size.trim(), 16).ok().filter(|size| *size > 0)?;
+        let mut bytes = vec![0; size + 2];
+        self.socket.read_exact(&mut bytes).await.ok()?;
+        self.buffer.push_str(std::str::from_utf8(&bytes[..size]).unwrap());
+        Some(())
+    }
+}
