@@ -54,7 +54,7 @@ pub async fn run(config: Config, options: Options, stop: impl Future<Output = ()
     let app = App::start(config.clone()).await?;
     tokio::pin!(stop);
     let result = tokio::select! {
-        () = &mut stop => Ok(()),
+        () = &mut stop => say("\nstopping …\n"),
         result = with(&app, &config, &options) => result,
     };
     app.stop().await;
@@ -69,7 +69,7 @@ async fn with(app: &App, config: &Config, options: &Options) -> Result<(), Error
     let registered = tokio::task::spawn_blocking(move || provision::campus(&at_work)).await;
     let (made, keys) = registered.unwrap_or_else(|_| Err(ClientError::Usage("interrupted".into()))).map_err(Error::Provision)?;
     say(&format!("{made} twins registered, {} devices connecting\n\n", keys.len()))?;
-    say(&guide::text(app.http, app.mqtt, &config.data_dir, app.admin_token_file()))?;
+    say(&guide::text(app, &config.data_dir))?;
     let fleet = Fleet::start(app.mqtt, options.day, keys).map_err(Error::Devices)?;
     show(&api, &fleet).await
 }
@@ -85,7 +85,7 @@ async fn show(api: &Api, fleet: &Fleet) -> Result<(), Error> {
         let Some(tree) = tree(api).await else { continue };
         let acknowledged = fleet.figures.acknowledged.load(Relaxed);
         let strip = screen::Strip {
-            readings_per_second: (acknowledged - before.1) as f64 / before.0.elapsed().as_secs_f64(),
+            messages_per_second: (acknowledged - before.1) as f64 / before.0.elapsed().as_secs_f64(),
             acknowledged,
             refused: fleet.figures.refused.load(Relaxed),
             commands: fleet.figures.commands.load(Relaxed),

@@ -90,7 +90,16 @@ fn readable(event: &Event) -> String {
 /// What changed, without the members that only repeat when.
 fn changes(data: &Value) -> String {
     let Some(members) = data.as_object() else { return data.to_string() };
-    members.iter().map(|(name, value)| format!("{name} {}", inner(value))).collect::<Vec<_>>().join("  ")
+    let one = |(name, value): (&String, &Value)| if name == "rollups" { rolled_up(value) } else { format!("{name} {}", inner(value)) };
+    members.iter().map(one).collect::<Vec<_>>().join("  ")
+}
+
+/// A place's figures in short: who is connected, how many alerts, the averages.
+fn rolled_up(figures: &Value) -> String {
+    let values = figures.get("values").and_then(Value::as_object);
+    let averages = values.into_iter().flatten().map(|(name, fold)| format!(" {name}={}", text_at(fold, "/avg")));
+    let of = |pointer: &str| text_at(figures, pointer);
+    format!("connected={}/{} alerts={}{}", of("/connected"), of("/count"), of("/alerts/count"), averages.collect::<String>())
 }
 
 fn inner(value: &Value) -> String {
@@ -114,6 +123,14 @@ mod tests {
             "data":{"telemetry":{"temperature":{"value":21.5,"at":"x","received_at":"y"}}}}"#;
         let event = Event { name: "state".into(), data: data.into() };
         assert_eq!(readable(&event), "08:00:01.250  state    room-7  telemetry temperature=21.5\n");
+    }
+
+    #[test]
+    fn a_places_figures_are_told_in_short() {
+        let data = r#"{"kind":"state","twin":"room-7","seq":0,"at":"2026-11-21T08:00:01.250Z",
+            "data":{"rollups":{"count":5,"connected":4,"alerts":{"count":1},"values":{"t":{"avg":21.5,"sum":43}}}}}"#;
+        let event = Event { name: "state".into(), data: data.into() };
+        assert_eq!(readable(&event), "08:00:01.250  state    room-7  connected=4/5 alerts=1 t=21.5\n");
     }
 
     #[test]

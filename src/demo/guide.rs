@@ -1,45 +1,67 @@
 //! What a visitor of the demonstration may try: lines that work as they stand when pasted into another terminal.
 
-use std::{net::SocketAddr, path::Path};
+use std::path::Path;
 
-/// The server's doors and the key file.
-pub fn text(http: SocketAddr, mqtt: SocketAddr, data_dir: &Path, token_file: Option<&Path>) -> String {
-    let base = format!("http://{http}");
-    let key = token_file.map_or_else(|| "$TWINFOLD_TOKEN".to_owned(), |path| format!("$(cat {})", quoted(&path.display().to_string())));
-    let curl = format!("curl -s -H \"Authorization: Bearer {key}\"");
-    let flags = client_flags(http, data_dir, token_file);
+use crate::app::App;
+
+/// How this visitor's shell reaches the server: everything by its full path, so that any folder will do.
+struct Calls {
+    base: String,
+    /// What stands behind `Bearer`.
+    key: String,
+    program: String,
+    flags: String,
+}
+
+/// The server's doors, the key file, and the lines to paste.
+pub fn text(app: &App, data_dir: &Path) -> String {
+    let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    let program = std::env::current_exe().unwrap_or_else(|_| "twinfold".into());
+    let token_file = app.admin_token_file().and_then(|file| Some(data_dir.join(file.file_name()?)));
+    let calls = Calls::new(app.url(), &program, token_file.as_deref());
+    let key = token_file.map_or_else(|| "the one in auth.admin_token".to_owned(), |file| file.display().to_string());
     format!(
-        "\
-dashboard   {base}/
-API         {base}/docs
-devices     mqtt://{mqtt}
-key         {}
-
-Try, in another terminal:
-  {curl} '{base}/api/v1/twins/campus-f1-r01-thermostat'
-  {curl} '{base}/api/v1/twins/campus/tree?depth=1'
-  {curl} '{base}/api/v1/twins/campus-f1-r01-thermostat/history?name=temperature&every=1m&agg=avg,min,max&limit=10'
-  {curl} -H 'Content-Type: application/json' -d '{{\"name\":\"set_target\",\"payload\":{{\"celsius\":19}},\"ttl\":60,\"wait\":10}}' '{base}/api/v1/twins/campus-f1-r01-thermostat/commands'
-  {curl} -N '{base}/api/v1/live?under=campus-f1-r01'
-  twinfold{flags} twin tree campus --depth 2
-  twinfold{flags} command send campus-f2-r03-light switch '{{\"on\": false}}' --wait
-  twinfold{flags} watch campus-f1
-Stop with Ctrl-C; start it again and it goes on with the same twins.
-",
-        token_file.map_or("the one in auth.admin_token".to_owned(), |path| path.display().to_string()),
+        "dashboard   {base}/\nAPI         {base}/docs\ndevices     mqtt://{}\nkey         {key}\n\n{}",
+        app.mqtt,
+        calls.lines(),
+        base = calls.base
     )
 }
 
-/// Only what differs from the client commands' defaults. The subcommands take them anywhere.
-fn client_flags(http: SocketAddr, data_dir: &Path, token_file: Option<&Path>) -> String {
-    let mut flags = String::new();
-    if http.to_string() != "127.0.0.1:8080" {
-        flags.push_str(&format!(" --url http://{http}"));
+impl Calls {
+    fn new(base: String, program: &Path, token_file: Option<&Path>) -> Self {
+        let program = quoted(&program.display().to_string());
+        let (key, data_dir) = match token_file {
+            Some(file) => {
+                let file_text = quoted(&file.display().to_string());
+                let dir = file.parent().map(|dir| format!(" --data-dir {}", quoted(&dir.display().to_string())));
+                (format!("$(cat {file_text})"), dir.unwrap_or_default())
+            }
+            None => ("$TWINFOLD_TOKEN".to_owned(), String::new()),
+        };
+        let flags = format!("--url {base}{data_dir}");
+        Self { base, key, program, flags }
     }
-    if token_file.is_some() && data_dir != Path::new("./twinfold-data") {
-        flags.push_str(&format!(" --data-dir {}", quoted(&data_dir.display().to_string())));
+
+    fn lines(&self) -> String {
+        let api = format!("{}/api/v1", self.base);
+        let curl = format!("curl -s -H \"Authorization: Bearer {}\"", self.key);
+        let (program, flags) = (&self.program, &self.flags);
+        format!(
+            "\
+Try, in another terminal:
+  {curl} '{api}/twins/campus-f1-r01-thermostat'
+  {curl} '{api}/twins/campus/tree?depth=1'
+  {curl} '{api}/twins/campus-f1-r01-thermostat/history?name=temperature&every=1m&agg=avg,min,max'
+  {curl} -d '{{\"name\":\"set_target\",\"payload\":{{\"celsius\":19}},\"ttl\":60,\"wait\":10}}' -H 'Content-Type: application/json' '{api}/twins/campus-f1-r01-thermostat/commands'
+  {curl} -N '{api}/live?under=campus-f1-r01'
+  {program} twin tree campus --depth 2 {flags}
+  {program} command send campus-f2-r03-light switch '{{\"on\": false}}' --wait {flags}
+  {program} watch campus-f1 {flags}
+Stop with Ctrl-C; start it again and it goes on with the same twins.
+"
+        )
     }
-    flags
 }
 
 /// For a POSIX shell.
@@ -53,13 +75,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lines_to_paste_name_this_server_and_its_key_file() {
-        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let text = text(at(4711), at(4712), Path::new("/tmp/my data"), Some(Path::new("/tmp/my data/admin-token")));
-        assert!(
-            text.contains("curl -s -H \"Authorization: Bearer $(cat '/tmp/my data/admin-token')\" 'http://127.0.0.1:4711/api/v1/"),
-            "{text}"
-        );
-        assert!(text.contains("twinfold --url http://127.0.0.1:4711 --data-dir '/tmp/my data' watch"), "{text}");
+    fn the_lines_to_paste_work_in_any_folder_and_with_any_path() {
+        let lines =
+            Calls::new("http://127.0.0.1:4711".into(), Path::new("/opt/tw/twinfold"), Some(Path::new("/tmp/my data/admin-token"))).lines();
+        let curl = "curl -s -H \"Authorization: Bearer $(cat '/tmp/my data/admin-token')\" 'http://127.0.0.1:4711/api/v1/";
+        assert!(lines.contains(curl), "{lines}");
+        assert!(lines.contains("/opt/tw/twinfold watch campus-f1 --url http://127.0.0.1:4711 --data-dir '/tmp/my data'\n"), "{lines}");
     }
 }

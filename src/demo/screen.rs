@@ -16,7 +16,7 @@ const ROOMS_A_LINE: usize = 5;
 /// What is shown besides the tree.
 #[derive(Debug, Clone, Copy)]
 pub struct Strip {
-    pub readings_per_second: f64,
+    pub messages_per_second: f64,
     pub acknowledged: u64,
     pub refused: u64,
     pub commands: u64,
@@ -26,7 +26,7 @@ pub struct Strip {
 /// The block, line by line, for the answer of `GET /twins/campus/tree?depth=2`.
 pub fn lines(tree: &Value, strip: Strip, colour: bool) -> Vec<String> {
     let pen = Pen { colour };
-    let mut lines = vec![head(tree, strip, &pen)];
+    let mut lines = vec![pace(strip), place(tree, SITE, &pen)];
     for floor in children(tree) {
         lines.push(place(floor, "floor", &pen));
         let rooms: Vec<String> = children(floor).take(ROOMS_PER_FLOOR).map(|room| cell(room, &pen)).collect();
@@ -37,31 +37,33 @@ pub fn lines(tree: &Value, strip: Strip, colour: bool) -> Vec<String> {
 
 /// One plain line, for when nobody watches a terminal.
 pub fn summary(tree: &Value, strip: Strip) -> String {
-    head(tree, strip, &Pen { colour: false })
+    format!("{}  {}", place(tree, SITE, &Pen { colour: false }), pace(strip))
 }
 
-/// Draws over the `former` lines drawn before.
+/// Draws over the `former` lines drawn before. A line too long for the terminal is cut, not wrapped: wrapped lines would
+/// make the block higher than is counted here.
 pub fn redraw(lines: &[String], former: usize) -> String {
-    let mut text = if former > 0 { format!("\x1b[{former}A") } else { String::new() };
+    let mut text = "\x1b[?7l".to_owned();
+    if former > 0 {
+        let _ = write!(text, "\x1b[{former}A");
+    }
     for line in lines {
         let _ = writeln!(text, "\x1b[2K{line}");
     }
+    text.push_str("\x1b[?7h");
     text
 }
 
-fn head(tree: &Value, strip: Strip, pen: &Pen) -> String {
+/// The simulated time of day and what the devices have done.
+fn pace(strip: Strip) -> String {
     let (hours, minutes) = (strip.hour as u32, (strip.hour.fract() * 60.0) as u32);
     format!(
-        "{}  {hours:02}:{minutes:02}  {:.0} messages/s, {} acknowledged, {} refused, {} commands",
-        place(tree, SITE, pen),
-        strip.readings_per_second,
-        strip.acknowledged,
-        strip.refused,
-        strip.commands
+        "{hours:02}:{minutes:02}  {:.0} messages/s, {} acknowledged, {} refused, {} commands",
+        strip.messages_per_second, strip.acknowledged, strip.refused, strip.commands
     )
 }
 
-/// `campus-f1  50 devices, 49 connected  21.4 °C  612 ppm  1.2 kW  alerts 1 warning`
+/// `campus-f1  49/50 connected  21.4 °C  612 ppm  1.2 kW  1 alert, worst warning`
 fn place(node: &Value, fallback: &str, pen: &Pen) -> String {
     let (devices, connected) = (figure(node, "/rollups/count"), figure(node, "/rollups/connected"));
     let values = [
@@ -102,8 +104,10 @@ fn mark(node: &Value, pen: &Pen) -> String {
 }
 
 fn alerts(node: &Value, pen: &Pen) -> String {
+    let count = figure(node, "/rollups/alerts/count");
     let worst = twin(node).pointer("/rollups/alerts/worst").and_then(Value::as_str);
-    worst.map_or_else(String::new, |worst| pen.red(&format!("  {} alerts, worst {}", figure(node, "/rollups/alerts/count"), clean(worst))))
+    let plural = if count == 1 { "" } else { "s" };
+    worst.map_or_else(String::new, |worst| pen.red(&format!("  {count} alert{plural}, worst {}", clean(worst))))
 }
 
 fn children(node: &Value) -> impl Iterator<Item = &Value> {
@@ -146,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    const STRIP: Strip = Strip { readings_per_second: 61.7, acknowledged: 1234, refused: 0, commands: 2, hour: 9.5 };
+    const STRIP: Strip = Strip { messages_per_second: 61.7, acknowledged: 1234, refused: 0, commands: 2, hour: 9.5 };
 
     fn node(id: &str, temperature: f64, connected: u64, children: Vec<Value>) -> Value {
         json!({"twin": {"id": id, "rollups": {"count": 5, "connected": connected, "alerts": {"count": 0},
@@ -158,9 +162,10 @@ mod tests {
         let rooms = (1..=10).map(|n| node(&format!("campus-f1-r{n:02}"), 21.44, 5, vec![])).collect();
         let tree = node("campus", 21.4, 5, vec![node("campus-f1", 21.4, 5, rooms)]);
         let lines = lines(&tree, STRIP, false);
-        assert_eq!(lines.len(), 4);
-        assert_eq!(lines[0], "campus      5/5 connected   21.4 °C  09:30  62 messages/s, 1234 acknowledged, 0 refused, 2 commands");
-        assert!(lines[2].starts_with("    r01 21.4° 5/5"), "{}", lines[2]);
+        assert_eq!(lines.len(), 5);
+        assert_eq!(lines[0], "09:30  62 messages/s, 1234 acknowledged, 0 refused, 2 commands");
+        assert_eq!(lines[1], "campus      5/5 connected   21.4 °C");
+        assert!(lines[3].starts_with("    r01 21.4° 5/5"), "{}", lines[3]);
     }
 
     #[test]
@@ -171,6 +176,6 @@ mod tests {
 
     #[test]
     fn a_block_is_drawn_over_the_former_one() {
-        assert_eq!(redraw(&["a".into(), "b".into()], 2), "\x1b[2A\x1b[2Ka\n\x1b[2Kb\n");
+        assert_eq!(redraw(&["a".into(), "b".into()], 2), "\x1b[?7l\x1b[2A\x1b[2Ka\n\x1b[2Kb\n\x1b[?7h");
     }
 }
