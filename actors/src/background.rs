@@ -123,6 +123,7 @@ pub async fn flush(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
             projection.snapshots.extend(rows.snapshots);
             projection.registry.extend(rows.registry);
             projection.commands.extend(rows.commands);
+            projection.deleted.extend(rows.deleted);
         }
         sort_by_place(&mut projection);
         runtime.store.project(projection).await

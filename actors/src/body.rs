@@ -354,13 +354,22 @@ pub fn store_problem(error: &Error) -> Problem {
 }
 
 /// The same for a device.
-pub fn refusal_of(error: &TwinError) -> Refusal {
+fn refusal_of(error: &TwinError) -> Refusal {
     match error {
         TwinError::Store(Error::Full { .. }) => Refusal::StoreFull,
         TwinError::NoSuchTwin(_) => Refusal::NotAuthorized { reason: "there is no such twin".into() },
         TwinError::Limit { limit, detail } => Refusal::Quota { limit, detail: detail.clone() },
         TwinError::Invalid { reason, .. } => Refusal::Invalid { reason: reason.clone() },
         _ => Refusal::StoreUnavailable,
+    }
+}
+
+/// A call's problem as a device sees it.
+pub fn refusal_of_problem(problem: Problem) -> Refusal {
+    match problem {
+        Problem::Device(refusal) => refusal,
+        Problem::Call(error) => refusal_of(&error),
+        Problem::Returned(_) => Refusal::StoreUnavailable,
     }
 }
 

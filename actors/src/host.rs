@@ -1,5 +1,8 @@
 //! A thread that twins live on: its lane into the journal, its list of changed twins, its tick.
 
+mod leaving;
+mod rows;
+
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -12,14 +15,12 @@ use std::{
 };
 
 use actix::Actor;
-use hierarchy_models::{Command, Timestamp, TwinId, event::DisconnectReason, rollup::Aggregate, tree::Path};
-use persistence::{Projection, RegistryRow, Snapshot};
+use hierarchy_models::{Timestamp, TwinId, event::DisconnectReason, rollup::Aggregate, tree::Path};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
-    actor::{Stop, TwinActor},
-    body::{Body, SharedBody, registry_row},
-    device::{CloseReason, Downlink},
+    actor::TwinActor,
+    body::{Body, SharedBody},
     directory::{Handle, TwinRef},
     envelope::{Ask, Envelope},
     lane::Lane,
@@ -29,8 +30,6 @@ use crate::{
 
 /// Jobs waiting for one host.
 const JOBS_MAX: usize = 1_024;
-/// Twins whose snapshots are made before others get a turn on the thread.
-const SNAPSHOTS_AT_ONCE: usize = 128;
 
 type Job = Box<dyn FnOnce(&Rc<Host>) + Send>;
 
@@ -71,14 +70,6 @@ impl HostHandle {
         });
         if sent.await { told.await.ok() } else { None }
     }
-}
-
-/// What one host's changed twins come to, for one flush.
-#[derive(Default)]
-pub struct Collected {
-    pub snapshots: Vec<Snapshot>,
-    pub registry: Vec<RegistryRow>,
-    pub commands: Vec<(TwinId, Command)>,
 }
 
 pub struct Host {
@@ -273,129 +264,4 @@ impl Host {
         self.figures.memory_bytes.store(memory as u64, Ordering::Relaxed);
         idle
     }
-
-    /// Snapshots of everything that changed, all of it durable; `None` when a commit failed meanwhile and the flush must
-    /// not move the checkpoint.
-    pub async fn collect(self: Rc<Self>) -> Option<Collected> {
-        let failures = self.lane.failures();
-        let changed = std::mem::take(&mut *self.dirty.borrow_mut());
-        let mut out = Collected::default();
-        let mut suspect = false;
-        for chunk in changed.chunks(SNAPSHOTS_AT_ONCE) {
-            for body in chunk {
-                suspect |= body.borrow().suspect;
-                take_rows(body, &mut out);
-            }
-            tokio::task::yield_now().await;
-        }
-        if let Some(body) = changed.first() {
-            self.lane.barrier(body).await;
-        }
-        *self.in_flush.borrow_mut() = changed;
-        if suspect || self.lane.failures() != failures {
-            // What was gathered may rest on what is lost; and who is suspect has durable events that no row shows yet.
-            self.flushed(false);
-            return None;
-        }
-        Some(out)
-    }
-
-    /// The flush that [`Self::collect`] was for is over.
-    pub fn flushed(&self, written: bool) {
-        let changed = std::mem::take(&mut *self.in_flush.borrow_mut());
-        for body in changed {
-            if written {
-                body.borrow_mut().rows_in_flush.clear();
-                continue;
-            }
-            self.again(&body);
-        }
-    }
-
-    /// What was taken of a twin for a flush is to be written the next time.
-    fn again(&self, body: &SharedBody) {
-        let mut b = body.borrow_mut();
-        b.registry_dirty = true;
-        let taken = std::mem::take(&mut b.rows_in_flush);
-        let newer = std::mem::take(&mut b.command_rows);
-        b.command_rows = taken.into_iter().chain(newer).collect();
-        if !b.dirty {
-            b.dirty = true;
-            self.dirty.borrow_mut().push(body.clone());
-        }
-    }
-
-    /// Sends a twin out of memory: writes it, stops its actor, frees its entry. `false` when it has to stay.
-    pub async fn evict(self: Rc<Self>, twin: TwinRef) -> bool {
-        let directory = &self.runtime.directory;
-        let Some(gate) = directory.begin_move(&twin) else { return false };
-        let stay = |body: &SharedBody| {
-            body.borrow_mut().leaving = false;
-            directory.settle(&twin.id, &gate, Some(twin.clone()));
-            false
-        };
-        let Some(body) = self.body_of(&twin.id) else {
-            directory.settle(&twin.id, &gate, None);
-            return true;
-        };
-        self.pass_on(&body);
-        body.borrow_mut().leaving = true;
-        let _shared = self.runtime.rows.read().await;
-        while body.borrow().pending > 0 {
-            self.lane.barrier(&body).await;
-        }
-        if body.borrow().suspect {
-            return stay(&body);
-        }
-        if body.borrow().dirty {
-            let mut rows = Collected::default();
-            take_rows(&body, &mut rows);
-            let Collected { snapshots, registry, commands } = rows;
-            let projection = Projection { snapshots, registry, commands, ..Projection::default() };
-            if let Err(error) = self.runtime.store.project(projection).await {
-                tracing::warn!(twin = %twin.id, %error, "the twin cannot be written and stays in memory");
-                self.again(&body);
-                return stay(&body);
-            }
-        }
-        if let Some(linked) = body.borrow_mut().linked.take() {
-            let _ = linked.link.deliver(&twin.id, Downlink::Close(CloseReason::TakenOver));
-        }
-        twin.addr.do_send(Stop);
-        // The actor and its body know each other: let go.
-        body.borrow_mut().addr = None;
-        self.twins.borrow_mut().remove(&twin.id);
-        directory.settle(&twin.id, &gate, None);
-        true
-    }
-
-    /// Forgets a twin that is unregistered.
-    pub fn forget(&self, twin: &TwinRef) {
-        if let Some(body) = self.twins.borrow_mut().remove(&twin.id) {
-            let mut b = body.borrow_mut();
-            b.leaving = true;
-            b.dirty = false;
-            b.addr = None;
-        }
-        twin.addr.do_send(Stop);
-    }
-}
-
-/// Moves what a flush must write of a changed twin into `out`.
-fn take_rows(body: &SharedBody, out: &mut Collected) {
-    let mut b = body.borrow_mut();
-    if !b.dirty || b.suspect {
-        return;
-    }
-    b.dirty = false;
-    if b.state.registered {
-        out.snapshots.push(b.snapshot());
-        if std::mem::take(&mut b.registry_dirty) {
-            out.registry.push(registry_row(&b.id, &b.state));
-        }
-    }
-    let id = b.id.clone();
-    let rows = std::mem::take(&mut b.command_rows);
-    out.commands.extend(rows.values().map(|c| (id.clone(), c.clone())));
-    b.rows_in_flush.extend(rows);
 }

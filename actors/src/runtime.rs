@@ -167,11 +167,12 @@ impl Runtime {
         }
     }
 
-    /// Starts the actor of a twin that does not exist yet; an error when it does.
+    /// Starts the actor of a twin that does not exist yet. One that is resident is given back as it is: it refuses a
+    /// second registration itself, and may be the shell of a twin that was just removed.
     pub async fn create(self: &Arc<Self>, id: &TwinId, path: Path) -> Result<TwinRef, TwinError> {
         loop {
             match self.directory.claim(id) {
-                Found::Resident(_) => return Err(TwinError::AlreadyRegistered(id.clone())),
+                Found::Resident(twin) => return Ok(twin),
                 Found::Moving(gate) => {
                     let _ = gate.acquire().await;
                 }

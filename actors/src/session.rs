@@ -8,7 +8,7 @@ use hierarchy_models::{
 };
 
 use crate::{
-    actor::refusal_of_problem,
+    body::refusal_of_problem,
     device::{Connect, ConnectError, Link, Refusal},
     directory::TwinRef,
     envelope::{Answer, Ask, Problem},

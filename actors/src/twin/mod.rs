@@ -7,6 +7,7 @@ pub mod apply;
 pub mod decide;
 pub mod device_input;
 pub mod inbox;
+pub mod input;
 pub mod live_events;
 pub mod snapshot;
 pub mod state;

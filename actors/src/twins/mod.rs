@@ -17,8 +17,8 @@ use persistence::{Store, StoreStats};
 use serde::Serialize;
 
 use crate::{
-    actor::refusal_of_problem,
     background,
+    body::refusal_of_problem,
     clock::Clock,
     device::{CloseReason, Connect, ConnectError, DeviceSession, Refusal},
     envelope::{Ask, Envelope, Problem},

@@ -42,12 +42,13 @@ impl Twins {
         if runtime.directory.knows(&id) && runtime.store.entry(&id).await?.is_some() {
             return Err(TwinError::AlreadyRegistered(id));
         }
-        let twin = runtime.create(&id, path).await?;
+        let twin = runtime.create(&id, path.clone()).await?;
         let outcome = async {
             let (generation, keys) = runtime.identities.enrol(&id, keys).await?;
             let seq_base = generation.saturating_sub(1) << hierarchy_models::event::SEQ_BITS;
             let new = NewTwin { model, parent, gateway, metadata, tags, seq_base };
             ask_ref(&twin, Ask::Core(Input::Register(Box::new(new)))).await.map_err(error_of)?;
+            ask_ref(&twin, Ask::PathChanged(path)).await.map_err(error_of)?;
             self.write_row(&id).await?;
             Ok(keys)
         };
@@ -233,7 +234,14 @@ async fn remove(runtime: &Arc<Runtime>, id: &TwinId, if_version: Option<u64>) ->
     ask_ref(&twin, Ask::Core(Input::Unregister { if_version })).await.map_err(error_of)?;
     let gate = runtime.directory.begin_move(&twin);
     let _shared = runtime.rows.read().await;
-    runtime.store.project(Projection { deleted: vec![id.clone()], ..Projection::default() }).await?;
+    let deletion = Projection { deleted: vec![id.clone()], ..Projection::default() };
+    if let Err(error) = runtime.store.project(deletion).await {
+        // It is unregistered for good, and changed: the next flush takes its rows away.
+        if let Some(gate) = gate {
+            runtime.directory.settle(id, &gate, Some(twin));
+        }
+        return Err(error.into());
+    }
     if let Some(host) = runtime.hosts.read().get(twin.host).cloned() {
         let gone = twin.clone();
         host.run(move |host| host.forget(&gone)).await;

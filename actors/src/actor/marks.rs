@@ -1,0 +1,36 @@
+//! What must follow a change that no message carries: a snapshot behind, figures upward, a wake in time.
+
+use crate::body::{Body, SharedBody};
+
+/// The twin has changed: its snapshot must be written behind, its parent told.
+pub fn mark(body: &SharedBody) {
+    let host = {
+        let mut b = body.borrow_mut();
+        let host = b.host.clone();
+        if !b.dirty {
+            b.dirty = true;
+            host.dirty.borrow_mut().push(body.clone());
+        }
+        host
+    };
+    drop(host);
+    mark_rollup(body);
+}
+
+pub fn mark_rollup(body: &SharedBody) {
+    let mut b = body.borrow_mut();
+    if !b.rollup_dirty {
+        b.rollup_dirty = true;
+        b.host.clone().rollup_dirty.borrow_mut().push(body.clone());
+    }
+}
+
+/// Sees to it that the twin is woken in time, in memory or not.
+pub fn register_wake(b: &mut Body) {
+    if let Some(at) = b.state.wake_at()
+        && b.wake_registered.is_none_or(|known| at < known)
+    {
+        b.wake_registered = Some(at);
+        b.host.runtime().wakes.push(at, b.id.clone());
+    }
+}

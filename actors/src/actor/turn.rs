@@ -1,0 +1,161 @@
+//! One turn of a twin: decide, apply, hand to the lane; and what happens when a behaviour fails in it.
+
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use hierarchy_models::{Raw, Timestamp, supervision::Verdict};
+
+use super::{
+    REREAD_PAUSE, Restart, TwinActor,
+    marks::{mark, register_wake},
+};
+use crate::{
+    body::{Completion, SharedBody, store_problem},
+    device::{CloseReason, Downlink, Refusal},
+    envelope::{Answer, Answerer, Problem, Reply},
+    error::TwinError,
+    twin::{
+        Decided, Rejection, decide,
+        decide::{Input, Said, number},
+    },
+};
+
+impl TwinActor {
+    /// Decides, applies, hands to the lane. `answer` is made after the events were applied and sent when they are durable.
+    pub(super) fn decide(
+        &mut self,
+        input: Input,
+        answerer: Answerer,
+        now: Timestamp,
+        ctx: &mut Context<Self>,
+        answer: impl FnOnce(&SharedBody) -> Reply,
+    ) {
+        let ends = match &input {
+            Input::Disconnect { session, .. } => Some(*session),
+            Input::Unregister { .. } => Some(0),
+            _ => None,
+        };
+        let seq_base = match &input {
+            Input::Register(new) => new.seq_base,
+            _ => 0,
+        };
+        let decided = {
+            let b = self.body.borrow();
+            if b.suspect {
+                let error = b.host.lane.broken();
+                drop(b);
+                return answerer.send(Err(suspect_problem(error)));
+            }
+            decide(&b.id, &b.state, &*b.kind, input, now)
+        };
+        match decided {
+            Ok(decided) => {
+                // A store that is known to be broken refuses early: nothing is decided that cannot become durable.
+                if !decided.events.is_empty()
+                    && let Some(error) = self.body.borrow().host.lane.broken()
+                {
+                    return answerer.send(Err(store_problem(&error)));
+                }
+                self.carry_out(decided, seq_base, ends, answerer, now, answer);
+            }
+            Err(Rejection::Device(refusal)) => self.refuse(refusal, answerer),
+            Err(Rejection::Call(error)) => self.answer_durable(answerer, Err(Problem::Call(error))),
+            Err(Rejection::Failed { error, what, raw }) => self.fall(error, what, raw, answerer, ctx),
+        }
+    }
+
+    fn refuse(&self, refusal: Refusal, answerer: Answerer) {
+        metrics::counter!("twinfold_messages_refused_total").increment(1);
+        answerer.send(Err(Problem::Device(refusal)));
+    }
+
+    fn carry_out(
+        &mut self,
+        decided: Decided,
+        seq_base: u64,
+        ends: Option<u64>,
+        answerer: Answerer,
+        now: Timestamp,
+        answer: impl FnOnce(&SharedBody) -> Reply,
+    ) {
+        let Decided { events, outbound, said } = decided;
+        let (events, live) = {
+            let mut b = self.body.borrow_mut();
+            let events = number(b.state.seq.max(seq_base), now, events);
+            let live = b.apply(&events);
+            if let Some(session) = ends
+                && b.linked.as_ref().is_some_and(|l| l.session == session || session == 0)
+                && let Some(linked) = b.linked.take()
+                && session == 0
+            {
+                let _ = linked.link.deliver(&b.id, Downlink::Close(CloseReason::Revoked));
+            }
+            (events, live)
+        };
+        let reply = match (said, answer(&self.body)) {
+            (Said::Connected { session_present }, Ok(Answer::Connected { subscriptions, held_packets, attached, .. })) => {
+                Ok(Answer::Connected { session_present, subscriptions, held_packets, attached })
+            }
+            (Said::Done, reply) => reply,
+            (said, _) => Ok(Answer::Said(said)),
+        };
+        if events.is_empty() {
+            return self.answer_durable(answerer, reply);
+        }
+        mark(&self.body);
+        let completion = Completion::new(&self.body).answering(answerer, reply).telling(live, outbound).following(&events);
+        let (host, id) = {
+            let mut b = self.body.borrow_mut();
+            register_wake(&mut b);
+            (b.host.clone(), b.id.clone())
+        };
+        host.lane.push(&id, &events, completion);
+    }
+
+    /// A behaviour failed: ask the parent, wait, read the twin back, and put the message aside.
+    fn fall(&mut self, error: String, what: String, raw: Option<Raw>, answerer: Answerer, ctx: &mut Context<Self>) {
+        let body = self.body.clone();
+        let (runtime, lane, id, parent) = {
+            let b = body.borrow();
+            (b.host.runtime().clone(), b.host.lane.clone(), b.id.clone(), b.state.parent.clone())
+        };
+        tracing::warn!(twin = %id, %what, %error, "a behaviour failed; the twin restarts");
+        metrics::counter!("twinfold_twin_restarts_total").increment(1);
+        let recover = async move {
+            lane.barrier(&body).await;
+            let verdict = runtime.verdict(&id, parent.as_ref()).await;
+            if let Verdict::RestartAfter(pause) = verdict {
+                tokio::time::sleep(pause).await;
+            }
+            (verdict, runtime.load_state(&id).await)
+        };
+        ctx.wait(recover.into_actor(self).map(move |(verdict, loaded), actor, ctx| {
+            match loaded {
+                Ok(Some(state)) => {
+                    let mut b = actor.body.borrow_mut();
+                    b.durable_seq = state.seq;
+                    b.state = state;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    actor.body.borrow_mut().suspect = true;
+                    ctx.notify_later(Restart, REREAD_PAUSE);
+                    return answerer.send(Err(store_problem(&error)));
+                }
+            }
+            let quarantine = match verdict {
+                Verdict::Quarantine { restarts } => Some(restarts),
+                Verdict::RestartAfter(_) => None,
+            };
+            let now = actor.body.borrow().host.runtime().clock.now();
+            let refusal = Refusal::Poisoned { error: error.clone() };
+            let input = Input::Poison { what, error, raw, quarantine };
+            actor.decide(input, answerer, now, ctx, |_| Err(Problem::Device(refusal)));
+        }));
+    }
+}
+
+fn suspect_problem(error: Option<persistence::Error>) -> Problem {
+    match error {
+        Some(error) => store_problem(&error),
+        None => Problem::Call(TwinError::Overloaded),
+    }
+}
