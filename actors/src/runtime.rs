@@ -3,7 +3,7 @@
 //! [`Runtime::ask`] is the one way to a twin: it finds it, or starts it from its snapshot, and asks again when it moved.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -59,6 +59,8 @@ pub struct Runtime {
     pub wakes: Wakes,
     /// Registrations share it; moves and removals, which could close loops or orphan twins, have it alone.
     pub tree: AsyncRwLock<()>,
+    /// Ids whose registration is under way: a second one must not replace the keys of the first.
+    pub registering: Mutex<HashSet<TwinId>>,
     /// A flush has it alone; whoever else writes a twin's rows shares it. So no row that a flush gathered earlier lands
     /// on top of a newer one, and no twin leaves memory while its snapshot is under way.
     pub rows: AsyncRwLock<()>,
@@ -110,6 +112,7 @@ impl Runtime {
             hub,
             wakes: Wakes::default(),
             tree: AsyncRwLock::default(),
+            registering: Mutex::default(),
             rows: AsyncRwLock::default(),
             stopping: AtomicBool::new(false),
             first_session,

@@ -148,6 +148,21 @@ fn registering_twice_is_refused_and_harms_nothing() {
 }
 
 #[test]
+fn of_two_registrations_at_once_one_wins_and_its_keys_work() {
+    run(|| async {
+        let world = World::new().await;
+        let both = futures_util::join!(world.try_register("d", "Device", None, None), world.try_register("d", "Device", None, None));
+        let (won, lost) = match both {
+            (Ok(won), Err(lost)) | (Err(lost), Ok(won)) => (won, lost),
+            other => panic!("{other:?}"),
+        };
+        assert!(matches!(lost, TwinError::AlreadyRegistered(_)));
+        let key = won.keys["primary"].as_bytes();
+        assert_eq!(world.twins.identities().verify_device(&id("d"), key, world.now()).await, Ok(()));
+    });
+}
+
+#[test]
 fn a_deactivated_device_is_out_at_once() {
     run(|| async {
         let world = World::new().await;

@@ -39,7 +39,8 @@ impl Twins {
             None => Path::root(&id),
         };
         self.check_gateway(&id, gateway.as_ref()).await?;
-        if runtime.directory.knows(&id) && runtime.store.entry(&id).await?.is_some() {
+        let Some(_sole) = Registering::begin(runtime, &id) else { return Err(TwinError::AlreadyRegistered(id)) };
+        if runtime.store.entry(&id).await?.is_some() {
             return Err(TwinError::AlreadyRegistered(id));
         }
         let twin = runtime.create(&id, path.clone()).await?;
@@ -224,6 +225,24 @@ impl Twins {
 
     pub async fn list(&self, query: RegistryQuery) -> Result<Page<RegistryEntry>, TwinError> {
         Ok(self.runtime.store.list(query).await?)
+    }
+}
+
+/// The claim of one registration on its id, given up when it is over.
+struct Registering<'a> {
+    runtime: &'a Runtime,
+    id: TwinId,
+}
+
+impl<'a> Registering<'a> {
+    fn begin(runtime: &'a Runtime, id: &TwinId) -> Option<Self> {
+        runtime.registering.lock().insert(id.clone()).then(|| Self { runtime, id: id.clone() })
+    }
+}
+
+impl Drop for Registering<'_> {
+    fn drop(&mut self) {
+        self.runtime.registering.lock().remove(&self.id);
     }
 }
 
