@@ -6,10 +6,10 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use crate::support::{Server, Value, json, server::BINARY};
+use crate::support::{Server, Value, json, server::binary};
 
 fn command(server: &Server, arguments: &[&str]) -> Command {
-    let mut command = Command::new(BINARY);
+    let mut command = Command::new(binary());
     command.args(arguments).env_clear().env("TWINFOLD_URL", format!("http://{}", server.http)).env("TWINFOLD_DATA_DIR", server.data_dir());
     command
 }
@@ -54,7 +54,7 @@ fn a_refusal_is_one_line_in_the_servers_words_and_a_failure() {
 
 #[test]
 fn a_server_that_is_not_there_is_said_so() {
-    let output = Command::new(BINARY).args(["twin", "list", "--url", "http://127.0.0.1:1", "--token", "x"]).env_clear().output().unwrap();
+    let output = Command::new(binary()).args(["twin", "list", "--url", "http://127.0.0.1:1", "--token", "x"]).env_clear().output().unwrap();
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("127.0.0.1:1"));
 }
@@ -119,9 +119,9 @@ fn a_watch_shows_changes_as_they_happen() {
 #[test]
 fn wrong_usage_is_told_and_exits_with_2() {
     for arguments in [&["serv"][..], &["twin"], &["command", "send", "t"], &["--nonsense"]] {
-        let output = Command::new(BINARY).args(arguments).env_clear().output().unwrap();
+        let output = Command::new(binary()).args(arguments).env_clear().output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
-    let output = Command::new(BINARY).arg("--version").env_clear().output().unwrap();
+    let output = Command::new(binary()).arg("--version").env_clear().output().unwrap();
     assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).starts_with("twinfold "));
 }

@@ -19,6 +19,9 @@ fn setting(name: &str, default: u64) -> u64 {
     env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
+/// More records than any device sends in a round: a number is never used twice.
+const NUMBERS_A_ROUND: u64 = 1_000_000;
+
 /// xorshift64*: enough to choose an instant, and the same for the same seed.
 struct Dice(u64);
 
@@ -45,7 +48,7 @@ fn nothing_acknowledged_is_lost_however_often_the_server_is_killed() {
     let at = Address::new(server.http, server.mqtt);
     let mut done = 0;
     while done < rounds {
-        let load = Load::start(&keys, &server.admin_key(), &at, &record);
+        let load = Load::start(done * NUMBERS_A_ROUND, &keys, &server.admin_key(), &at, &record);
         for _ in 0..ROUNDS_A_CHECK.min(rounds - done) {
             thread::park_timeout(Duration::from_millis(20 + dice.below(400)));
             server = server.restart_after_kill_9();

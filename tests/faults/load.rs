@@ -57,8 +57,8 @@ pub struct Load {
 }
 
 impl Load {
-    /// One device for each key, one caller for all.
-    pub fn start(keys: &BTreeMap<String, String>, admin: &str, at: &Address, record: &Record) -> Self {
+    /// One device for each key, one caller for all; records and commands are numbered from `first`.
+    pub fn start(first: u64, keys: &BTreeMap<String, String>, admin: &str, at: &Address, record: &Record) -> Self {
         let (new_work, no_more) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
         let open_commands = Arc::new(AtomicUsize::new(0));
         let devices = keys.iter().map(|(id, key)| {
@@ -67,7 +67,7 @@ impl Load {
                 key: key.clone(),
                 at: at.clone(),
                 record: record.clone(),
-                next: 0,
+                next: first,
                 unacknowledged: VecDeque::new(),
             };
             let (new_work, no_more) = (new_work.clone(), no_more.clone());
@@ -76,7 +76,7 @@ impl Load {
         let devices = devices.collect();
         let (ids, admin, at, record) = (keys.keys().cloned().collect::<Vec<_>>(), admin.to_owned(), at.clone(), record.clone());
         let (work, open) = (new_work.clone(), open_commands.clone());
-        let callers = vec![thread::spawn(move || call(&ids, &admin, &at, &record, &work, &open))];
+        let callers = vec![thread::spawn(move || call(first, &ids, &admin, &at, &record, &work, &open))];
         Self { new_work, open_commands, callers, devices, no_more }
     }
 
@@ -167,8 +167,8 @@ fn subscribe(filter: &str) -> Vec<u8> {
 }
 
 /// One command after the other, each repeated with its idempotency key until the server has answered.
-fn call(ids: &[String], admin: &str, at: &Address, record: &Record, new_work: &AtomicBool, open: &AtomicUsize) {
-    for number in 0.. {
+fn call(first: u64, ids: &[String], admin: &str, at: &Address, record: &Record, new_work: &AtomicBool, open: &AtomicUsize) {
+    for number in first.. {
         if !new_work.load(Ordering::SeqCst) {
             return;
         }

@@ -1,7 +1,7 @@
 //! The real binary, `twinfold serve`, in a temporary folder and on free ports.
 
 use std::{
-    fs,
+    env, fs,
     io::{BufRead, BufReader},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
@@ -15,7 +15,10 @@ use tempfile::TempDir;
 
 use super::{Api, Connect, PATIENCE, eventually};
 
-pub const BINARY: &str = env!("CARGO_BIN_EXE_twinfold");
+/// The binary under test: the one cargo built with the tests, or another, such as a release build, by `TWINFOLD_TEST_BINARY`.
+pub fn binary() -> PathBuf {
+    env::var_os("TWINFOLD_TEST_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_twinfold").into(), PathBuf::from)
+}
 
 /// A running server; killed when dropped, and its log shown when the test fails.
 pub struct Server {
@@ -59,7 +62,7 @@ impl Server {
 
     fn launch(folder: Folder, settings: Vec<(String, String)>) -> Self {
         let log = fs::OpenOptions::new().create(true).append(true).open(log_path(folder.path())).unwrap();
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(binary());
         command.arg("serve").current_dir(folder.path()).env_clear().stdout(Stdio::piped()).stderr(log);
         command.env("TWINFOLD_DATA_DIR", data_dir(folder.path()));
         command.env("TWINFOLD_HTTP__BIND", "127.0.0.1:0").env("TWINFOLD_MQTT__BIND", "127.0.0.1:0");
@@ -189,7 +192,7 @@ pub fn signal(pid: u32, name: &str) {
 /// Runs another call of the binary to its end.
 pub fn twinfold(arguments: &[&str], environment: &[(&str, &str)]) -> std::process::Output {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = Command::new(BINARY);
+    let mut command = Command::new(binary());
     command.args(arguments).current_dir(folder.path()).env_clear().envs(environment.iter().copied());
     command.output().unwrap()
 }
