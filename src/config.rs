@@ -92,8 +92,7 @@ const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
 impl Config {
     /// The defaults, with data in `data_dir` and both listeners on free ports of the loopback interface: what a test wants.
     pub fn on_free_ports(data_dir: impl Into<PathBuf>) -> Self {
-        let mut config = Self::default();
-        config.data_dir = data_dir.into();
+        let mut config = Self { data_dir: data_dir.into(), ..Self::default() };
         config.http.bind = ANY_PORT;
         config.mqtt.bind = Some(ANY_PORT);
         config

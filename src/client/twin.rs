@@ -160,7 +160,7 @@ impl TwinAction {
                 let query = if recursive { "?recursive=true" } else { "" };
                 server.print(&api.delete(&format!("{}{query}", twin(&id)))?, |_| format!("removed {id}\n"))
             }
-            Self::Tree { id, depth } => server.print(&api.get(&format!("{}/tree?depth={depth}", twin(&id)))?, |a| tree(a)),
+            Self::Tree { id, depth } => server.print(&api.get(&format!("{}/tree?depth={depth}", twin(&id)))?, tree),
             Self::History { id, name, from, to, every, agg, page } => {
                 let name = Some(name);
                 let wanted = [("name", &name), ("from", &from), ("to", &to), ("every", &every), ("agg", &agg)];
