@@ -1,0 +1,117 @@
+//! A front door with a runtime and a memory store behind it, and clients that write MQTT byte by byte.
+//!
+//! The packets here are built and read by hand, so that the tests do not lean on the codecs they test.
+
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
+
+mod client;
+mod packets;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use actors::{Registration, Twins, clock::SystemClock, identity::Identities};
+use gateway::{Gateway, Settings};
+use hierarchy_models::{EventBody, ModelId, TwinId, model};
+use persistence::{EventQuery, MemoryStore};
+
+pub use client::{Client, Packet};
+pub use packets::*;
+
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+pub struct Door {
+    pub twins: Twins,
+    pub store: MemoryStore,
+    pub gateway: Gateway,
+}
+
+pub fn id(text: &str) -> TwinId {
+    TwinId::new(text).unwrap()
+}
+
+impl Door {
+    pub async fn open() -> Self {
+        Self::open_with(|_| {}).await
+    }
+
+    pub async fn open_with(change: impl FnOnce(&mut Settings)) -> Self {
+        let store = MemoryStore::new();
+        let identities = Identities::new(Arc::new(store.clone()), Arc::new(store.clone()), [7; 32], "admin".into());
+        let runtime = actors::Settings::default();
+        let twins = Twins::open(Arc::new(store.clone()), identities, runtime, Arc::new(SystemClock)).await.unwrap();
+        let mut settings = Settings { bind: Some(([127, 0, 0, 1], 0).into()), workers: 1, ..Settings::default() };
+        change(&mut settings);
+        let gateway = gateway::start(twins.clone(), settings).unwrap();
+        Self { twins, store, gateway }
+    }
+
+    /// Registers a device and gives its key.
+    pub async fn device(&self, name: &str) -> String {
+        self.register(name, None).await
+    }
+
+    /// Registers a device that is reached through `gateway`.
+    pub async fn child(&self, name: &str, gateway: &str) -> String {
+        self.register(name, Some(id(gateway))).await
+    }
+
+    async fn register(&self, name: &str, gateway: Option<TwinId>) -> String {
+        let registration = Registration {
+            id: Some(id(name)),
+            model: model("Device"),
+            parent: None,
+            gateway,
+            metadata: Default::default(),
+            tags: Vec::new(),
+            keys: None,
+        };
+        self.twins.register(registration).await.unwrap().keys["primary"].clone()
+    }
+
+    pub async fn dial(&self) -> Client {
+        Client::dial(self.gateway.plain.unwrap()).await
+    }
+
+    /// A device that has connected, with MQTT 5 and a session that ends with the connection unless said otherwise.
+    pub async fn connected(&self, connect: Connect<'_>) -> Client {
+        let mut client = self.dial().await;
+        let key = self.key(connect.client_id).await;
+        client.send(&Connect { password: Some(key.as_bytes()), ..connect }.bytes()).await;
+        let ack = client.read().await;
+        assert_eq!((ack.kind(), ack.body[1]), (CONNACK, 0), "{ack:?}");
+        client
+    }
+
+    /// The device's own key: a fresh registration's, or derived again for one that is known.
+    async fn key(&self, name: &str) -> String {
+        self.twins.identities().issue_token(&id(name), Duration::from_secs(60), self.twins.clock().now()).await.unwrap()
+    }
+
+    pub async fn events(&self, name: &str) -> Vec<EventBody> {
+        let query = EventQuery { twin: id(name), stream: None, from: None, to: None, limit: 1000, cursor: None };
+        self.twins.events(query).await.unwrap().items.into_iter().map(|e| e.event.body).collect()
+    }
+
+    /// Telemetry values named `n`, in the order they were recorded.
+    pub async fn numbers(&self, name: &str) -> Vec<i64> {
+        let of = |body: EventBody| match body {
+            EventBody::Telemetry { records, .. } => records,
+            _ => Vec::new(),
+        };
+        let records = self.events(name).await.into_iter().flat_map(of);
+        records.flat_map(|r| r.values).filter(|(n, _)| n == "n").filter_map(|(_, v)| v.as_f64()).map(|f| f as i64).collect()
+    }
+}
+
+pub fn model(short: &str) -> ModelId {
+    model::resolve(short).unwrap()
+}
+
+/// Waits until `condition` holds.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(tokio::time::Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
