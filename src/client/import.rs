@@ -3,13 +3,15 @@
 //! Lines flow through a bounded queue to a few workers and their outcomes through another to the printer, so memory is
 //! the same for a thousand lines and for ten million. Each line succeeds or fails by itself.
 
+mod in_flight;
+
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufRead, BufReader, BufWriter, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::PathBuf,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         mpsc::{self, Receiver, SyncSender},
     },
     thread,
@@ -26,6 +28,7 @@ use super::{
     rest,
     table::clean,
 };
+use in_flight::InFlight;
 
 const LINE_BYTES_MAX: usize = 1 << 20;
 const QUEUED_LINES_MAX: usize = 256;
@@ -47,8 +50,9 @@ pub struct Import {
 
 struct Line {
     number: u64,
-    /// Or why it could not be read.
-    text: Result<String, String>,
+    bytes: u64,
+    /// The registration, `None` for an empty line, or why it could not be read.
+    body: Result<Option<Value>, String>,
 }
 
 struct Outcome {
@@ -65,15 +69,16 @@ impl Import {
         let keys = self.keys_sink()?;
         let (lines_in, lines_out) = mpsc::sync_channel(QUEUED_LINES_MAX);
         let (outcomes_in, outcomes_out) = mpsc::sync_channel(QUEUED_LINES_MAX);
-        let lines_out = Mutex::new(lines_out);
+        let lines = Arc::new(Lines { queue: Mutex::new(lines_out), in_flight: InFlight::default() });
         thread::scope(|scope| {
             for _ in 0..self.parallel {
-                let (api, lines, outcomes) = (api.clone(), &lines_out, outcomes_in.clone());
-                scope.spawn(move || work(&api, lines, &outcomes));
+                let (api, lines, outcomes) = (api.clone(), lines.clone(), outcomes_in.clone());
+                scope.spawn(move || work(&api, &lines, &outcomes));
             }
-            drop(outcomes_in);
+            // Each end of a queue is held only by those who use it: when one party gives up, so do the others.
+            drop((outcomes_in, lines));
             scope.spawn(move || read_lines(source, &lines_in));
-            report(&outcomes_out, keys, &bar(bytes))
+            report(outcomes_out, keys, &bar(bytes))
         })
     }
 
@@ -103,51 +108,60 @@ fn bar(bytes: Option<u64>) -> ProgressBar {
 }
 
 /// Reads line by line; a line too long is reported and skipped, never held.
-fn read_lines(mut source: impl BufRead, lines: &SyncSender<(Line, u64)>) {
+fn read_lines(mut source: impl BufRead, lines: &SyncSender<Line>) {
     for number in 1.. {
-        let mut bytes = Vec::new();
-        let text = match source.by_ref().take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut bytes) {
+        let mut text = Vec::new();
+        let read = source.by_ref().take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut text);
+        let body = match &read {
             Ok(0) => return,
-            Ok(LINE_BYTES_MAX) if bytes.last() != Some(&b'\n') => {
+            Ok(LINE_BYTES_MAX) if text.last() != Some(&b'\n') => {
                 let _ = source.skip_until(b'\n');
                 Err(format!("the line is longer than {LINE_BYTES_MAX} bytes"))
             }
-            Ok(_) => String::from_utf8(bytes).map_err(|_| "the line is not UTF-8".to_owned()),
-            Err(error) => {
-                let _ = lines.send((Line { number, text: Err(format!("reading: {error}")) }, 0));
-                return;
-            }
+            Ok(_) if text.trim_ascii().is_empty() => Ok(None),
+            Ok(_) => serde_json::from_slice(&text).map(Some).map_err(|e| format!("not JSON: {e}")),
+            Err(error) => Err(format!("reading: {error}")),
         };
-        let length = text.as_ref().map_or(0, String::len) as u64;
-        if lines.send((Line { number, text }, length)).is_err() {
+        if lines.send(Line { number, bytes: text.len() as u64, body }).is_err() || read.is_err() {
             return;
         }
     }
 }
 
-fn work(api: &Api, lines: &Mutex<Receiver<(Line, u64)>>, outcomes: &SyncSender<Option<Outcome>>) {
-    loop {
-        let next = lines.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((line, bytes)) = next else { return };
-        let outcome = register(api, &line).map(|result| Outcome { number: line.number, result, bytes });
-        if outcomes.send(outcome).is_err() {
-            return;
+/// Where the workers take lines from, in the file's order.
+struct Lines {
+    queue: Mutex<Receiver<Line>>,
+    in_flight: InFlight,
+}
+
+impl Lines {
+    fn next(&self) -> Option<Line> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = queue.recv().ok()?;
+        // Still under the queue's lock: a later line must not get ahead.
+        if let Ok(Some(body)) = &line.body {
+            self.in_flight.take_off(line.number, body);
         }
+        Some(line)
     }
 }
 
-/// `None` for an empty line.
-fn register(api: &Api, line: &Line) -> Option<Result<Value, String>> {
-    let text = match &line.text {
-        Ok(text) if text.trim().is_empty() => return None,
-        Ok(text) => text,
-        Err(reason) => return Some(Err(reason.clone())),
-    };
-    let body: Value = match serde_json::from_str(text) {
-        Ok(body) => body,
-        Err(error) => return Some(Err(format!("not JSON: {error}"))),
-    };
-    Some(send(api, &body).map(|answer| json!({"id": answer["id"], "keys": answer["keys"]})).map_err(|e| e.to_string()))
+fn work(api: &Api, lines: &Lines, outcomes: &SyncSender<Outcome>) {
+    while let Some(Line { number, bytes, body }) = lines.next() {
+        let result = match body {
+            Ok(None) => continue,
+            Ok(Some(body)) => {
+                lines.in_flight.wait_for_those_above(number, &body);
+                let answer = send(api, &body);
+                lines.in_flight.land(number);
+                answer.map(|answer| json!({"id": answer["id"], "keys": answer["keys"]})).map_err(|e| e.to_string())
+            }
+            Err(reason) => Err(reason),
+        };
+        if outcomes.send(Outcome { number, result, bytes }).is_err() {
+            return;
+        }
+    }
 }
 
 /// Tries again what the server puts off, as it asks.
@@ -163,9 +177,9 @@ fn send(api: &Api, body: &Value) -> Result<Value, ClientError> {
     unreachable!("the loop ends at its last attempt")
 }
 
-fn report(outcomes: &Receiver<Option<Outcome>>, mut keys: Box<dyn Write>, bar: &ProgressBar) -> Result<(), ClientError> {
+fn report(outcomes: Receiver<Outcome>, mut keys: Box<dyn Write>, bar: &ProgressBar) -> Result<(), ClientError> {
     let (mut done, mut failed) = (0u64, 0u64);
-    for outcome in outcomes.iter().flatten() {
+    for outcome in outcomes {
         bar.inc(outcome.bytes);
         match outcome.result {
             Ok(registered) => {
@@ -183,37 +197,33 @@ fn report(outcomes: &Receiver<Option<Outcome>>, mut keys: Box<dyn Write>, bar: &
     keys.flush().map_err(|e| ClientError::Usage(format!("the keys cannot be written: {e}")))?;
     bar.finish_and_clear();
     eprintln!("{done} registered, {failed} failed");
-    if failed > 0 { Err(ClientError::Usage(format!("{failed} lines failed"))) } else { Ok(()) }
+    if failed > 0 { Err(ClientError::Usage("not all lines were imported".to_owned())) } else { Ok(()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lines(text: &'static [u8]) -> Vec<(u64, Result<String, String>)> {
+    fn lines(text: &[u8]) -> Vec<(u64, Result<Option<Value>, String>)> {
         let (sender, receiver) = mpsc::sync_channel(64);
         read_lines(text, &sender);
         drop(sender);
-        receiver.iter().map(|(line, _)| (line.number, line.text)).collect()
+        receiver.iter().map(|line| (line.number, line.body)).collect()
     }
 
     #[test]
     fn a_bad_line_costs_only_itself() {
-        let read = lines(b"{}\n\xff\n{\"id\":1}");
-        assert_eq!(read[0], (1, Ok("{}\n".into())));
+        let read = lines(b"{}\n\xff\n\n{\"id\":1}");
+        assert_eq!(read[0], (1, Ok(Some(json!({})))));
         assert!(read[1].1.is_err());
-        assert_eq!(read[2], (3, Ok("{\"id\":1}".into())));
+        assert_eq!((&read[2], &read[3]), (&(3, Ok(None)), &(4, Ok(Some(json!({"id": 1}))))));
     }
 
     #[test]
     fn a_line_too_long_is_skipped_whole() {
-        static LONG: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
-            let mut text = vec![b'x'; LINE_BYTES_MAX * 3];
-            text.extend_from_slice(b"\nnext");
-            text
-        });
-        let read = lines(&LONG);
+        let text = [vec![b'x'; LINE_BYTES_MAX * 3], b"\n7".to_vec()].concat();
+        let read = lines(&text);
         assert!(read[0].1.as_ref().is_err_and(|reason| reason.contains("longer")));
-        assert_eq!(read[1], (2, Ok("next".into())));
+        assert_eq!(read[1], (2, Ok(Some(json!(7)))));
     }
 }
