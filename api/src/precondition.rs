@@ -1,6 +1,6 @@
-//! `If-Match` (RFC 9110, 13.1.1): a write goes through only if the twin is still as its reader saw it.
+//! Conditions on entity tags. `If-Match` (RFC 9110, 13.1.1): a write goes through only if the twin is still as its reader saw it.
 //!
-//! An entity tag is `"version.seq"`. Only the version part is compared: telemetry moves `seq` all the time, and a person
+//! An entity tag begins with the version and a dot. Only the version is compared for a write: telemetry moves `seq` all the time, and a person
 //! who edits metadata should not lose against a thermometer.
 
 use std::future::{Ready, ready};
@@ -85,6 +85,12 @@ impl IfMatch {
     }
 }
 
+/// Whether the caller holds what this tag stands for already (`If-None-Match`, compared weakly as RFC 9110, 13.1.2 asks).
+pub fn is_held(request: &HttpRequest, etag: &str) -> bool {
+    let lines = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+}
+
 fn mismatch(current: u64) -> Problem {
     Problem::new(problem::VERSION_MISMATCH, format!("the twin has changed: its version is {current}")).with("version", current)
 }
@@ -104,6 +110,16 @@ mod tests {
     fn tags_that_are_not_ours_or_weak_match_nothing() {
         assert_eq!(IfMatch::parse("\"abc,def\"").unwrap(), IfMatch::OneOf(vec![]));
         assert_eq!(IfMatch::parse("W/\"3.17\"").unwrap(), IfMatch::OneOf(vec![]));
+    }
+
+    #[test]
+    fn what_the_caller_holds_is_compared_as_a_whole_and_weakly() {
+        let held = |tags: &str| {
+            let request = actix_web::test::TestRequest::get().insert_header(("if-none-match", tags)).to_http_request();
+            is_held(&request, "\"3.17\"")
+        };
+        assert!(held("\"3.17\"") && held("\"1.1\", W/\"3.17\"") && held("*"));
+        assert!(!held("\"3.18\"") && !held("\"3\"") && !held("3.17"));
     }
 
     #[test]

@@ -1,31 +1,46 @@
 //! One twin: the whole of it, and its end.
 
-use actix_web::{HttpResponse, delete, get, web::Data};
+use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, web::Data};
 use actors::Twins;
 
 use super::{path::TwinPath, whole};
 use crate::{
     access::{Admin, Caller, Viewer},
     params::{NoParams, Params},
-    precondition::IfMatch,
+    precondition::{IfMatch, is_held},
     problem::Problem,
     uncut::uncut,
     wire::described::{Conditional, Twin},
 };
 
-/// The whole twin.
-///
-/// There is no answer 304: roll-ups and staleness change without an event, so the entity tag guards writes only.
+/// The whole twin, unless the caller holds it already.
 #[utoipa::path(
     operation_id = "readTwin",
     tag = "twins",
-    params(("id" = String, Path, description = "The twin")),
-    responses((status = 200, description = "The twin", body = Twin, headers(("ETag" = String, description = "What `If-Match` takes"))))
+    params(
+        ("id" = String, Path, description = "The twin"),
+        ("If-None-Match" = Option<String>, Header, description = "The entity tag of what the caller holds", nullable = false),
+    ),
+    responses(
+        (status = 200, description = "The twin", body = Twin, headers(("ETag" = String, description = "What `If-Match` takes"))),
+        (status = 304, description = "The caller holds it already"),
+    )
 )]
 #[get("/twins/{id}")]
-pub async fn read(caller: Caller<Viewer>, twins: Data<Twins>, id: TwinPath, _params: NoParams) -> Result<HttpResponse, Problem> {
+pub async fn read(
+    caller: Caller<Viewer>,
+    request: HttpRequest,
+    twins: Data<Twins>,
+    id: TwinPath,
+    _params: NoParams,
+) -> Result<HttpResponse, Problem> {
     caller.reach(&twins, &id.0).await?;
-    Ok(whole(twins.get(&id.0).await?))
+    let view = twins.get(&id.0).await?;
+    let etag = view.etag();
+    if is_held(&request, &etag) {
+        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish());
+    }
+    Ok(whole(view))
 }
 
 /// Unregisters a twin; its keys stop working and its session ends.

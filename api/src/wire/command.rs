@@ -89,7 +89,7 @@ fn seconds(ms: i64) -> Number {
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use std::time::Duration;
 
     use hierarchy_models::{CommandId, CommandResult};
@@ -97,7 +97,7 @@ pub mod tests {
 
     use super::*;
 
-    pub fn command() -> Command {
+    fn command() -> Command {
         Command {
             id: CommandId::new("c-1").unwrap(),
             name: "ventilate".into(),

@@ -3,6 +3,7 @@
 mod client;
 
 use std::{
+    rc::Rc,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -108,7 +109,7 @@ impl World {
     }
 
     /// A device that answers every command with `status` and the command's own payload.
-    pub async fn answering_device(&self, name: &str, status: u16) -> Arc<DeviceSession> {
+    pub async fn answering_device(&self, name: &str, status: u16) -> Rc<DeviceSession> {
         let (link, mut commands) = CommandLink::new();
         let connect = Connect {
             device: id(name),
@@ -118,7 +119,7 @@ impl World {
             expiry: Duration::from_secs(3600),
             link,
         };
-        let session = Arc::new(self.twins.connect(connect).await.unwrap());
+        let session = Rc::new(self.twins.connect(connect).await.unwrap());
         session.ready().await;
         session.subscribe(&id(name), Subscriptions { commands: Some(1), desired: None, twin: None }).await.unwrap();
         let (answering, device) = (session.clone(), id(name));
