@@ -113,6 +113,12 @@ impl Recovering {
 /// Writes all that changed, then moves the checkpoint to where the journal was when it began.
 pub async fn flush(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
     let _alone = runtime.rows.write().await;
+    // A stop that came first has written all there is, and closed the store.
+    if runtime.is_stopping() { Ok(()) } else { flush_alone(runtime).await }
+}
+
+/// The same, for who has [`Runtime::rows`] alone already.
+pub async fn flush_alone(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
     let mark = runtime.store.mark();
     let hosts = runtime.hosts.read().clone();
     let collected = join_all(hosts.iter().map(|h| h.call(Host::collect))).await;

@@ -132,10 +132,10 @@ impl Kinds {
 }
 
 /// Runs one turn; a panic in it becomes an error.
-pub fn run_turn<'a>(
+pub fn run_turn(
     kind: &dyn Kind,
     trigger: &Trigger<'_>,
-    twin: &'a TwinState,
+    twin: &TwinState,
     now: Timestamp,
 ) -> Result<(Vec<EventBody>, Vec<Outbound>), String> {
     let mut cx = Context::new(twin, now);

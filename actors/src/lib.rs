@@ -28,5 +28,10 @@ mod wakes;
 
 pub use error::TwinError;
 pub use hub::{LiveItem, LiveReader};
+/// The questions and answers about history, registry and commands are the store's own.
+pub use persistence::{
+    Bucket, BucketQuery, CommandQuery, Error as StoreError, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, RegistryEntry,
+    RegistryQuery,
+};
 pub use settings::Settings;
 pub use twins::{HostGuard, NewCommand, Registered, Registration, RuntimeStats, TreeNode, TwinPatch, Twins};

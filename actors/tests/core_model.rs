@@ -2,6 +2,8 @@
 //! the properties and the inbox are what a plain re-reading of the whole log says. And replaying the events, or going
 //! through a snapshot at any point, gives the same twin.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::{BTreeMap, VecDeque};
 
 use actors::{

@@ -1,5 +1,7 @@
 //! What is acknowledged is durable, what is not durable is neither acknowledged nor seen.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod world;
 
 use std::time::Duration;

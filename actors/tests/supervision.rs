@@ -1,5 +1,7 @@
 //! A behaviour that fails costs one message of one twin; one that goes on failing is put aside, and recording goes on.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod world;
 
 use std::sync::Arc;

@@ -1,6 +1,5 @@
 //! The runtime's questions and answers about history, registry and commands, under one roof for the routes.
 
-pub use persistence::{
-    Bucket, BucketQuery, CommandQuery, Error as StoreError, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, RegistryEntry,
-    RegistryQuery,
+pub use actors::{
+    Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, RegistryEntry, RegistryQuery, StoreError,
 };

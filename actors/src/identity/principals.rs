@@ -1,6 +1,9 @@
 //! API keys of people and systems: `tw_ID_SECRET`, of which the store has the SHA-256 only.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use hierarchy_models::{Timestamp, TwinId};
@@ -31,6 +34,8 @@ pub struct Principals {
     admin_sha256: String,
     /// What was read of the store: one process owns it, and it writes through here.
     known: RwLock<HashMap<String, Stored>>,
+    /// Counts withdrawals, under the lock of `known`.
+    withdrawals: AtomicU64,
 }
 
 fn sha256(text: &str) -> String {
@@ -43,7 +48,7 @@ fn same(a: &str, b: &str) -> bool {
 
 impl Principals {
     pub fn new(admin_token: &str) -> Self {
-        Self { admin_sha256: sha256(admin_token), known: RwLock::default() }
+        Self { admin_sha256: sha256(admin_token), known: RwLock::default(), withdrawals: AtomicU64::new(0) }
     }
 }
 
@@ -74,10 +79,16 @@ impl Identities {
     }
 
     async fn read_principal(&self, id: &str) -> Result<Option<Stored>, TwinError> {
+        let before = self.inner.principals.withdrawals.load(Ordering::SeqCst);
         let Some(body) = self.inner.documents.document(KIND, id).await? else { return Ok(None) };
         let stored = parse(&body)?;
-        self.inner.principals.known.write().insert(id.into(), stored.clone());
-        Ok(Some(stored))
+        let mut known = self.inner.principals.known.write();
+        // What was withdrawn while it was being read must not come back; then the next look-up reads again.
+        if before == self.inner.principals.withdrawals.load(Ordering::SeqCst) {
+            known.insert(id.into(), stored.clone());
+            return Ok(Some(stored));
+        }
+        Ok(None)
     }
 
     /// Makes an API key; it is returned once and only its hash is kept.
@@ -130,7 +141,9 @@ impl Identities {
 
     pub async fn delete_principal(&self, id: &str) -> Result<bool, TwinError> {
         let there = self.inner.documents.delete_document(KIND, id).await?;
-        self.inner.principals.known.write().remove(id);
+        let mut known = self.inner.principals.known.write();
+        self.inner.principals.withdrawals.fetch_add(1, Ordering::SeqCst);
+        known.remove(id);
         Ok(there)
     }
 }

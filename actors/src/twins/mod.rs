@@ -151,7 +151,9 @@ impl Twins {
         while tokio::time::Instant::now() < deadline && self.links_open().await > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        if let Err(error) = background::flush(runtime).await {
+        // Nobody writes rows any more from here on: the store is about to close.
+        let _alone = runtime.rows.write().await;
+        if let Err(error) = background::flush_alone(runtime).await {
             tracing::warn!(%error, "the last flush failed; the next start recovers from the journal");
         }
         if let Err(error) = runtime.store.close().await {

@@ -68,7 +68,8 @@ impl Twins {
             return;
         }
         let Some(gate) = self.runtime.directory.begin_move(twin) else { return };
-        let Some(host) = self.runtime.hosts.read().get(twin.host).cloned() else { return };
+        let host = self.runtime.hosts.read().get(twin.host).cloned();
+        let Some(host) = host else { return };
         let gone = twin.clone();
         host.run(move |host| host.forget(&gone)).await;
         self.runtime.directory.settle(&twin.id, &gate, None);
@@ -246,29 +247,27 @@ impl Drop for Registering<'_> {
     }
 }
 
-/// Unregisters one twin: its identity first, so that its device is out whatever happens next.
+/// Unregisters one twin. Its last event ends its session; its identity goes next, and its rows last.
 async fn remove(runtime: &Arc<Runtime>, id: &TwinId, if_version: Option<u64>) -> Result<(), TwinError> {
-    runtime.identities.forget(id).await?;
     let twin = runtime.resolve(id, crate::runtime::Place::Any).await?;
     ask_ref(&twin, Ask::Core(Input::Unregister { if_version })).await.map_err(error_of)?;
+    runtime.identities.forget(id).await?;
     let gate = runtime.directory.begin_move(&twin);
-    let _shared = runtime.rows.read().await;
-    let deletion = Projection { deleted: vec![id.clone()], ..Projection::default() };
-    if let Err(error) = runtime.store.project(deletion).await {
-        // It is unregistered for good, and changed: the next flush takes its rows away.
-        if let Some(gate) = gate {
-            runtime.directory.settle(id, &gate, Some(twin));
-        }
-        return Err(error.into());
-    }
-    if let Some(host) = runtime.hosts.read().get(twin.host).cloned() {
-        let gone = twin.clone();
-        host.run(move |host| host.forget(&gone)).await;
+    let written = {
+        let _shared = runtime.rows.read().await;
+        runtime.store.project(Projection { deleted: vec![id.clone()], ..Projection::default() }).await
+    };
+    // When its rows cannot be taken away now, its shell stays for the next flush to do it.
+    let gone = written.is_ok();
+    let host = runtime.hosts.read().get(twin.host).cloned().filter(|_| gone);
+    if let Some(host) = host {
+        let twin = twin.clone();
+        host.run(move |host| host.forget(&twin)).await;
     }
     if let Some(gate) = gate {
-        runtime.directory.settle(id, &gate, None);
+        runtime.directory.settle(id, &gate, (!gone).then_some(twin));
     }
-    Ok(())
+    Ok(written?)
 }
 
 /// The row of a twin, for its own mailbox.
