@@ -74,9 +74,12 @@ pub struct Projection {
     /// every twin with an event before it has its snapshot in this projection or in an earlier one.
     pub through: Option<Mark>,
     pub snapshots: Vec<Snapshot>,
+    /// Rows that are facts of the journal already: a move that would close a loop leaves the twin where it was, a parent that
+    /// is not there makes the twin the top of its own tree until it comes.
     pub registry: Vec<RegistryRow>,
     pub commands: Vec<(TwinId, Command)>,
-    /// Twins whose rows (snapshot, registry, commands) go away. Their history stays until retention takes it.
+    /// Twins whose rows (snapshot, registry, commands) go away, before the rows above are written: those of the same twin
+    /// belong to its next life. Their history stays until retention takes it.
     pub deleted: Vec<TwinId>,
 }
 
@@ -87,7 +90,8 @@ pub trait Journal: Send + Sync {
     /// never acknowledged; the caller must read [`Journal::tail`] before it goes on with any of these twins.
     async fn append(&self, batch: Batch) -> Result<(), Error>;
 
-    /// The committed turns of one twin that no checkpoint covers, oldest first.
+    /// The committed turns of one twin that no checkpoint covers, oldest first. Read it before the twin's snapshot, and skip
+    /// what the snapshot holds: a flush in between then loses nothing, while the other order could.
     async fn tail(&self, twin: &TwinId) -> Result<Vec<Turn>, Error>;
 
     /// Committed turns after the checkpoint, oldest first, about `bytes_max` bytes of them, with the mark they reach to.
@@ -128,6 +132,7 @@ pub trait History: Send + Sync {
 #[async_trait]
 pub trait Registry: Send + Sync {
     /// Writes rows at once (not behind): when it returns, reads see them. Moving a twin moves the paths of all below it.
+    /// All rows or, when a parent is missing, a loop would close or the tree would be too deep, none. Their order is free.
     async fn put_rows(&self, rows: Vec<RegistryRow>) -> Result<(), Error>;
     async fn entry(&self, twin: &TwinId) -> Result<Option<RegistryEntry>, Error>;
     /// By id, ascending.
@@ -187,7 +192,7 @@ pub trait Identities: Send + Sync {
     async fn next_generation(&self, device: &TwinId) -> Result<u64, Error>;
 }
 
-/// What a store says about itself, for health and metrics.
+/// What a store says about itself, for health and metrics; counts are since the start.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StoreStats {
     pub disk_bytes: u64,

@@ -104,8 +104,9 @@ impl Drop for Writer {
 fn in_savepoint<T>(conn: &Connection, what: &'static str, work: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
     conn.execute_batch("SAVEPOINT job").map_err(doing(what))?;
     let result = work(conn).and_then(|done| conn.execute_batch("RELEASE job").map_err(doing(what)).map(|()| done));
-    if result.is_err() && !conn.is_autocommit() {
-        conn.execute_batch("ROLLBACK TO job; RELEASE job").map_err(doing(what))?;
+    if result.is_err() && !conn.is_autocommit() && conn.execute_batch("ROLLBACK TO job; RELEASE job").is_err() {
+        // Half a job must not be committed with its neighbours: better none of them.
+        sqlite::roll_back(conn);
     }
     result
 }

@@ -20,7 +20,7 @@ async fn logged(store: &EmbeddedStore) -> Vec<u64> {
 
 /// While one task appends and one flushes, every read must see each event once, and all that were acknowledged before it began.
 async fn reads_see_each_event_once(options: Options) {
-    const LAST: u64 = 400;
+    const LAST: u64 = 250;
     let place = FolderPlace::new(options);
     let store = place.open_here().store;
     let acked = Arc::new(AtomicU64::new(0));

@@ -10,10 +10,14 @@ mod common;
 use std::{env, fs, path::Path};
 
 use bytes::Bytes;
-use common::{batch, event, id};
-use hierarchy_models::{Command, CommandId, CommandState, Timestamp, Value, event::Status, id::ModelId};
+use common::id;
+use hierarchy_models::{
+    Command, CommandId, CommandState, Event, EventBody, Raw, Record, Timestamp, Value,
+    event::{Encoding, Status},
+    id::ModelId,
+};
 use persistence::{
-    CommandQuery, Documents, EventQuery, History, Identities, Identity, Journal, Projection, Projections, Registry, RegistryRow,
+    Batch, CommandQuery, Documents, EventQuery, History, Identities, Identity, Journal, Projection, Projections, Registry, RegistryRow,
     SealedKey, Snapshot, Store,
 };
 use persistence_embedded::{EmbeddedStore, Opened, Options};
@@ -24,6 +28,20 @@ fn copy(from: &Path, to: &Path) {
     for file in FILES {
         fs::copy(from.join(file), to.join(file)).unwrap();
     }
+}
+
+/// As the kept folders hold it: not to be changed.
+fn event(seq: u64) -> Event {
+    let at = Timestamp::from_millis(1_372_896_000_000 + seq as i64).unwrap();
+    let raw = Raw { encoding: Encoding::Json, bytes: Bytes::from(format!("{{\"t\":{seq}.5}}")) };
+    let record = Record { at, id: None, values: vec![("t".into(), Value::Float(seq as f64 + 0.5))] };
+    Event { seq, received_at: at, body: EventBody::Telemetry { stream: None, records: vec![record], raw } }
+}
+
+fn batch(seq: u64) -> Batch {
+    let mut batch = Batch::default();
+    batch.push(&id("room"), &[event(seq)]);
+    batch
 }
 
 fn command() -> Command {
@@ -72,7 +90,7 @@ async fn write(folder: &Path) {
     let Opened { store, identities } = EmbeddedStore::open(folder, Options::default()).unwrap();
     store.put_rows(vec![row("site", None), row("room", Some("site"))]).await.unwrap();
     for seq in 1..=6 {
-        store.append(batch(&id("room"), seq, 30)).await.unwrap();
+        store.append(batch(seq)).await.unwrap();
         if seq == 4 {
             let through = Some(store.mark());
             let commands = vec![(id("room"), command())];
@@ -100,7 +118,7 @@ async fn a_folder_of_version_1_opens() {
     let room = id("room");
     let query = EventQuery { twin: room.clone(), stream: None, from: None, to: None, limit: 100, cursor: None };
     let events: Vec<_> = store.events(query).await.unwrap().items.into_iter().map(|l| l.event).collect();
-    assert_eq!(events, (1..=6).map(|seq| event(seq, 30)).collect::<Vec<_>>());
+    assert_eq!(events, (1..=6).map(event).collect::<Vec<_>>());
     assert_eq!(store.tail(&room).await.unwrap().len(), 2);
     assert_eq!(store.snapshot(&room).await.unwrap(), Some(snapshot()));
     let entry = store.entry(&room).await.unwrap().unwrap();
@@ -109,5 +127,5 @@ async fn a_folder_of_version_1_opens() {
     assert_eq!(store.commands(commands).await.unwrap().items, [command()]);
     assert_eq!(store.document("rule", "r-1").await.unwrap(), Some(Bytes::from("body")));
     assert_eq!(identities.identity(&room).await.unwrap(), Some(identity()));
-    store.append(batch(&room, 7, 30)).await.unwrap();
+    store.append(batch(7)).await.unwrap();
 }

@@ -4,6 +4,8 @@
 //! One list of facts for all stores, the memory store included, so that the model that other tests lean on is held to the
 //! same words as the disk.
 
+#![allow(clippy::unwrap_used)]
+
 pub mod documents;
 pub mod events;
 pub mod history;
