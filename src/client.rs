@@ -45,7 +45,10 @@ pub struct Server {
     /// Where the server keeps its data, to find the administrator's key [environment: TWINFOLD_DATA_DIR; default: ./twinfold-data]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Print JSON as the server sent it
+    /// Authorities (PEM) of a server with HTTPS that no public one vouches for [environment: TWINFOLD_CA]
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Print JSON, for machines
     #[arg(long, global = true)]
     json: bool,
 }
@@ -53,7 +56,8 @@ pub struct Server {
 impl Server {
     pub fn api(&self) -> Result<Api, ClientError> {
         let url = self.url.clone().or_else(|| env("TWINFOLD_URL")).unwrap_or_else(|| URL_DEFAULT.to_owned());
-        Ok(Api::new(&url, &self.key()?))
+        let ca = self.ca.clone().or_else(|| env("TWINFOLD_CA").map(PathBuf::from));
+        Api::new(&url, &self.key()?, ca.as_deref())
     }
 
     fn key(&self) -> Result<String, ClientError> {
@@ -89,12 +93,12 @@ fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Writes to standard output. A reader that went away, such as `head`, is no error worth words.
+/// Writes to standard output. When its reader went away, as `head` does, there is nothing left to do and nothing to say.
 fn print(text: &str) -> Result<(), ClientError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(ClientError::Usage(format!("standard output: {error}"))),
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        written => written.map_err(|error| ClientError::Usage(format!("standard output: {error}"))),
     }
 }
 

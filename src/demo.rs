@@ -63,13 +63,14 @@ pub async fn run(config: Config, options: Options, stop: impl Future<Output = ()
 
 /// The devices and the screen. Dropped to stop: the fleet ends with it.
 async fn with(app: &App, config: &Config, options: &Options) -> Result<(), Error> {
-    let api = Api::new(&app.url(), app.admin_token());
+    let certificate = config.http.tls.as_ref().map(|tls| tls.cert.as_path());
+    let api = Api::new(&app.url(), app.admin_token(), certificate).map_err(Error::Provision)?;
     say("registering the campus …\n")?;
     let at_work = api.clone();
     let registered = tokio::task::spawn_blocking(move || provision::campus(&at_work)).await;
     let (made, keys) = registered.unwrap_or_else(|_| Err(ClientError::Usage("interrupted".into()))).map_err(Error::Provision)?;
     say(&format!("{made} twins registered, {} devices connecting\n\n", keys.len()))?;
-    say(&guide::text(app, &config.data_dir))?;
+    say(&guide::text(app, config))?;
     let fleet = Fleet::start(app.mqtt, options.day, keys).map_err(Error::Devices)?;
     show(&api, &fleet).await
 }

@@ -3,12 +3,13 @@
 //! `ureq` blocks, which suits a command line: no runtime to start for one request. Bodies are `serde_json::Value`: a
 //! client that knows less of the schema breaks less when the schema grows.
 
-use std::time::Duration;
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use ureq::{
     Agent, Body,
     http::{Request, Response, StatusCode},
+    tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
 /// Longest answer read into memory.
@@ -16,6 +17,8 @@ const ANSWER_BYTES_MAX: u64 = 64 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Beyond what the caller asked the server to wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A live stream that says nothing for this long, not even a heartbeat, is dead.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -48,15 +51,18 @@ pub struct Api {
 }
 
 impl Api {
-    /// `base` such as `http://127.0.0.1:8080`; the `/api/v1` is added here.
-    pub fn new(base: &str, token: &str) -> Self {
+    /// `base` such as `http://127.0.0.1:8080`; the `/api/v1` is added here. With HTTPS the server's certificate must come from
+    /// one of the authorities in the file `ca`, or of the public ones when there is none.
+    pub fn new(base: &str, token: &str, ca: Option<&Path>) -> Result<Self, ClientError> {
+        let roots = ca.map_or(Ok(RootCerts::WebPki), authorities)?;
         let config = Agent::config_builder()
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .http_status_as_error(false)
             .max_redirects(0)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .user_agent(concat!("twinfold/", env!("CARGO_PKG_VERSION")))
             .build();
-        Self { agent: config.new_agent(), base: format!("{}/api/v1", base.trim_end_matches('/')), token: token.to_owned() }
+        Ok(Self { agent: config.new_agent(), base: format!("{}/api/v1", base.trim_end_matches('/')), token: token.to_owned() })
     }
 
     pub fn get(&self, path: &str) -> Result<Value, ClientError> {
@@ -101,6 +107,7 @@ impl Api {
             request = request.header("last-event-id", id);
         }
         let request = request.body(()).map_err(|e| ClientError::Usage(e.to_string()))?;
+        let request = self.agent.configure_request(request).timeout_per_read(Some(SILENCE_MAX)).build();
         let answer = accepted(self.agent.run(request).map_err(|e| self.unreachable(&e))?)?;
         Ok(answer.into_body().into_with_config().limit(u64::MAX).reader())
     }
@@ -116,6 +123,22 @@ impl Api {
 
     fn strange(&self, reason: String) -> ClientError {
         ClientError::Strange { url: self.base.clone(), reason }
+    }
+}
+
+fn authorities(file: &Path) -> Result<RootCerts, ClientError> {
+    let unusable = |why: String| ClientError::Usage(format!("{}: {why}", file.display()));
+    let pem = fs::read(file).map_err(|e| unusable(e.to_string()))?;
+    let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        Err(unusable("there is no certificate in it".into()))
+    } else {
+        Ok(RootCerts::Specific(Arc::new(certificates)))
     }
 }
 

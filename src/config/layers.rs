@@ -5,7 +5,7 @@ use std::{ffi::OsString, fmt, path::PathBuf};
 use super::{Config, file, setting::Setting, table::SETTINGS};
 
 /// Names in the environment that are not settings: what the client commands read, and where the file is.
-pub const OTHER_ENV: [&str; 3] = ["TWINFOLD_CONFIG", "TWINFOLD_TOKEN", "TWINFOLD_URL"];
+pub const OTHER_ENV: [&str; 4] = ["TWINFOLD_CA", "TWINFOLD_CONFIG", "TWINFOLD_TOKEN", "TWINFOLD_URL"];
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
