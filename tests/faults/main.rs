@@ -6,6 +6,7 @@
 mod support;
 
 mod checker;
+mod checker_bites;
 mod crashes;
 mod full_disk;
 mod load;
