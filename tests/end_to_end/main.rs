@@ -10,6 +10,7 @@ mod campus;
 mod command_life;
 mod command_line;
 mod encodings;
+mod gateways;
 mod http_access;
 mod http_commands;
 mod http_history;

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::File;
 
 /// A crate and those of ours it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 9] = [
+const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("hierarchy-models", &[]),
     ("persistence", &["hierarchy-models"]),
     ("persistence-embedded", &["persistence", "hierarchy-models"]),
@@ -15,6 +15,7 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("api", &["actors", "hierarchy-models"]),
     ("twinfold", &["hierarchy-models", "persistence", "persistence-embedded", "persistence-scylla", "actors", "gateway", "api"]),
     ("load-tests", &[]),
+    ("gateway-fuzz", &["gateway", "hierarchy-models"]),
 ];
 
 /// What a test of a crate may use beside that: a store to run against, never the other edge.
@@ -58,9 +59,13 @@ pub fn broken(manifest: &File) -> Vec<String> {
     broken
 }
 
-/// A member that names a version itself, where two could then differ.
+/// A member that names a version itself, where two could then differ. Fuzz targets are workspaces of their own, as
+/// cargo-fuzz wants them, and take what they need by path.
 pub fn versions(manifest: &File) -> Vec<String> {
     let table: Table = manifest.text.parse().unwrap();
+    if manifest.path.ends_with("fuzz/Cargo.toml") {
+        return Vec::new();
+    }
     let sections = ["dependencies", "build-dependencies", "dev-dependencies"];
     let dependencies = sections.iter().filter_map(|s| table.get(*s)?.as_table()).flatten();
     dependencies

@@ -5,7 +5,7 @@ use super::File;
 const LINES_MAX: usize = 400;
 
 /// Files longer than that, with the length they may not pass. Lower a number when a file shrinks; never raise one.
-const LONGER: [(&str, usize); 1] = [("hierarchy-models/src/rollup.rs", 424)];
+const LONGER: [(&str, usize); 0] = [];
 
 pub fn header(file: &File) -> Vec<String> {
     let ok = file.text.lines().next().is_some_and(|first| first.starts_with("//! ") && first.len() > 12);
@@ -34,7 +34,7 @@ pub fn unfinished(file: &File) -> Vec<String> {
         &["todo!(", "unimplemented!(", "#[ignore", "dbg!(", "thread::sleep"]
     };
     // The command line's client is a process of its own, without a runtime or a twin on its thread.
-    let banned: &[&str] = if file.path.starts_with("src/client/") { &banned[..banned.len().min(4)] } else { banned };
+    let banned: &[&str] = if file.path.starts_with("src/client") { &banned[..banned.len().min(4)] } else { banned };
     // The rules themselves spell these words.
     if file.path.starts_with("tests/tidy/") {
         return Vec::new();
