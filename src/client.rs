@@ -5,6 +5,7 @@
 mod command;
 pub mod http;
 mod import;
+mod rest;
 mod sse;
 pub mod table;
 mod token;
@@ -29,6 +30,7 @@ pub use watch::Watch;
 
 use crate::app::ADMIN_TOKEN_FILE;
 use http::{Api, ClientError};
+use rest::rest;
 
 const URL_DEFAULT: &str = "http://127.0.0.1:8080";
 const DATA_DIR_DEFAULT: &str = "./twinfold-data";
@@ -81,12 +83,6 @@ fn no_key(path: &Path, error: &io::Error) -> ClientError {
         "no key to call with: {} cannot be read ({error}). Give --token, TWINFOLD_TOKEN, or the server's --data-dir",
         path.display()
     ))
-}
-
-/// Waits. The calling thread has nothing else to do: this process has no runtime and no twins.
-#[allow(clippy::disallowed_methods)]
-fn rest(time: Duration) {
-    std::thread::sleep(time);
 }
 
 fn env(name: &str) -> Option<String> {

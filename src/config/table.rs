@@ -78,6 +78,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("rollup.stale_after", Duration(|c, v| c.twins.stale_after = v), "15m", "a device silent for longer is stale and its values are left out of roll-ups"),
     setting("journal.flush_interval", Duration(|c, v| c.twins.flush_interval = v), "2s", "how often projections are written behind the journal"),
     setting("journal.backlog_max_bytes", Size(|c, v| fit(v, &mut c.twins.backlog_max_bytes)), "64MiB", "journal not yet projected; beyond it a flush starts at once"),
+    setting("journal.max_bytes", Size(|c, v| fit(v, &mut c.twins.journal_max_bytes)), "1GiB", "journal not yet projected; beyond it devices wait until flushes have caught up"),
     setting("history.retention", DurationOrNone(|c, v| c.twins.history_retention = v), "none", "history received longer ago is forgotten; `none` keeps it for ever"),
     setting("live.replay_events_max", Count(|c, v| fit(v, &mut c.twins.live_replay_events_max)), "65536", "live events kept for readers that come back"),
     setting("live.queue_events_max", Count(|c, v| fit(v, &mut c.twins.live_queue_events_max)), "4096", "live events waiting for one slow reader; beyond it the reader starts again from a snapshot"),
