@@ -174,6 +174,7 @@ pub async fn run(runtime: Arc<Runtime>) {
         if since.flush >= runtime.settings.flush_interval || runtime.store.backlog_bytes() > runtime.settings.backlog_max_bytes {
             since.flush = Duration::ZERO;
             let _ = flush(&runtime).await;
+            catch_up(&runtime).await;
         }
         if since.survey >= SURVEY_EVERY {
             since.survey = Duration::ZERO;
@@ -189,6 +190,21 @@ pub async fn run(runtime: Arc<Runtime>) {
             forget(&runtime).await;
         }
     }
+}
+
+/// While the journal is too far ahead of its projections, devices wait.
+async fn catch_up(runtime: &Arc<Runtime>) {
+    if runtime.store.backlog_bytes() <= runtime.settings.journal_max_bytes {
+        return;
+    }
+    tracing::warn!(backlog = runtime.store.backlog_bytes(), "projections are too far behind the journal: devices wait");
+    let shut = runtime.intake.shut().await;
+    while runtime.store.backlog_bytes() > runtime.settings.journal_max_bytes / 2 && !runtime.is_stopping() {
+        if flush(runtime).await.is_err() {
+            tokio::time::sleep(SURVEY_EVERY).await;
+        }
+    }
+    runtime.intake.open(shut).await;
 }
 
 #[derive(Default)]

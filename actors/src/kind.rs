@@ -9,8 +9,10 @@ pub mod builtin;
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use hierarchy_models::{
-    Alert, CommandState, EventBody, ModelId, Name, Record, Severity, Timestamp, TwinId, Value, event::DisconnectReason,
-    limits::ALERTS_PER_TWIN_MAX, value::Map,
+    Alert, CommandState, EventBody, ModelId, Name, Record, Severity, Timestamp, TwinId, Value,
+    event::DisconnectReason,
+    limits::{ALERTS_PER_TWIN_MAX, BEHAVIOUR_BYTES_MAX, EFFECTS_PER_TURN_MAX},
+    value::{DEPTH_MAX, Map},
 };
 
 use crate::twin::TwinState;
@@ -141,10 +143,30 @@ pub fn run_turn(
     let mut cx = Context::new(twin, now);
     // Unwind safety: the context is dropped when the turn panics, and the twin is only lent for reading.
     match std::panic::catch_unwind(AssertUnwindSafe(|| kind.turn(trigger, &mut cx))) {
-        Ok(Ok(())) => Ok((cx.events, cx.outbound)),
+        Ok(Ok(())) => check_effects(&cx).map(|()| (cx.events, cx.outbound)),
         Ok(Err(error)) => Err(error),
         Err(panic) => Err(panic_text(&*panic)),
     }
+}
+
+/// A turn that asks for too much fails as a whole.
+fn check_effects(cx: &Context<'_>) -> Result<(), String> {
+    if cx.events.len() + cx.outbound.len() > EFFECTS_PER_TURN_MAX {
+        return Err(format!("EFFECTS_PER_TURN_MAX is reached: {} effects", cx.events.len() + cx.outbound.len()));
+    }
+    let values = cx.events.iter().filter_map(|event| match event {
+        EventBody::BehaviourState { state: value } | EventBody::Emitted { payload: value, .. } => Some(value),
+        _ => None,
+    });
+    for value in values.chain(cx.outbound.iter().map(|o| &o.payload)) {
+        if value.depth() > DEPTH_MAX {
+            return Err(format!("DEPTH_MAX is reached: a value nested deeper than {DEPTH_MAX} levels"));
+        }
+        if value.heap_bytes() > BEHAVIOUR_BYTES_MAX {
+            return Err(format!("BEHAVIOUR_BYTES_MAX is reached: a value of {} bytes", value.heap_bytes()));
+        }
+    }
+    Ok(())
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

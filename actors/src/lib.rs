@@ -14,6 +14,7 @@ mod error;
 mod host;
 mod hub;
 pub mod identity;
+mod intake;
 pub mod kind;
 mod lane;
 pub mod live;

@@ -28,6 +28,7 @@ use crate::{
     host::{Host, HostHandle},
     hub::Hub,
     identity::Identities,
+    intake::Intake,
     kind::{Kinds, Outbound},
     rollups,
     settings::Settings,
@@ -57,6 +58,7 @@ pub struct Runtime {
     pub hosts: RwLock<Vec<HostHandle>>,
     pub hub: Arc<Hub>,
     pub wakes: Wakes,
+    pub intake: Intake,
     /// Registrations share it; moves and removals, which could close loops or orphan twins, have it alone.
     pub tree: AsyncRwLock<()>,
     /// Ids whose registration is under way: a second one must not replace the keys of the first.
@@ -111,6 +113,7 @@ impl Runtime {
             hosts: RwLock::default(),
             hub,
             wakes: Wakes::default(),
+            intake: Intake::default(),
             tree: AsyncRwLock::default(),
             registering: Mutex::default(),
             rows: AsyncRwLock::default(),
@@ -226,8 +229,9 @@ impl Runtime {
 
     /// What is durable of a twin: its snapshot and the turns after it.
     pub async fn load_state(&self, id: &TwinId) -> Result<Option<TwinState>, persistence::Error> {
-        let snapshot = self.store.snapshot(id).await?;
+        // The tail first: a flush in between may move events from it into the snapshot, never the other way.
         let tail = self.store.tail(id).await?;
+        let snapshot = self.store.snapshot(id).await?;
         if snapshot.is_none() && tail.is_empty() {
             return Ok(None);
         }

@@ -136,6 +136,7 @@ impl DeviceSession {
     /// it changed is durable. `packet` is the id of a QoS 2 message, remembered with it. Messages of one session to one
     /// twin keep the order of the calls' first polls.
     pub async fn send(&self, target: &TwinId, message: DeviceMessage, packet: Option<u16>) -> Result<(), Refusal> {
+        self.runtime.intake.pass().await;
         match &message {
             DeviceMessage::Attach { child } => self.attach(&child.clone()).await?,
             DeviceMessage::Detach { child } => self.detach(&child.clone(), DisconnectReason::Goodbye).await?,

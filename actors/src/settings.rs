@@ -18,10 +18,12 @@ pub struct Settings {
     pub rollup_tick: Duration,
     /// `rollup.stale_after`: a device silent for longer counts as stale and its values are left out.
     pub stale_after: Duration,
-    /// `store.flush_interval`: how often projections are written behind the journal.
+    /// `journal.flush_interval`: how often projections are written behind the journal.
     pub flush_interval: Duration,
-    /// `store.backlog_max_bytes`: journal not yet projected; beyond it a flush starts at once.
+    /// `journal.backlog_max_bytes`: journal not yet projected; beyond it a flush starts at once.
     pub backlog_max_bytes: u64,
+    /// `journal.max_bytes`: journal not yet projected; beyond it devices wait until flushes have caught up.
+    pub journal_max_bytes: u64,
     /// `history.retention`: history received longer ago is forgotten; `None` keeps it for ever.
     pub history_retention: Option<Duration>,
     /// `live.replay_events_max`: live events kept for readers that come back.
@@ -49,6 +51,7 @@ impl Default for Settings {
             stale_after: Duration::from_secs(900),
             flush_interval: Duration::from_secs(2),
             backlog_max_bytes: 64 << 20,
+            journal_max_bytes: 1 << 30,
             history_retention: None,
             live_replay_events_max: 65_536,
             live_queue_events_max: 4_096,

@@ -184,3 +184,24 @@ fn nobody_seems_connected_after_a_crash() {
         assert!(device.session.session_present(), "the session itself is durable");
     });
 }
+
+#[test]
+fn a_journal_too_far_ahead_makes_devices_wait_and_loses_nothing() {
+    run(|| async {
+        let settings = actors::Settings { journal_max_bytes: 1_000, flush_interval: Duration::from_millis(20), ..settings() };
+        let world = World::with(settings, actors::kind::Kinds::built_in()).await;
+        world.register("d", "Device", None).await;
+        let device = world.connect("d").await;
+        let full = Error::Full { doing: "projecting", detail: "test".into() };
+        world.store.fail_projections(Some(full));
+        // Projections do not get through, so the journal grows until the gate shuts.
+        let mut sent = 0;
+        while tokio::time::timeout(Duration::from_millis(200), device.telemetry(&format!(r#"{{"n": {sent}}}"#))).await.is_ok() {
+            sent += 1;
+            assert!(sent < 100_000, "the gate never shuts");
+        }
+        world.store.fail_projections(None);
+        device.telemetry(r#"{"n": -1}"#).await.unwrap();
+        assert_eq!(numbers(&world.view("d").await)["n"], -1.0);
+    });
+}

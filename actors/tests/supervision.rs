@@ -93,8 +93,15 @@ fn a_behaviours_state_is_as_durable_as_the_event_that_changed_it() {
         b.telemetry(r#"{"t": 1}"#).await.unwrap();
         assert!(b.telemetry(r#"{"t": 101}"#).await.is_err());
         b.telemetry(r#"{"t": 2}"#).await.unwrap();
-        let events =
-            persistence::EventQuery { twin: id("b"), stream: Some("behaviour".into()), from: None, to: None, limit: 100, cursor: None };
+        let events = persistence::EventQuery {
+            after_seq: 0,
+            twin: id("b"),
+            stream: Some("behaviour".into()),
+            from: None,
+            to: None,
+            limit: 100,
+            cursor: None,
+        };
         let log = world.twins.events(events).await.unwrap().items;
         let states: Vec<_> = log
             .iter()

@@ -1,5 +1,7 @@
 //! Who is let in, on what terms, and what the others are told.
 
+#![allow(clippy::unwrap_used)]
+
 mod harness;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! What goes down to a device: commands, desired state, its own view; subscribed, bounded, acknowledged.
 
+#![allow(clippy::unwrap_used)]
+
 mod harness;
 
 use std::time::Duration;

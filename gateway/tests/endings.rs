@@ -1,5 +1,7 @@
 //! How connections end: by whose will, with what words, and what is said of them afterwards.
 
+#![allow(clippy::unwrap_used)]
+
 mod harness;
 
 use std::time::Duration;

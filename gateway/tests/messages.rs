@@ -1,5 +1,7 @@
 //! What a device says: acknowledged when it is durable, in order, once, and never at another device's cost.
 
+#![allow(clippy::unwrap_used)]
+
 mod harness;
 
 use harness::*;

@@ -1,5 +1,7 @@
 //! The same MQTT over WebSocket and TLS.
 
+#![allow(clippy::unwrap_used)]
+
 mod harness;
 
 use std::{io::Write, net::SocketAddr, sync::Arc};

@@ -40,3 +40,7 @@ pub const PROPERTIES_BYTES_MAX: usize = 256 * 1024;
 pub const RECORD_AHEAD_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Names a roll-up folds, a twin; further names are counted as left out.
 pub const ROLLUP_NAMES_MAX: usize = 256;
+/// Bytes of a behaviour's own state, or of one event it emits, as held in memory.
+pub const BEHAVIOUR_BYTES_MAX: usize = 64 * 1024;
+/// Effects of one turn of a behaviour.
+pub const EFFECTS_PER_TURN_MAX: usize = 64;

@@ -72,6 +72,15 @@ impl Value {
         self.as_map().and_then(|m| m.get(name))
     }
 
+    /// Levels of nesting; 0 for what is neither list nor map.
+    pub fn depth(&self) -> usize {
+        match self {
+            Self::List(l) => 1 + l.iter().map(Value::depth).max().unwrap_or(0),
+            Self::Map(m) => 1 + m.values().map(Value::depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
     /// Bytes on the heap, to the nearest guess: what the memory budget counts.
     pub fn heap_bytes(&self) -> usize {
         match self {

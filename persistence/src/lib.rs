@@ -19,8 +19,7 @@ pub use batch::{Batch, shard_of};
 pub use error::Error;
 pub use memory::MemoryStore;
 pub use query::{
-    Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, RegistryQuery, bucket_start,
-    buckets_of,
+    Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, RegistryQuery, bucket_start, buckets_of,
 };
 pub use store::{
     Child, Document, Documents, History, Identities, Identity, Journal, Mark, Projection, Projections, Registry, RegistryEntry,

@@ -43,11 +43,7 @@ pub fn cursor<T: FromStr>(text: &Option<String>) -> Result<Option<T>, Error> {
 }
 
 /// One page of `items`, which are in order and begin no later than behind `after`.
-pub fn page<T>(
-    items: impl Iterator<Item = Result<(Key, T), Error>>,
-    after: Option<TimeCursor>,
-    limit: usize,
-) -> Result<Page<T>, Error> {
+pub fn page<T>(items: impl Iterator<Item = Result<(Key, T), Error>>, after: Option<TimeCursor>, limit: usize) -> Result<Page<T>, Error> {
     let mut page = Page { items: Vec::new(), cursor: None };
     let mut last = after;
     let mut passed = 0;

@@ -21,6 +21,8 @@ impl<T> Page<T> {
 #[derive(Debug, Clone)]
 pub struct HistoryQuery {
     pub twin: TwinId,
+    /// Events up to this number are of a former twin of the same id and are not seen.
+    pub after_seq: u64,
     pub name: Name,
     pub from: Option<Timestamp>,
     pub to: Option<Timestamp>,
@@ -40,6 +42,8 @@ pub struct HistoryItem {
 #[derive(Debug, Clone)]
 pub struct BucketQuery {
     pub twin: TwinId,
+    /// Events up to this number are of a former twin of the same id and are not seen.
+    pub after_seq: u64,
     pub name: Name,
     pub from: Option<Timestamp>,
     pub to: Option<Timestamp>,
@@ -96,6 +100,8 @@ pub fn buckets_of(points: impl Iterator<Item = (Timestamp, f64)>, every: Duratio
 #[derive(Debug, Clone)]
 pub struct EventQuery {
     pub twin: TwinId,
+    /// Events up to this number are of a former twin of the same id and are not seen.
+    pub after_seq: u64,
     /// One of [`hierarchy_models::event::STREAMS`]; all when absent.
     pub stream: Option<Name>,
     pub from: Option<Timestamp>,

@@ -3,12 +3,12 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hierarchy_models::{Command, CommandId, Event, Name, Timestamp, TwinId, id::ModelId, event::Status, tree::Path, value::Map};
+use hierarchy_models::{Command, CommandId, Event, Name, Timestamp, TwinId, event::Status, id::ModelId, tree::Path, value::Map};
 
 use crate::{
     batch::Batch,
     error::Error,
-    query::{CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, RegistryQuery, Bucket, BucketQuery},
+    query::{Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, RegistryQuery},
 };
 
 /// A place in the journal: everything committed before it is covered. Opaque but ordered within one store.

@@ -1,5 +1,7 @@
 //! One turn of a twin: decide, apply, hand to the lane; and what happens when a behaviour fails in it.
 
+use std::time::{Duration, Instant};
+
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use hierarchy_models::{Raw, Timestamp, supervision::Verdict};
 
@@ -8,7 +10,7 @@ use super::{
     marks::{mark, register_wake},
 };
 use crate::{
-    body::{Completion, SharedBody, store_problem},
+    body::{Body, Completion, SharedBody, store_problem},
     device::{CloseReason, Downlink, Refusal},
     envelope::{Answer, Answerer, Problem, Reply},
     error::TwinError,
@@ -44,7 +46,10 @@ impl TwinActor {
                 drop(b);
                 return answerer.send(Err(suspect_problem(error)));
             }
-            decide(&b.id, &b.state, &*b.kind, input, now)
+            let started = Instant::now();
+            let decided = decide(&b.id, &b.state, &*b.kind, input, now);
+            note_duration(&b, started.elapsed());
+            decided
         };
         match decided {
             Ok(decided) => {
@@ -150,6 +155,14 @@ impl TwinActor {
             let input = Input::Poison { what, error, raw, quarantine };
             actor.decide(input, answerer, now, ctx, |_| Err(Problem::Device(refusal)));
         }));
+    }
+}
+
+/// A turn blocks its thread: one that takes too long is told.
+fn note_duration(b: &Body, took: Duration) {
+    if took > b.host.runtime().settings.turn_budget {
+        tracing::warn!(twin = %b.id, ?took, "a turn took longer than twins.turn_budget");
+        metrics::counter!("twinfold_turns_over_budget_total").increment(1);
     }
 }
 

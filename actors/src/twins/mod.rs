@@ -288,6 +288,8 @@ fn describe_metrics() {
     describe_counter!("twinfold_messages_refused_total", "device messages a twin refused");
     describe_counter!("twinfold_records_deduplicated_total", "records whose id was taken before");
     describe_counter!("twinfold_commits_failed_total", "commits that the store did not take");
+    describe_counter!("twinfold_turns_over_budget_total", "turns that took longer than twins.turn_budget");
+    describe_counter!("twinfold_intake_shut_total", "times devices had to wait because of journal.max_bytes");
     describe_counter!("twinfold_flushes_failed_total", "flushes of projections that failed and are repeated");
     describe_counter!("twinfold_commands_ended_total", "commands by the state they ended in");
     describe_counter!("twinfold_outbound_failed_total", "commands between twins that were not taken");

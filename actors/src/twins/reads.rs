@@ -1,6 +1,9 @@
 //! Reading twins, their tree and their history.
 
-use hierarchy_models::{Name, TwinId, event::STREAMS};
+use hierarchy_models::{
+    Name, TwinId,
+    event::{SEQ_BITS, STREAMS},
+};
 use persistence::{Bucket, BucketQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page};
 
 use super::{TreeNode, Twins, error_of};
@@ -53,30 +56,31 @@ impl Twins {
         Ok(assemble(flat))
     }
 
-    /// A history that was asked of a twin that is not there is an error, not an empty page.
-    async fn must_exist(&self, id: &TwinId) -> Result<(), TwinError> {
-        self.entry(id).await.map(drop)
+    /// Where the history of the twin begins: what a former twin of the same id left is not this one's. A history that is
+    /// asked of a twin that is not there is an error, not an empty page.
+    async fn before_its_life(&self, id: &TwinId) -> Result<u64, TwinError> {
+        Ok(self.entry(id).await?.row.seq >> SEQ_BITS << SEQ_BITS)
     }
 
     pub async fn history(&self, query: HistoryQuery) -> Result<Page<HistoryItem>, TwinError> {
-        self.must_exist(&query.twin).await?;
-        Ok(self.runtime.store.history(query).await?)
+        let after_seq = self.before_its_life(&query.twin).await?;
+        Ok(self.runtime.store.history(HistoryQuery { after_seq, ..query }).await?)
     }
 
     pub async fn buckets(&self, query: BucketQuery) -> Result<Page<Bucket>, TwinError> {
-        self.must_exist(&query.twin).await?;
-        Ok(self.runtime.store.buckets(query).await?)
+        let after_seq = self.before_its_life(&query.twin).await?;
+        Ok(self.runtime.store.buckets(BucketQuery { after_seq, ..query }).await?)
     }
 
     pub async fn events(&self, query: EventQuery) -> Result<Page<LoggedEvent>, TwinError> {
-        self.must_exist(&query.twin).await?;
+        let after_seq = self.before_its_life(&query.twin).await?;
         if let Some(stream) = query.stream.as_ref().map(Name::as_str)
             && !STREAMS.contains(&stream)
         {
             let reason = format!("there is no stream {stream:?}; there are {}", STREAMS.join(", "));
             return Err(TwinError::Invalid { pointer: "stream".into(), reason });
         }
-        Ok(self.runtime.store.events(query).await?)
+        Ok(self.runtime.store.events(EventQuery { after_seq, ..query }).await?)
     }
 }
 

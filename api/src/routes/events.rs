@@ -44,7 +44,7 @@ fn read(twin: TwinId, mut params: Params) -> Result<EventQuery, Problem> {
     let (from, to) = params.span()?;
     let (limit, cursor) = (params.limit()?, params.cursor()?);
     params.finish()?;
-    Ok(EventQuery { twin, stream, from, to, limit, cursor })
+    Ok(EventQuery { after_seq: 0, twin, stream, from, to, limit, cursor })
 }
 
 #[cfg(test)]

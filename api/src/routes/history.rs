@@ -54,10 +54,11 @@ fn read(twin: TwinId, mut params: Params) -> Result<Asked, Problem> {
     params.finish()?;
     match (every, figures) {
         (None, Some(_)) => Err(Problem::parameter("agg", "needs `every`, the width of a bucket")),
-        (None, None) => Ok(Asked::Raw(HistoryQuery { twin, name, from, to, limit, cursor })),
-        (Some(every), figures) => {
-            Ok(Asked::Buckets(BucketQuery { twin, name, from, to, every, limit, cursor }, figures.unwrap_or(Figures::DEFAULT)))
-        }
+        (None, None) => Ok(Asked::Raw(HistoryQuery { after_seq: 0, twin, name, from, to, limit, cursor })),
+        (Some(every), figures) => Ok(Asked::Buckets(
+            BucketQuery { after_seq: 0, twin, name, from, to, every, limit, cursor },
+            figures.unwrap_or(Figures::DEFAULT),
+        )),
     }
 }
 

@@ -88,7 +88,7 @@ impl Door {
     }
 
     pub async fn events(&self, name: &str) -> Vec<EventBody> {
-        let query = EventQuery { twin: id(name), stream: None, from: None, to: None, limit: 1000, cursor: None };
+        let query = EventQuery { after_seq: 0, twin: id(name), stream: None, from: None, to: None, limit: 1000, cursor: None };
         self.twins.events(query).await.unwrap().items.into_iter().map(|e| e.event.body).collect()
     }
 

@@ -22,7 +22,11 @@ const RUN: Duration = Duration::from_secs(8);
 
 fn event(seq: u64) -> Event {
     let at = Timestamp::from_millis_clamped(1_700_000_000_000 + seq as i64);
-    let text = format!(r#"{{"temperature":{:.2},"humidity":{:.2},"battery":87,"seq":{seq}}}"#, 20.0 + (seq % 700) as f64 / 100.0, 40.0 + (seq % 310) as f64 / 10.0);
+    let text = format!(
+        r#"{{"temperature":{:.2},"humidity":{:.2},"battery":87,"seq":{seq}}}"#,
+        20.0 + (seq % 700) as f64 / 100.0,
+        40.0 + (seq % 310) as f64 / 10.0
+    );
     let values = vec![
         ("temperature".into(), Value::Float(20.0 + (seq % 700) as f64 / 100.0)),
         ("humidity".into(), Value::Float(40.0 + (seq % 310) as f64 / 10.0)),

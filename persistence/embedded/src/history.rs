@@ -4,10 +4,7 @@
 //! that every committed event is seen once, whatever is being flushed meanwhile. The order in which the three are looked at
 //! matters: memory, then the journal, then the view, because a flush goes the other way.
 
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-};
+use std::{cmp::Reverse, collections::BinaryHeap};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -42,6 +39,7 @@ enum By {
 /// What is asked of a sweep.
 struct Range {
     twin: TwinId,
+    after_seq: u64,
     /// Stored numbers of the streams; all when empty.
     streams: Vec<i64>,
     by: By,
@@ -63,7 +61,8 @@ impl Range {
         };
         let streams = self.streams.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
         let streams = if streams.is_empty() { String::new() } else { format!("AND stream IN ({streams})") };
-        let select = format!("SELECT {min}, id FROM chunk WHERE twin = ?1 {streams} AND {max} >= ?2 AND {min} < ?3 ORDER BY {min} DESC, id DESC");
+        let select =
+            format!("SELECT {min}, id FROM chunk WHERE twin = ?1 {streams} AND {max} >= ?2 AND {min} < ?3 ORDER BY {min} DESC, id DESC");
         let (from, to) = (self.from.unwrap_or(Timestamp::MIN), self.to.map_or(i64::MAX, Timestamp::as_millis));
         let mut select = conn.prepare_cached(&select).map_err(&doing)?;
         let rows = select.query_map(params![self.twin.as_str(), from.as_millis(), to], |row| Ok((state::time(row, 0)?, row.get(1)?)));
@@ -118,7 +117,9 @@ impl<'a, T, F: Fn(Event, &mut Vec<(Key, T)>)> Sweep<'a, T, F> {
 
     fn file(&mut self, events: Vec<Event>, order: &mut u64) {
         let mut items = Vec::new();
-        for event in events.into_iter().filter(|e| self.range.streams.is_empty() || is_in(&self.range.streams, e)) {
+        let range = self.range;
+        let asked = |e: &Event| e.seq > range.after_seq && (range.streams.is_empty() || is_in(&range.streams, e));
+        for event in events.into_iter().filter(asked) {
             (self.items_of)(event, &mut items);
         }
         for (key, item) in items.into_iter().filter(|(key, _)| self.range.holds(key.at)) {
@@ -257,7 +258,7 @@ impl History for EmbeddedStore {
     async fn history(&self, q: HistoryQuery) -> Result<Page<HistoryItem>, Error> {
         let after = paging::cursor::<TimeCursor>(&q.cursor)?;
         let from = later(q.from, after.map(|a| a.key.at));
-        let range = Range { twin: q.twin, streams: value_streams(), by: By::At, from, to: q.to };
+        let range = Range { twin: q.twin, after_seq: q.after_seq, streams: value_streams(), by: By::At, from, to: q.to };
         self.in_view(range, move |conn, range, turns| {
             let sweep = Sweep::new(conn, range, turns, |event, items: &mut Vec<_>| values(event, &q.name, items))?;
             paging::page(sweep, after, q.limit)
@@ -268,7 +269,7 @@ impl History for EmbeddedStore {
     async fn buckets(&self, q: BucketQuery) -> Result<Page<Bucket>, Error> {
         let after = paging::cursor::<BucketCursor>(&q.cursor)?;
         let from = later(q.from, after.map(|BucketCursor(next)| next));
-        let range = Range { twin: q.twin.clone(), streams: value_streams(), by: By::At, from, to: q.to };
+        let range = Range { twin: q.twin.clone(), after_seq: q.after_seq, streams: value_streams(), by: By::At, from, to: q.to };
         self.in_view(range, move |conn, range, turns| {
             let number = |event: Event, items: &mut Vec<(Key, f64)>| numbers(&event, &q.name, items);
             let points = Sweep::new(conn, range, turns, number)?.map(|point| point.map(|(key, number)| (key.at, number)));
@@ -285,7 +286,7 @@ impl History for EmbeddedStore {
             Some(stream) => vec![stream_code(stream).unwrap_or(0)],
         };
         let from = later(q.from, after.map(|a| a.key.at));
-        let range = Range { twin: q.twin, streams, by: By::Received, from, to: q.to };
+        let range = Range { twin: q.twin, after_seq: q.after_seq, streams, by: By::Received, from, to: q.to };
         self.in_view(range, move |conn, range, turns| {
             let log = |event: Event, items: &mut Vec<_>| {
                 let key = Key { at: event.received_at, seq: event.seq, index: 0 };

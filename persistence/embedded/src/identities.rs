@@ -74,7 +74,12 @@ fn get(conn: &Connection, device: TwinId) -> Result<Option<Identity>, Error> {
     Ok(Some(Identity { device, enabled, generation: generation as u64, kid, slots, sealed }))
 }
 
-fn all<T>(conn: &Connection, sql: &str, device: &TwinId, read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>, Error> {
+fn all<T>(
+    conn: &Connection,
+    sql: &str,
+    device: &TwinId,
+    read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, Error> {
     let mut select = conn.prepare_cached(sql).map_err(doing(READING))?;
     let rows = select.query_map([device.as_str()], read).map_err(doing(READING))?;
     rows.collect::<Result<_, _>>().map_err(doing(READING))

@@ -110,9 +110,9 @@ fn error(doing: &'static str, e: rusqlite::Error) -> Error {
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Damaged { doing, detail },
             _ => Error::Unavailable { doing, detail },
         },
-        rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::IntegralValueOutOfRange(..) => {
-            Error::Damaged { doing, detail }
-        }
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..) => Error::Damaged { doing, detail },
         _ => Error::Unavailable { doing, detail },
     }
 }

@@ -14,7 +14,7 @@ use persistence::{EventQuery, History, Journal, Projection, Projections};
 use persistence_embedded::{EmbeddedStore, Options};
 
 async fn logged(store: &EmbeddedStore) -> Vec<u64> {
-    let query = EventQuery { twin: id("a"), stream: None, from: None, to: None, limit: 1_000_000, cursor: None };
+    let query = EventQuery { after_seq: 0, twin: id("a"), stream: None, from: None, to: None, limit: 1_000_000, cursor: None };
     store.events(query).await.unwrap().items.iter().map(|l| l.event.seq).collect()
 }
 

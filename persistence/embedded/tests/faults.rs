@@ -26,7 +26,7 @@ async fn fill(store: &EmbeddedStore, twin: &str, from: u64) -> u64 {
 
 /// Sequence numbers in the log of a twin; each event must be as it was written.
 async fn logged(store: &EmbeddedStore, twin: &str) -> Vec<u64> {
-    let query = EventQuery { twin: id(twin), stream: None, from: None, to: None, limit: 100_000, cursor: None };
+    let query = EventQuery { after_seq: 0, twin: id(twin), stream: None, from: None, to: None, limit: 100_000, cursor: None };
     let events = store.events(query).await.unwrap().items;
     assert!(events.iter().all(|l| l.event == event(l.event.seq, PAYLOAD)), "an event came back torn");
     events.iter().map(|l| l.event.seq).collect()

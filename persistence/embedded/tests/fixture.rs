@@ -116,7 +116,7 @@ async fn a_folder_of_version_1_opens() {
 
     let Opened { store, identities } = EmbeddedStore::open(folder.path(), Options::default()).unwrap();
     let room = id("room");
-    let query = EventQuery { twin: room.clone(), stream: None, from: None, to: None, limit: 100, cursor: None };
+    let query = EventQuery { after_seq: 0, twin: room.clone(), stream: None, from: None, to: None, limit: 100, cursor: None };
     let events: Vec<_> = store.events(query).await.unwrap().items.into_iter().map(|l| l.event).collect();
     assert_eq!(events, (1..=6).map(event).collect::<Vec<_>>());
     assert_eq!(store.tail(&room).await.unwrap().len(), 2);

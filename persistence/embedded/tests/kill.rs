@@ -27,7 +27,7 @@ fn twin(n: usize) -> String {
 }
 
 async fn logged(store: &EmbeddedStore, twin: &str) -> Vec<u64> {
-    let query = EventQuery { twin: id(twin), stream: None, from: None, to: None, limit: 1_000_000, cursor: None };
+    let query = EventQuery { after_seq: 0, twin: id(twin), stream: None, from: None, to: None, limit: 1_000_000, cursor: None };
     store.events(query).await.unwrap().items.iter().map(|l| l.event.seq).collect()
 }
 

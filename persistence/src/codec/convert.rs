@@ -149,9 +149,7 @@ impl TryFrom<Body> for EventBody {
                 records: t.records.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
                 raw: raw(t.raw)?,
             },
-            Body::ReportedPatched(r) => {
-                Self::ReportedPatched { patch: need(r.properties, "a patch")?.try_into()?, raw: raw(r.raw)? }
-            }
+            Body::ReportedPatched(r) => Self::ReportedPatched { patch: need(r.properties, "a patch")?.try_into()?, raw: raw(r.raw)? },
             Body::ReportedReplaced(r) => {
                 Self::ReportedReplaced { properties: need(r.properties, "reported properties")?.try_into()?, raw: raw(r.raw)? }
             }

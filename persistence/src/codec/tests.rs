@@ -110,20 +110,14 @@ fn bodies() -> Vec<BoxedStrategy<EventBody>> {
         option::of(twin()).prop_map(|gateway| E::GatewaySet { gateway }).boxed(),
         status.prop_map(|status| E::StatusSet { status }).boxed(),
         map().prop_map(|patch| E::DesiredPatched { patch }).boxed(),
-        (option::of(name()), vec(record(), 0..4), raw())
-            .prop_map(|(stream, records, raw)| E::Telemetry { stream, records, raw })
-            .boxed(),
+        (option::of(name()), vec(record(), 0..4), raw()).prop_map(|(stream, records, raw)| E::Telemetry { stream, records, raw }).boxed(),
         (map(), raw()).prop_map(|(patch, raw)| E::ReportedPatched { patch, raw }).boxed(),
         (map(), raw()).prop_map(|(properties, raw)| E::ReportedReplaced { properties, raw }).boxed(),
         (name(), value(), raw()).prop_map(|(name, payload, raw)| E::Special { name, payload, raw }).boxed(),
         (value(), raw()).prop_map(|(payload, raw)| E::Diagnostics { payload, raw }).boxed(),
         (text(), text(), raw()).prop_map(|(topic, reason, raw)| E::Rejected { topic, reason, raw }).boxed(),
-        (any::<u64>(), name(), text())
-            .prop_map(|(session, protocol, remote)| E::Connected { session, protocol, remote })
-            .boxed(),
-        (any::<u64>(), reason(), option::of(will))
-            .prop_map(|(session, reason, will)| E::Disconnected { session, reason, will })
-            .boxed(),
+        (any::<u64>(), name(), text()).prop_map(|(session, protocol, remote)| E::Connected { session, protocol, remote }).boxed(),
+        (any::<u64>(), reason(), option::of(will)).prop_map(|(session, reason, will)| E::Disconnected { session, reason, will }).boxed(),
         any::<u32>().prop_map(|expiry_seconds| E::SessionOpened { expiry_seconds }).boxed(),
         (qos(), qos(), qos())
             .prop_map(|(commands, desired, twin)| E::Subscribed { subscriptions: Subscriptions { commands, desired, twin } })

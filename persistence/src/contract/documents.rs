@@ -28,7 +28,14 @@ pub async fn a_document_is_put_read_listed_and_deleted(place: &dyn Place) {
 
 fn identity(device: &str, generation: u64) -> Identity {
     let sealed = SealedKey { slot: "own".into(), nonce: vec![1, 2, 3], sealed: vec![0, 255] };
-    Identity { device: id(device), enabled: true, generation, kid: 2, slots: vec!["primary".into(), "secondary".into()], sealed: vec![sealed] }
+    Identity {
+        device: id(device),
+        enabled: true,
+        generation,
+        kid: 2,
+        slots: vec!["primary".into(), "secondary".into()],
+        sealed: vec![sealed],
+    }
 }
 
 pub async fn an_identity_comes_back_as_it_was(place: &dyn Place) {

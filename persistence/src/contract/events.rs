@@ -6,7 +6,7 @@ use super::*;
 use crate::{EventQuery, LoggedEvent, Turn};
 
 fn all(twin: &TwinId, limit: usize) -> EventQuery {
-    EventQuery { twin: twin.clone(), stream: None, from: None, to: None, limit, cursor: None }
+    EventQuery { after_seq: 0, twin: twin.clone(), stream: None, from: None, to: None, limit, cursor: None }
 }
 
 async fn log(store: &dyn Store, query: EventQuery) -> Vec<Event> {

@@ -15,7 +15,7 @@ async fn buckets(store: &dyn Store, query: BucketQuery) -> Vec<Bucket> {
 }
 
 fn buckets_of(twin: &TwinId, every: Duration, limit: usize) -> BucketQuery {
-    BucketQuery { twin: twin.clone(), name: "t".into(), from: None, to: None, every, limit, cursor: None }
+    BucketQuery { after_seq: 0, twin: twin.clone(), name: "t".into(), from: None, to: None, every, limit, cursor: None }
 }
 
 pub async fn a_flush_neither_loses_nor_doubles_history(place: &dyn Place) {
@@ -39,6 +39,23 @@ pub async fn a_flush_neither_loses_nor_doubles_history(place: &dyn Place) {
     assert_eq!(numbers(&*store, &a).await, want);
     flush(&*store).await;
     assert_eq!(numbers(&*store, &a).await, want);
+}
+
+pub async fn a_former_life_is_not_seen(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    let a = id("a");
+    append(&*store, &a, &[numbered(1), numbered(2)]).await;
+    flush(&*store).await;
+    append(&*store, &a, &[numbered(3), numbered(100), numbered(101)]).await;
+    for _ in 0..2 {
+        let seen = history(&*store, HistoryQuery { after_seq: 99, ..history_of(&a, 1) }).await;
+        assert_eq!(seen.iter().map(number).collect::<Vec<_>>(), [100, 101]);
+        let seen = buckets(&*store, BucketQuery { after_seq: 99, ..buckets_of(&a, Duration::from_secs(1), 10) }).await;
+        assert_eq!(seen.iter().map(|b| b.count).sum::<u64>(), 2);
+        let log = crate::EventQuery { after_seq: 99, twin: a.clone(), stream: None, from: None, to: None, limit: 10, cursor: None };
+        assert_eq!(store.events(log).await.unwrap().items.len(), 2);
+        flush(&*store).await;
+    }
 }
 
 pub async fn values_come_in_the_order_of_their_own_time(place: &dyn Place) {
@@ -65,7 +82,11 @@ pub async fn equal_times_page_without_loss(place: &dyn Place) {
     let Opened { store, .. } = place.open().await;
     let a = id("a");
     // One message with several records of the same instant, then many messages of that instant, on both sides of a flush.
-    let same = |n: i64| Record { at: at(7), id: None, values: vec![("t".into(), Value::Int(n)), ("u".into(), Value::Int(-n)), ("t".into(), Value::Int(n + 1))] };
+    let same = |n: i64| Record {
+        at: at(7),
+        id: None,
+        values: vec![("t".into(), Value::Int(n)), ("u".into(), Value::Int(-n)), ("t".into(), Value::Int(n + 1))],
+    };
     let many = EventBody::Telemetry { stream: None, records: vec![same(0), same(2), same(4)], raw: raw("[]") };
     append(&*store, &a, &[event(1, 8, many)]).await;
     for n in 6..30 {
@@ -108,7 +129,9 @@ pub async fn from_is_included_and_to_is_not(place: &dyn Place) {
     append(&*store, &a, &(1..=5).map(numbered).collect::<Vec<_>>()).await;
     flush(&*store).await;
     append(&*store, &a, &(6..=9).map(numbered).collect::<Vec<_>>()).await;
-    for (from, to, want) in [(Some(3), Some(7), 3..7), (None, Some(2), 1..2), (Some(9), None, 9..10), (Some(10), None, 0..0), (Some(5), Some(5), 0..0)] {
+    for (from, to, want) in
+        [(Some(3), Some(7), 3..7), (None, Some(2), 1..2), (Some(9), None, 9..10), (Some(10), None, 0..0), (Some(5), Some(5), 0..0)]
+    {
         let query = HistoryQuery { from: from.map(at), to: to.map(at), ..history_of(&a, 2) };
         let found: Vec<_> = history(&*store, query).await.iter().map(number).collect();
         assert_eq!(found, want.collect::<Vec<_>>(), "{from:?} to {to:?}");
@@ -123,15 +146,21 @@ pub async fn reported_values_are_history_too(place: &dyn Place) {
     let a = id("a");
     let properties = |v: Value| [(Name::from("t"), v), (Name::from("other"), Value::Bool(true))].into();
     let record = Record { at: at(2), id: Some("r".into()), values: vec![("t".into(), Value::Float(1.5))] };
-    append(&*store, &a, &[
-        event(1, 1, EventBody::ReportedPatched { patch: properties(Value::from("warm")), raw: raw("{}") }),
-        event(2, 3, EventBody::Telemetry { stream: Some("air".into()), records: vec![record], raw: raw("{}") }),
-        event(3, 4, EventBody::ReportedReplaced { properties: properties(Value::Null), raw: raw("{}") }),
-        event(4, 5, EventBody::DesiredPatched { patch: properties(Value::Int(1)) }),
-    ])
+    append(
+        &*store,
+        &a,
+        &[
+            event(1, 1, EventBody::ReportedPatched { patch: properties(Value::from("warm")), raw: raw("{}") }),
+            event(2, 3, EventBody::Telemetry { stream: Some("air".into()), records: vec![record], raw: raw("{}") }),
+            event(3, 4, EventBody::ReportedReplaced { properties: properties(Value::Null), raw: raw("{}") }),
+            event(4, 5, EventBody::DesiredPatched { patch: properties(Value::Int(1)) }),
+        ],
+    )
     .await;
-    let item = |at_ms, received, value, stream: &str| HistoryItem { at: at(at_ms), received_at: at(received), value, stream: stream.into() };
-    let want = [item(1, 1, Value::from("warm"), "reported"), item(2, 3, Value::Float(1.5), "telemetry/air"), item(4, 4, Value::Null, "reported")];
+    let item =
+        |at_ms, received, value, stream: &str| HistoryItem { at: at(at_ms), received_at: at(received), value, stream: stream.into() };
+    let want =
+        [item(1, 1, Value::from("warm"), "reported"), item(2, 3, Value::Float(1.5), "telemetry/air"), item(4, 4, Value::Null, "reported")];
     assert_eq!(history(&*store, history_of(&a, 10)).await, want);
     flush(&*store).await;
     assert_eq!(history(&*store, history_of(&a, 10)).await, want);
@@ -148,7 +177,8 @@ pub async fn buckets_are_aligned_and_paged(place: &dyn Place) {
     }
     append(&*store, &a, &[measured(7, 10_000, 100, "not a number")]).await;
     let bucket = |start, count, sum, min, max| Bucket { at: at(start), count, sum, min, max };
-    let want = [bucket(-1_000, 1, 1.0, 1.0, 1.0), bucket(0, 2, 6.0, 2.0, 4.0), bucket(5_000, 2, 7.0, -1.0, 8.0), bucket(9_000, 1, 3.0, 3.0, 3.0)];
+    let want =
+        [bucket(-1_000, 1, 1.0, 1.0, 1.0), bucket(0, 2, 6.0, 2.0, 4.0), bucket(5_000, 2, 7.0, -1.0, 8.0), bucket(9_000, 1, 3.0, 3.0, 3.0)];
     for limit in 1..6 {
         assert_eq!(buckets(&*store, buckets_of(&a, Duration::from_secs(1), limit)).await, want, "limit {limit}");
     }
@@ -193,8 +223,12 @@ pub async fn a_cursor_from_elsewhere_is_refused(place: &dyn Place) {
         let cursor = Some(bad.to_owned());
         let bad = |result: Result<usize, Error>| assert!(matches!(result, Err(Error::BadCursor)), "{result:?}");
         bad(store.history(HistoryQuery { cursor: cursor.clone(), ..history_of(&a, 1) }).await.map(|p| p.items.len()));
-        bad(store.buckets(BucketQuery { cursor: cursor.clone(), ..buckets_of(&a, Duration::from_secs(1), 1) }).await.map(|p| p.items.len()));
-        let events = crate::EventQuery { twin: a.clone(), stream: None, from: None, to: None, limit: 1, cursor: cursor.clone() };
+        bad(store
+            .buckets(BucketQuery { cursor: cursor.clone(), ..buckets_of(&a, Duration::from_secs(1), 1) })
+            .await
+            .map(|p| p.items.len()));
+        let events =
+            crate::EventQuery { after_seq: 0, twin: a.clone(), stream: None, from: None, to: None, limit: 1, cursor: cursor.clone() };
         bad(store.events(events).await.map(|p| p.items.len()));
         let commands = crate::CommandQuery { twin: a.clone(), state: None, limit: 1, cursor: cursor.clone() };
         bad(store.commands(commands).await.map(|p| p.items.len()));

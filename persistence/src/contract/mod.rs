@@ -74,6 +74,7 @@ macro_rules! store_contract {
             history::buckets_are_aligned_and_paged
             history::a_published_dataset_is_read_in_pages_and_hours
             history::a_cursor_from_elsewhere_is_refused
+            history::a_former_life_is_not_seen
             history::what_is_old_is_forgotten_exactly
             history::retention_goes_in_steps
             events::the_log_keeps_every_event_with_its_payload
@@ -164,7 +165,7 @@ pub(crate) async fn project_through(store: &dyn Store, mark: Mark) {
 }
 
 pub(crate) fn history_of(twin: &TwinId, limit: usize) -> HistoryQuery {
-    HistoryQuery { twin: twin.clone(), name: "t".into(), from: None, to: None, limit, cursor: None }
+    HistoryQuery { after_seq: 0, twin: twin.clone(), name: "t".into(), from: None, to: None, limit, cursor: None }
 }
 
 /// All pages of an answer.

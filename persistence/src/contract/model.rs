@@ -75,10 +75,19 @@ async fn answers_agree(store: &dyn Store, model: &MemoryStore, twin: &TwinId, ch
     let (limit, from, to) = (1 + choices.below(40) as usize, Some(at(choices.below(30) as i64)), Some(at(choices.below(60) as i64)));
     let query = HistoryQuery { from, to, ..history_of(twin, limit) };
     assert_eq!(history(store, query.clone()).await, history(model, query).await, "history at step {step}");
-    let query = BucketQuery { twin: twin.clone(), name: "t".into(), from, to: None, every: Duration::from_millis(7), limit: 1_000, cursor: None };
+    let query = BucketQuery {
+        after_seq: 0,
+        twin: twin.clone(),
+        name: "t".into(),
+        from,
+        to: None,
+        every: Duration::from_millis(7),
+        limit: 1_000,
+        cursor: None,
+    };
     let (a, b) = (store.buckets(query.clone()).await, crate::History::buckets(model, query).await);
     assert_eq!(a.unwrap(), b.unwrap(), "buckets at step {step}");
-    let query = EventQuery { twin: twin.clone(), stream: None, from, to: None, limit: 1_000, cursor: None };
+    let query = EventQuery { after_seq: 0, twin: twin.clone(), stream: None, from, to: None, limit: 1_000, cursor: None };
     let (a, b) = (store.events(query.clone()).await, crate::History::events(model, query).await);
     assert_eq!(a.unwrap(), b.unwrap(), "events at step {step}");
     assert_eq!(store.tail(twin).await.unwrap(), crate::Journal::tail(model, twin).await.unwrap(), "tail at step {step}");

@@ -51,7 +51,13 @@ pub async fn the_newest_snapshot_wins(place: &dyn Place) {
 
 pub async fn wakes_come_soonest_first(place: &dyn Place) {
     let Opened { store, .. } = place.open().await;
-    let snapshots = vec![snapshot("a", 1, Some(30)), snapshot("b", 1, None), snapshot("c", 1, Some(10)), snapshot("d", 1, Some(30)), snapshot("e", 1, Some(-5))];
+    let snapshots = vec![
+        snapshot("a", 1, Some(30)),
+        snapshot("b", 1, None),
+        snapshot("c", 1, Some(10)),
+        snapshot("d", 1, Some(30)),
+        snapshot("e", 1, Some(-5)),
+    ];
     project(&*store, Projection { snapshots, ..Projection::default() }).await;
     let want = [(at(-5), id("e")), (at(10), id("c")), (at(30), id("a")), (at(30), id("d"))];
     assert_eq!(store.wakes(None, 10).await.unwrap(), want);
@@ -68,7 +74,8 @@ pub async fn commands_are_found_by_id_by_key_and_by_state(place: &dyn Place) {
     use CommandState::*;
     let Opened { store, .. } = place.open().await;
     let (a, b) = (id("a"), id("b"));
-    let first: Vec<_> = (0..7).map(|n| command(&format!("c-{n}"), 100 + n / 2, if n % 2 == 0 { Queued } else { Completed }, None)).collect();
+    let first: Vec<_> =
+        (0..7).map(|n| command(&format!("c-{n}"), 100 + n / 2, if n % 2 == 0 { Queued } else { Completed }, None)).collect();
     let keyed = command("k-1", 50, Queued, Some("my key"));
     let mut commands: Vec<_> = first.iter().chain([&keyed]).map(|c| (a.clone(), c.clone())).collect();
     commands.push((b.clone(), command("c-0", 1, Failed, Some("my key"))));
@@ -135,7 +142,12 @@ pub async fn a_deleted_twin_can_begin_anew_in_the_same_flush(place: &dyn Place) 
 pub async fn a_refused_projection_writes_nothing(place: &dyn Place) {
     let Opened { store, .. } = place.open().await;
     let beyond = Mark(store.mark().0.iter().map(|n| n + 9).collect());
-    let projection = Projection { through: Some(beyond), snapshots: vec![snapshot("a", 1, None)], registry: vec![row("a", None, 1)], ..Projection::default() };
+    let projection = Projection {
+        through: Some(beyond),
+        snapshots: vec![snapshot("a", 1, None)],
+        registry: vec![row("a", None, 1)],
+        ..Projection::default()
+    };
     assert!(matches!(store.project(projection).await, Err(Error::Refused(_))));
     assert_eq!(store.snapshot(&id("a")).await.unwrap(), None);
     assert_eq!(store.entry(&id("a")).await.unwrap(), None);

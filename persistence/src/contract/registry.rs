@@ -17,8 +17,13 @@ fn refused<T: std::fmt::Debug>(result: Result<T, Error>) {
 /// Two sites; `site-1` with two floors, rooms on the first.
 async fn building(store: &dyn Store) {
     let rows = vec![
-        row("site-1", None, 1), row("site-10", None, 1), row("floor-1", Some("site-1"), 1), row("floor-2", Some("site-1"), 1),
-        row("room-1", Some("floor-1"), 1), row("room-2", Some("floor-1"), 1), row("lamp", Some("room-1"), 1),
+        row("site-1", None, 1),
+        row("site-10", None, 1),
+        row("floor-1", Some("site-1"), 1),
+        row("floor-2", Some("site-1"), 1),
+        row("room-1", Some("floor-1"), 1),
+        row("room-2", Some("floor-1"), 1),
+        row("lamp", Some("room-1"), 1),
     ];
     store.put_rows(rows).await.unwrap();
 }
@@ -46,7 +51,15 @@ pub async fn moving_a_twin_moves_all_below_it(place: &dyn Place) {
     let Opened { store, .. } = place.open().await;
     building(&*store).await;
     store.put_rows(vec![row("floor-1", Some("site-10"), 2)]).await.unwrap();
-    let want = ["site-10/floor-1", "site-1/floor-2", "site-10/floor-1/room-1/lamp", "site-10/floor-1/room-1", "site-10/floor-1/room-2", "site-1", "site-10"];
+    let want = [
+        "site-10/floor-1",
+        "site-1/floor-2",
+        "site-10/floor-1/room-1/lamp",
+        "site-10/floor-1/room-1",
+        "site-10/floor-1/room-2",
+        "site-1",
+        "site-10",
+    ];
     assert_eq!(paths(&*store).await, want);
     store.put_rows(vec![row("room-1", None, 2)]).await.unwrap();
     assert_eq!(store.entry(&id("lamp")).await.unwrap().unwrap().path.as_str(), "room-1/lamp");
@@ -122,7 +135,15 @@ pub async fn children_of_a_deleted_twin_stand_on_their_own_until_it_returns(plac
     assert_eq!(paths(&*store).await, ["site-1/floor-2", "room-1/lamp", "room-1", "room-2", "site-1", "site-10"]);
     refused(store.put_rows(vec![row("floor-1", Some("lamp"), 1)]).await);
     store.put_rows(vec![row("floor-1", Some("site-10"), 1)]).await.unwrap();
-    let want = ["site-10/floor-1", "site-1/floor-2", "site-10/floor-1/room-1/lamp", "site-10/floor-1/room-1", "site-10/floor-1/room-2", "site-1", "site-10"];
+    let want = [
+        "site-10/floor-1",
+        "site-1/floor-2",
+        "site-10/floor-1/room-1/lamp",
+        "site-10/floor-1/room-1",
+        "site-10/floor-1/room-2",
+        "site-1",
+        "site-10",
+    ];
     assert_eq!(paths(&*store).await, want);
 }
 
@@ -143,7 +164,10 @@ pub async fn lists_are_filtered_and_paged_by_id(place: &dyn Place) {
         let q = RegistryQuery { limit, ..RegistryQuery::default() };
         assert_eq!(ids(q.clone()).await, ["floor-1", "floor-2", "lamp", "odd", "room-1", "room-2", "site-1", "site-10"]);
         assert_eq!(ids(RegistryQuery { parent: Some(id("floor-1")), ..q.clone() }).await, ["odd", "room-1", "room-2"]);
-        assert_eq!(ids(RegistryQuery { under: Some(id("site-1")), ..q.clone() }).await, ["floor-1", "floor-2", "lamp", "odd", "room-1", "room-2"]);
+        assert_eq!(
+            ids(RegistryQuery { under: Some(id("site-1")), ..q.clone() }).await,
+            ["floor-1", "floor-2", "lamp", "odd", "room-1", "room-2"]
+        );
         assert_eq!(ids(RegistryQuery { under: Some(id("site-10")), ..q.clone() }).await, [""; 0]);
         assert_eq!(ids(RegistryQuery { under: Some(id("nobody")), ..q.clone() }).await, [""; 0]);
         assert_eq!(ids(RegistryQuery { model: Some(other.model.clone()), ..q.clone() }).await, ["odd"]);

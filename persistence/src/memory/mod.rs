@@ -21,7 +21,9 @@ use parking_lot::Mutex;
 use crate::{
     batch::{self, Batch},
     error::Error,
-    store::{Document, Documents, Identities, Identity, Journal, Mark, Projection, Projections, RegistryRow, Snapshot, Store, StoreStats, Turn},
+    store::{
+        Document, Documents, Identities, Identity, Journal, Mark, Projection, Projections, RegistryRow, Snapshot, Store, StoreStats, Turn,
+    },
 };
 
 /// A handle; clones are the same store.

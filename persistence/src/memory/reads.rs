@@ -17,9 +17,16 @@ fn within(at: Timestamp, from: Option<Timestamp>, to: Option<Timestamp>) -> bool
 }
 
 impl State {
-    fn history(&self, twin: &TwinId, name: &str, from: Option<Timestamp>, to: Option<Timestamp>) -> Vec<(Key, HistoryItem)> {
+    fn history(
+        &self,
+        twin: &TwinId,
+        after_seq: u64,
+        name: &str,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    ) -> Vec<(Key, HistoryItem)> {
         let mut items = Vec::new();
-        for event in self.events(twin) {
+        for event in self.events(twin).into_iter().filter(|e| e.seq > after_seq) {
             let mut index = 0;
             values_of(&event, name, |at, value| {
                 let key = Key { at, seq: event.seq, index };
@@ -42,13 +49,13 @@ fn key_of(event: &Event) -> Key {
 impl History for MemoryStore {
     async fn history(&self, q: HistoryQuery) -> Result<Page<HistoryItem>, Error> {
         let after = paging::cursor(&q.cursor)?;
-        let items = self.state.lock().history(&q.twin, &q.name, q.from, q.to);
+        let items = self.state.lock().history(&q.twin, q.after_seq, &q.name, q.from, q.to);
         paging::page(items.into_iter().map(Ok), after, q.limit)
     }
 
     async fn buckets(&self, q: BucketQuery) -> Result<Page<Bucket>, Error> {
         let after = paging::cursor::<BucketCursor>(&q.cursor)?;
-        let items = self.state.lock().history(&q.twin, &q.name, q.from, q.to);
+        let items = self.state.lock().history(&q.twin, q.after_seq, &q.name, q.from, q.to);
         let points = items.into_iter().filter_map(|(key, item)| Some((key.at, item.value.as_f64()?)));
         let buckets = buckets_of(points, q.every).into_values();
         let mut items: Vec<_> = buckets.filter(|b| after.is_none_or(|BucketCursor(next)| b.at >= next)).collect();
@@ -60,7 +67,9 @@ impl History for MemoryStore {
     async fn events(&self, q: EventQuery) -> Result<Page<LoggedEvent>, Error> {
         let after = paging::cursor(&q.cursor)?;
         let mut events = self.state.lock().events(&q.twin);
-        events.retain(|e| within(e.received_at, q.from, q.to) && q.stream.as_ref().is_none_or(|s| s == e.body.stream()));
+        events.retain(|e| {
+            e.seq > q.after_seq && within(e.received_at, q.from, q.to) && q.stream.as_ref().is_none_or(|s| s == e.body.stream())
+        });
         events.sort_by_key(key_of);
         let items = events.into_iter().map(|event| Ok((key_of(&event), LoggedEvent { twin: q.twin.clone(), event })));
         paging::page(items, after, q.limit)

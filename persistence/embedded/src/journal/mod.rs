@@ -198,7 +198,13 @@ impl Committer {
         metrics::queued(left.saturating_sub(turns as u64));
         let data = match &mut appends[..] {
             [only] => std::mem::take(&mut only.data),
-            all => all.iter().fold(Vec::with_capacity(bytes), |mut frame, a| { frame.extend_from_slice(&a.data); frame }).into(),
+            all => all
+                .iter()
+                .fold(Vec::with_capacity(bytes), |mut frame, a| {
+                    frame.extend_from_slice(&a.data);
+                    frame
+                })
+                .into(),
         };
         let since = Instant::now();
         let id = self.backlog.committed() + 1;

@@ -57,7 +57,8 @@ impl Frames<'_> {
 }
 
 fn checkpoint(conn: &Connection) -> Result<u64, Error> {
-    let frame = conn.prepare_cached("SELECT frame FROM checkpoint WHERE id = 1").and_then(|mut s| s.query_row([], |row| row.get::<_, i64>(0)));
+    let frame =
+        conn.prepare_cached("SELECT frame FROM checkpoint WHERE id = 1").and_then(|mut s| s.query_row([], |row| row.get::<_, i64>(0)));
     frame.map(|frame| frame as u64).map_err(doing("reading the checkpoint"))
 }
 
@@ -157,7 +158,13 @@ pub fn checkpoint_of(conn: &Connection) -> Result<u64, Error> {
 }
 
 /// A row or none.
-fn one<T>(conn: &Connection, what: &'static str, sql: &str, params: impl rusqlite::Params, read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Result<Option<T>, Error> {
+fn one<T>(
+    conn: &Connection,
+    what: &'static str,
+    sql: &str,
+    params: impl rusqlite::Params,
+    read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Option<T>, Error> {
     let row = conn.prepare_cached(sql).and_then(|mut s| s.query_row(params, read).optional());
     row.map_err(doing(what))
 }

@@ -73,8 +73,18 @@ pub fn insert_chunk(conn: &Connection, twin: &str, stream: i64, chunk: &Chunk) -
         format, crc, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     let (data, e) = (chunk::pack(&chunk.events), &chunk.extent);
     let row = params![
-        twin, stream, e.at.0.as_millis(), e.at.1.as_millis(), e.received.0.as_millis(), e.received.1.as_millis(),
-        e.seq.0 as i64, e.seq.1 as i64, e.count as i64, codec::FORMAT, crc32fast::hash(&data), data
+        twin,
+        stream,
+        e.at.0.as_millis(),
+        e.at.1.as_millis(),
+        e.received.0.as_millis(),
+        e.received.1.as_millis(),
+        e.seq.0 as i64,
+        e.seq.1 as i64,
+        e.count as i64,
+        codec::FORMAT,
+        crc32fast::hash(&data),
+        data
     ];
     run(conn, "storing history", INSERT, row).map(drop)
 }
@@ -84,8 +94,17 @@ pub fn replace_chunk(conn: &Connection, id: i64, chunk: &Chunk) -> Result<(), Er
         last_seq = ?7, count = ?8, format = ?9, crc = ?10, data = ?11 WHERE id = ?1";
     let (data, e) = (chunk::pack(&chunk.events), &chunk.extent);
     let row = params![
-        id, e.at.0.as_millis(), e.at.1.as_millis(), e.received.0.as_millis(), e.received.1.as_millis(),
-        e.seq.0 as i64, e.seq.1 as i64, e.count as i64, codec::FORMAT, crc32fast::hash(&data), data
+        id,
+        e.at.0.as_millis(),
+        e.at.1.as_millis(),
+        e.received.0.as_millis(),
+        e.received.1.as_millis(),
+        e.seq.0 as i64,
+        e.seq.1 as i64,
+        e.count as i64,
+        codec::FORMAT,
+        crc32fast::hash(&data),
+        data
     ];
     run(conn, "storing history", UPDATE, row).map(drop)
 }
@@ -114,14 +133,16 @@ pub fn snapshot(conn: &Connection, twin: TwinId) -> Result<Option<Snapshot>, Err
 pub fn wakes(conn: &Connection, after: Option<(Timestamp, TwinId)>, limit: usize) -> Result<Vec<(Timestamp, TwinId)>, Error> {
     let doing = doing("reading what wants to be woken");
     let (at, twin) = after.map_or((i64::MIN, String::new()), |(at, twin)| (at.as_millis(), twin.to_string()));
-    let select = "SELECT wake_at, twin FROM snapshot WHERE wake_at IS NOT NULL AND (wake_at, twin) > (?1, ?2) ORDER BY wake_at, twin LIMIT ?3";
+    let select =
+        "SELECT wake_at, twin FROM snapshot WHERE wake_at IS NOT NULL AND (wake_at, twin) > (?1, ?2) ORDER BY wake_at, twin LIMIT ?3";
     let mut select = conn.prepare_cached(select).map_err(&doing)?;
     let rows = select.query_map(params![at, twin, limit as i64], |row| Ok((time(row, 0)?, row.get(1)?))).map_err(&doing)?;
     rows.map(|row| row.map_err(&doing).and_then(|(at, twin)| Ok((at, twin_id(twin)?)))).collect()
 }
 
 pub fn put_command(conn: &Connection, twin: &TwinId, c: &Command) -> Result<(), Error> {
-    const UPSERT: &str = "INSERT OR REPLACE INTO command (twin, id, state, queued_at, idempotency_key, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    const UPSERT: &str =
+        "INSERT OR REPLACE INTO command (twin, id, state, queued_at, idempotency_key, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let (key, data) = (c.idempotency_key.as_deref(), codec::command_to_bytes(c));
     let row = params![twin.as_str(), c.id.as_str(), c.state.as_str(), c.queued_at.as_millis(), key, data];
     run(conn, "storing a command", UPSERT, row).map(drop)

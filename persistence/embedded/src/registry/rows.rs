@@ -10,7 +10,9 @@ use crate::sqlite::doing;
 pub const COLUMNS: &str = "id, model, parent, gateway, status, created_at, seq, path, tags, metadata";
 
 pub fn seq_of(conn: &Connection, id: &TwinId) -> Result<Option<u64>, Error> {
-    let seq = conn.prepare_cached("SELECT seq FROM twin WHERE id = ?1").and_then(|mut s| s.query_row([id.as_str()], |row| row.get::<_, i64>(0)).optional());
+    let seq = conn
+        .prepare_cached("SELECT seq FROM twin WHERE id = ?1")
+        .and_then(|mut s| s.query_row([id.as_str()], |row| row.get::<_, i64>(0)).optional());
     seq.map(|seq| seq.map(|seq| seq as u64)).map_err(doing("reading a registry row"))
 }
 
@@ -20,8 +22,16 @@ pub fn put(conn: &Connection, row: &RegistryRow, path: &str) -> Result<(), Error
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let tags = codec::value_to_bytes(&Value::from(row.tags.iter().map(|t| Value::Text(t.clone())).collect::<Vec<_>>()));
     let row = params![
-        row.id.as_str(), row.model.as_str(), row.parent.as_ref().map(TwinId::as_str), row.gateway.as_ref().map(TwinId::as_str),
-        codec::wire::status_code(row.status), row.created_at.as_millis(), row.seq as i64, path, tags, codec::map_to_bytes(&row.metadata)
+        row.id.as_str(),
+        row.model.as_str(),
+        row.parent.as_ref().map(TwinId::as_str),
+        row.gateway.as_ref().map(TwinId::as_str),
+        codec::wire::status_code(row.status),
+        row.created_at.as_millis(),
+        row.seq as i64,
+        path,
+        tags,
+        codec::map_to_bytes(&row.metadata)
     ];
     conn.prepare_cached(insert).and_then(|mut s| s.execute(row)).map(drop).map_err(&doing)
 }
