@@ -330,14 +330,14 @@ async fn more_in_flight_than_granted_ends_a_v5_connection_and_slows_an_old_one()
     };
     let mut client = door.connected(Connect::v5("d")).await;
     door.store.hold_appends();
-    client.send(&burst(|t, p, q, i| publish5(t, p, q, i))).await;
+    client.send(&burst(publish5)).await;
     let end = client.read().await;
     assert_eq!((end.kind(), end.body[0]), (DISCONNECT, 0x93));
     door.store.release_appends();
     client.ends().await;
 
     let mut old = door.connected(Connect::v3("d")).await;
-    old.send(&burst(|t, p, q, i| publish3(t, p, q, i)).repeat(3)).await;
+    old.send(&burst(publish3).repeat(3)).await;
     for round in 0..3 {
         for i in 1..=65 {
             assert_eq!(old.read().await.id(), i, "round {round}");

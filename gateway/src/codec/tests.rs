@@ -1,3 +1,5 @@
+//! What payloads mean, in examples and in properties over many.
+
 use hierarchy_models::Name;
 use proptest::prelude::*;
 
