@@ -8,15 +8,23 @@ const ROOMS: [&str; 12] =
 
 pub fn missing(document: &File, exists: &dyn Fn(&str) -> bool) -> Vec<String> {
     let here = document.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let linked = links(&document.text).map(|link| resolve(here, link));
-    let quoted = document.text.split('`').skip(1).step_by(2).filter(|t| looks_like_a_path(t)).map(str::to_owned);
-    let clean = |path: String| path.split(['#', ':']).next().unwrap_or_default().trim_end_matches('/').to_owned();
-    linked
-        .chain(quoted)
-        .map(clean)
-        .filter(|p| !p.is_empty() && !exists(p))
-        .map(|p| format!("{}: {p} does not exist", document.path))
-        .collect()
+    let linked = links(&document.text).map(|link| resolve(here, link)).map(clean).filter(|path| !exists(path));
+    let quoted = document.text.lines().flat_map(|line| missing_in_line(line, exists));
+    linked.chain(quoted).filter(|path| !path.is_empty()).map(|path| format!("{}: {path} does not exist", document.path)).collect()
+}
+
+/// A line that begins with a room, such as a row of a map, may name what is in it from there.
+fn missing_in_line(line: &str, exists: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let quoted: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
+    let room = quoted.first().map(|first| first.trim_end_matches('/')).filter(|first| exists(&format!("{first}/Cargo.toml")));
+    let in_room = |path: &str| room.is_some_and(|room| exists(&format!("{room}/{path}")));
+    let paths = quoted.into_iter().filter(|text| looks_like_a_path(text)).map(|path| clean(path.to_owned()));
+    paths.filter(|path| !exists(path) && !in_room(path)).collect()
+}
+
+/// The path alone, without an anchor or a line number.
+fn clean(path: String) -> String {
+    path.split(['#', ':']).next().unwrap_or_default().trim_end_matches('/').to_owned()
 }
 
 /// Targets of Markdown links that stay inside the repository.

@@ -67,4 +67,8 @@ fn a_path_to_nowhere_is_found() {
     let document = File::new("docs/A.md", "See `src/main.rs`, `src/gone.rs`, [there](../tests/gone.rs) and `devices/x/get`.");
     let missing = paths::missing(&document, &|path| path == "src/main.rs");
     assert_eq!(missing, ["docs/A.md: tests/gone.rs does not exist", "docs/A.md: src/gone.rs does not exist"]);
+    let map = File::new("docs/A.md", "| `api/` | `src/access.rs`, `src/gone.rs` |\n`src/access.rs`");
+    let there = ["api/Cargo.toml", "api", "api/src/access.rs"];
+    let missing = paths::missing(&map, &|path| there.contains(&path));
+    assert_eq!(missing, ["docs/A.md: src/gone.rs does not exist", "docs/A.md: src/access.rs does not exist"]);
 }
