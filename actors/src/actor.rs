@@ -190,7 +190,7 @@ impl TwinActor {
             Ask::Gateway => {
                 let b = self.body.borrow();
                 let gateway = b.state.gateway.clone().filter(|_| b.state.registered);
-                answerer.send(Ok(Answer::Gateway(gateway)));
+                answerer.send(Ok(Answer::Gateway(gateway, b.state.connection.subscriptions)));
             }
             Ask::Kick(reason) => {
                 let session = {
@@ -315,7 +315,9 @@ impl TwinActor {
         let body = self.body.clone();
         self.decide(input, answerer, now, ctx, move |_| {
             let mut b = body.borrow_mut();
-            if let Some(old) = b.linked.replace(linked) {
+            let old = b.unlink();
+            b.linked = Some(linked);
+            if let Some(old) = old {
                 let _ = old.link.deliver(&b.id, Downlink::Close(CloseReason::TakenOver));
             }
             let state = &b.state;

@@ -56,6 +56,8 @@ pub struct Body {
     pub host: Rc<Host>,
     pub addr: Option<Addr<TwinActor>>,
     pub linked: Option<Linked>,
+    /// Open commands that an earlier session was handed, acknowledged or not: they come again marked as such.
+    pub handed_before: Vec<CommandId>,
     pub durable_seq: u64,
     /// Completions that wait in the lane.
     pub pending: u32,
@@ -146,6 +148,13 @@ impl Body {
         }
     }
 
+    /// The link is gone or replaced; what it was handed is remembered.
+    pub fn unlink(&mut self) -> Option<Linked> {
+        let mut old = self.linked.take()?;
+        self.handed_before.append(&mut old.handed);
+        Some(old)
+    }
+
     /// Hands down what is due: desired state first, then commands in order, as many as may be in flight.
     pub fn pump(&mut self) {
         let now = self.host.runtime().clock.now();
@@ -160,6 +169,7 @@ impl Body {
             }
         }
         let Some(inbox) = self.state.inbox.as_deref().filter(|_| subscriptions.commands.is_some()) else { return };
+        self.handed_before.retain(|id| inbox.open.iter().any(|o| o.command.id == *id));
         linked.handed.retain(|id| inbox.open.iter().any(|o| o.command.id == *id));
         for open in &inbox.open {
             if linked.handed.len() >= INBOX_IN_FLIGHT_MAX {
@@ -174,7 +184,7 @@ impl Body {
                 name: c.name.clone(),
                 payload: c.payload.clone(),
                 expires_at: c.expires_at,
-                redelivery: c.deliveries > 0,
+                redelivery: c.deliveries > 0 || self.handed_before.contains(&c.id),
             };
             match linked.link.deliver(&self.id, message) {
                 Ok(()) => linked.handed.push(c.id.clone()),

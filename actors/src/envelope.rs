@@ -50,7 +50,7 @@ pub enum Ask {
         command: CommandId,
         tell: oneshot::Sender<Command>,
     },
-    /// Which gateway speaks for it.
+    /// Which gateway speaks for it, and what of it is subscribed to.
     Gateway,
     /// What it and all below it come to.
     Contribute,
@@ -78,7 +78,7 @@ pub enum Answer {
     View(Box<TwinView>),
     Command(Option<Box<Command>>),
     Commands(Vec<Command>),
-    Gateway(Option<TwinId>),
+    Gateway(Option<TwinId>, Subscriptions),
     Contribution(Box<Contribution>),
     Row(Box<persistence::RegistryRow>),
     Verdict(Verdict),

@@ -160,6 +160,7 @@ impl Host {
             host: self.clone(),
             addr: None,
             linked: None,
+            handed_before: Vec::new(),
             durable_seq,
             pending: 0,
             last_used: now,

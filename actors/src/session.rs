@@ -190,7 +190,15 @@ impl DeviceSession {
             return true;
         }
         let gateway = self.runtime.ask(target, Ask::Gateway).await;
-        matches!(gateway, Ok(Answer::Gateway(Some(gateway))) if gateway == self.device)
+        matches!(gateway, Ok(Answer::Gateway(Some(gateway), _)) if gateway == self.device)
+    }
+
+    /// What an earlier connection of this session had subscribed to of a child; nothing of twins it does not speak for.
+    pub async fn subscriptions_of(&self, child: &TwinId) -> Subscriptions {
+        match self.runtime.ask(child, Ask::Gateway).await {
+            Ok(Answer::Gateway(Some(gateway), subscriptions)) if gateway == self.device => subscriptions,
+            _ => Subscriptions::default(),
+        }
     }
 
     async fn attach(&self, child: &TwinId) -> Result<(), Refusal> {

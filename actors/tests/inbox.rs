@@ -107,6 +107,20 @@ fn a_command_comes_again_after_a_lost_session_marked_as_such() {
 }
 
 #[test]
+fn a_command_whose_delivery_was_never_acknowledged_comes_again_marked_too() {
+    run(|| async {
+        let world = World::new().await;
+        world.register("d", "Device", None).await;
+        let device = world.connect("d").await;
+        device.subscribe().await;
+        world.command("d", "open", 600).await;
+        device.session.close(DisconnectReason::Lost, None).await;
+        let device = world.connect_with("d", false, Duration::from_secs(3600)).await;
+        assert_eq!(device.commands(), [("open".to_owned(), true)]);
+    });
+}
+
+#[test]
 fn a_bounded_number_is_in_flight_and_an_answer_makes_room() {
     run(|| async {
         let world = World::new().await;

@@ -212,6 +212,8 @@ fn a_gateway_speaks_for_its_children_and_for_nobody_else() {
         gateway.session.subscribe(&id("c"), all).await.unwrap();
         world.command("c", "open", 60).await;
         assert_eq!(gateway.commands(), [("open".to_owned(), false)]);
+        assert_eq!(gateway.session.subscriptions_of(&id("c")).await, all);
+        assert_eq!(gateway.session.subscriptions_of(&id("other")).await, Default::default());
         gateway.session.close(DisconnectReason::Goodbye, None).await;
         assert_eq!(world.view("c").await.connection.state, "disconnected");
     });

@@ -88,7 +88,7 @@ impl TwinActor {
             let live = b.apply(&events);
             if let Some(session) = ends
                 && b.linked.as_ref().is_some_and(|l| l.session == session || session == 0)
-                && let Some(linked) = b.linked.take()
+                && let Some(linked) = b.unlink()
                 && session == 0
             {
                 let _ = linked.link.deliver(&b.id, Downlink::Close(CloseReason::Revoked));

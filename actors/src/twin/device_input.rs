@@ -85,7 +85,12 @@ impl TwinState {
                     return Err(Refusal::Invalid { reason: format!("/payload: larger than {COMMAND_PAYLOAD_BYTES_MAX} bytes") });
                 }
                 match self.inbox.as_deref().and_then(|i| i.get(&command)).map(|c| c.state) {
-                    Some(state) if state.may_become(CommandState::Completed) => {
+                    Some(CommandState::Queued) => {
+                        // An answer says that it arrived, whatever became of the acknowledgement.
+                        let end = EventBody::CommandEnded { id: command.clone(), state: result.end(), result: Some(result) };
+                        vec![EventBody::CommandDelivered { id: command }, end]
+                    }
+                    Some(CommandState::Delivered) => {
                         vec![EventBody::CommandEnded { id: command, state: result.end(), result: Some(result) }]
                     }
                     // It ended before: a repetition, or an answer that came too late. Either way the device is done with it.

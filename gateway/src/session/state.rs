@@ -72,9 +72,18 @@ impl Subscribed {
         if own == target { self.own } else { self.children.get(target).copied().unwrap_or_default() }
     }
 
+    /// Whether an earlier connection may have subscribed to this child, which only its twin remembers.
+    pub(crate) fn may_be_remembered(&self, own: &TwinId, target: &TwinId) -> bool {
+        own != target && self.resumed && !self.children.contains_key(target)
+    }
+
+    pub(crate) fn remember(&mut self, child: &TwinId, subscriptions: Subscriptions) {
+        self.children.entry(child.clone()).or_insert(subscriptions);
+    }
+
     /// The QoS to send this to `target` with; `None` when it is not subscribed to.
     pub(crate) fn qos(&self, own: &TwinId, target: &TwinId, what: Downstream) -> Option<u8> {
-        if own != target && self.resumed && !self.children.contains_key(target) {
+        if self.may_be_remembered(own, target) {
             return Some(1);
         }
         let subscriptions = self.of(own, target);

@@ -67,6 +67,11 @@ async fn one(session: &Session, filter: &str, qos: Option<u8>) -> Result<bool, F
     let wanted = session.dialect().wanted(filter).map_err(Fault::Topic)?;
     let target = TwinId::new(wanted.device).map_err(|_| Fault::Topic(TopicError::Unknown))?;
     let (own, what) = (&session.device, wanted.downstream);
+    let remembered = session.subscribed.borrow().may_be_remembered(own, &target);
+    if remembered {
+        let earlier = session.twin.subscriptions_of(&target).await;
+        session.subscribed.borrow_mut().remember(&target, earlier);
+    }
     let existed = session.subscribed.borrow().qos(own, &target, what).is_some();
     if qos.is_none() && !existed {
         return Ok(false);
