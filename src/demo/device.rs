@@ -89,8 +89,13 @@ impl State {
         let was = self.is_alarmed;
         self.is_alarmed = if was { temperature > OVERHEATED - 1.0 } else { temperature > OVERHEATED };
         match (was, self.is_alarmed) {
-            (false, true) => Some(message("events/overheated", json!({"temperature": temperature, "limit": OVERHEATED}))),
-            (true, false) => Some(message("events/cooled-down", json!({"temperature": temperature}))),
+            (false, true) => Some(message(
+                "events/alarm",
+                json!({
+                    "name": "overheated", "severity": "critical", "text": format!("{temperature} °C, more than {OVERHEATED}"),
+                }),
+            )),
+            (true, false) => Some(message("events/alarm-cleared", json!({"name": "overheated"}))),
             _ => None,
         }
     }
@@ -186,7 +191,7 @@ mod tests {
         let mut state = State::new(Device { room, kind: Kind::Thermostat });
         let said: Vec<String> =
             (0..90).step_by(2).flat_map(|s| state.speak(at(s))).map(|m| m.topic).filter(|t| t.starts_with("events/")).collect();
-        assert_eq!(said, ["events/overheated", "events/cooled-down"]);
+        assert_eq!(said, ["events/alarm", "events/alarm-cleared"]);
     }
 
     #[test]
