@@ -235,17 +235,19 @@ impl TwinActor {
         match ask {
             Ask::Contribute => {
                 let contribution = b.contribution();
-                b.passed_on = Some(contribution.clone());
+                b.passed_on = Some(contribution.fingerprint());
                 answerer.send(Ok(Answer::Contribution(Box::new(contribution))));
             }
             Ask::Contribution { child, contribution } => {
-                b.below.update(&child, contribution, runtime.settings.stale_after, now);
+                b.below.get_or_insert_default().update(&child, contribution, runtime.settings.stale_after, now);
                 drop(b);
                 mark_rollup(&self.body);
                 answerer.send(Ok(Answer::Done));
             }
             Ask::ChildGone(child) => {
-                b.below.remove(&child);
+                if let Some(below) = b.below.as_mut() {
+                    below.remove(&child);
+                }
                 b.child_restarts.remove(&child);
                 drop(b);
                 mark_rollup(&self.body);
@@ -261,7 +263,7 @@ impl TwinActor {
 
     fn document(&self) -> Box<crate::view::TwinView> {
         let b = self.body.borrow();
-        Box::new(view(&b.id, &b.path, &b.state, &b.below))
+        Box::new(view(&b.id, &b.path, &b.state, b.below()))
     }
 
     /// Answers once everything the answer may rest on is durable.

@@ -2,7 +2,7 @@
 //!
 //! Shared between the actor (which decides) and the lane (which speaks once a commit is done): both live on one thread.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
 
 use actix::Addr;
 use hierarchy_models::{
@@ -51,7 +51,8 @@ pub struct Body {
     pub id: TwinId,
     pub path: Path,
     pub state: TwinState,
-    pub below: Aggregate,
+    /// What is below it, when anything is: most twins have nothing there.
+    pub below: Option<Box<Aggregate>>,
     pub kind: Arc<dyn Kind>,
     pub host: Rc<Host>,
     pub addr: Option<Addr<TwinActor>>,
@@ -69,21 +70,26 @@ pub struct Body {
     pub dirty: bool,
     pub registry_dirty: bool,
     /// Commands that changed since the last flush, whether the core still holds them or not.
-    pub command_rows: HashMap<CommandId, Command>,
+    pub command_rows: BTreeMap<CommandId, Command>,
     /// Those that the flush under way took.
-    pub rows_in_flush: HashMap<CommandId, Command>,
+    pub rows_in_flush: BTreeMap<CommandId, Command>,
     pub rollup_dirty: bool,
-    /// What the parent was last told.
-    pub passed_on: Option<Contribution>,
+    /// The fingerprint of what the parent was last told.
+    pub passed_on: Option<u64>,
     pub waiters: Vec<(CommandId, oneshot::Sender<Command>)>,
-    pub child_restarts: HashMap<TwinId, RestartWindow>,
+    pub child_restarts: BTreeMap<TwinId, RestartWindow>,
     pub wake_registered: Option<Timestamp>,
 }
 
 impl Body {
+    pub fn below(&self) -> &Aggregate {
+        static NOTHING: Aggregate = Aggregate::EMPTY;
+        self.below.as_deref().unwrap_or(&NOTHING)
+    }
+
     /// What this twin and everything below it come to.
     pub fn contribution(&self) -> Contribution {
-        self.below.contribution(self.state.own_contribution())
+        self.below().contribution(self.state.own_contribution())
     }
 
     pub fn snapshot(&self) -> Snapshot {
@@ -99,7 +105,7 @@ impl Body {
     pub fn memory_bytes(&self) -> usize {
         // The body, its actor with mailbox and context, its handle and its place in the directory, as measured.
         const FIXED: usize = size_of::<Body>() + 1_200;
-        FIXED + self.state.heap_bytes() + self.below.heap_bytes()
+        FIXED + self.state.heap_bytes() + self.below.as_ref().map_or(0, |below| size_of::<Aggregate>() + below.heap_bytes())
     }
 
     /// Whether it may leave memory.

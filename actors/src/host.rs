@@ -155,7 +155,7 @@ impl Host {
         let body = Rc::new(RefCell::new(Body {
             id: id.clone(),
             path,
-            below,
+            below: (!below.is_empty()).then(|| Box::new(below)),
             kind,
             host: self.clone(),
             addr: None,
@@ -214,11 +214,12 @@ impl Host {
                 return;
             }
             let contribution = b.contribution();
-            if b.passed_on.as_ref() == Some(&contribution) {
+            let fingerprint = Some(contribution.fingerprint());
+            if b.passed_on == fingerprint {
                 return;
             }
-            b.passed_on = Some(contribution.clone());
-            let live = (!b.below.is_empty() && self.runtime.hub.is_followed()).then(|| crate::rollups::live_rollup(&b));
+            b.passed_on = fingerprint;
+            let live = (b.below.is_some() && self.runtime.hub.is_followed()).then(|| crate::rollups::live_rollup(&b));
             (b.id.clone(), b.state.parent.clone(), contribution, live)
         };
         if let Some(event) = live {
@@ -255,7 +256,7 @@ impl Host {
             if b.is_idle() {
                 idle.push((b.last_used, b.id.clone(), bytes));
             }
-            if stale_sweep && !b.below.is_empty() && b.below.sweep(stale_after, now) {
+            if stale_sweep && b.below.as_mut().is_some_and(|below| below.sweep(stale_after, now)) {
                 drop(b);
                 crate::actor::mark_rollup(body);
             }

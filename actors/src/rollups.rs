@@ -81,10 +81,10 @@ fn at_rest(child: &Child) -> Result<Contribution, TwinError> {
 
 /// A parent's new figures, for live readers.
 pub fn live_rollup(b: &Body) -> LiveEvent {
-    let view = rollup_view(&b.state, &b.below);
+    let view = rollup_view(&b.state, b.below());
     let int = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
     let values: Map = b
-        .below
+        .below()
         .contribution(b.state.own_contribution())
         .values
         .iter()

@@ -9,6 +9,8 @@ mod fold_tree;
 
 pub use aggregate::Aggregate;
 
+use std::hash::{Hash, Hasher};
+
 use crate::{alert::Severity, id::Name, time::Timestamp};
 
 /// The fold of one numeric value over any number of twins.
@@ -54,7 +56,7 @@ impl Fold {
 }
 
 /// Figures that add up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Counts {
     /// Devices (twins that are not places).
     pub devices: u64,
@@ -68,6 +70,9 @@ pub struct Counts {
 }
 
 impl Counts {
+    pub const NONE: Self =
+        Self { devices: 0, connected: 0, stale: 0, quarantined: 0, alerts_info: 0, alerts_warning: 0, alerts_critical: 0 };
+
     fn each(&mut self, other: &Self, f: fn(u64, u64) -> u64) {
         for (mine, theirs) in [
             (&mut self.devices, other.devices),
@@ -124,4 +129,20 @@ pub struct Contribution {
     /// When the device was last heard; `None` for places and for devices never heard. Only a twin without children
     /// can go stale at its parent; what a place passes on has been sifted already.
     pub last_seen: Option<Timestamp>,
+}
+
+impl Contribution {
+    /// A fingerprint, to tell whether there is anything new to pass on without keeping what was passed on: for a twin with
+    /// ten values that would be as much again as the values themselves.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        (self.counts, self.last_seen, self.values.len()).hash(&mut hasher);
+        for (name, fold) in &self.values {
+            (name, fold.count, fold.last_at).hash(&mut hasher);
+            for number in [fold.sum, fold.min, fold.max, fold.last] {
+                number.to_bits().hash(&mut hasher);
+            }
+        }
+        hasher.finish()
+    }
 }

@@ -1,9 +1,6 @@
 //! A parent's view of its children, and what they come to.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{Contribution, Counts, Fold, fold_tree::FoldTree};
 use crate::{
@@ -33,7 +30,7 @@ impl Child {
 /// A parent's view of its children.
 #[derive(Debug, Clone, Default)]
 pub struct Aggregate {
-    children: HashMap<TwinId, Child>,
+    children: BTreeMap<TwinId, Child>,
     free: Vec<usize>,
     next_slot: usize,
     counts: Counts,
@@ -41,6 +38,10 @@ pub struct Aggregate {
 }
 
 impl Aggregate {
+    /// Nothing below.
+    pub const EMPTY: Self =
+        Self { children: BTreeMap::new(), free: Vec::new(), next_slot: 0, counts: Counts::NONE, names: BTreeMap::new() };
+
     pub fn is_empty(&self) -> bool {
         self.children.is_empty()
     }
