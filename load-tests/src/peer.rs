@@ -41,7 +41,8 @@ impl Running {
     pub fn start(kind: Kind, options: &Options) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         match kind {
-            Kind::Twinfold => Self::twinfold(options.server.clone(), folder),
+            // Whole, because the server starts in a folder of its own.
+            Kind::Twinfold => Self::twinfold(std::path::absolute(&options.server)?, folder),
             Kind::Mosquitto => Self::mosquitto(folder),
         }
     }
