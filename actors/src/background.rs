@@ -1,7 +1,10 @@
 //! What goes on beside the messages: flushes, wakes, surveys of memory, retention. One thread, also a home of twins.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -9,13 +12,20 @@ use futures_util::future::join_all;
 use hierarchy_models::{Timestamp, TwinId};
 use persistence::Projection;
 
-use crate::{error::TwinError, host::Host, runtime::Runtime, twin::TwinState};
+use crate::{
+    error::TwinError,
+    host::{Host, HostFigures},
+    runtime::Runtime,
+    twin::TwinState,
+};
 
 /// Journal read at once when recovering.
 const RECOVER_BYTES_AT_ONCE: usize = 32 << 20;
 /// History rows forgotten at once.
 const FORGET_ROWS_AT_ONCE: usize = 2_000;
-const SURVEY_EVERY: Duration = Duration::from_secs(1);
+const SURVEY_EVERY: Duration = Duration::from_secs(5);
+/// Pause before a flush that failed is tried again while devices wait for it.
+const FLUSH_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// History is looked through for what is too old this often, or ten times within the retention if that is shorter.
 const RETENTION_EVERY_MAX: Duration = Duration::from_secs(60);
 const RETENTION_EVERY_MIN: Duration = Duration::from_secs(1);
@@ -201,7 +211,7 @@ async fn catch_up(runtime: &Arc<Runtime>) {
     let shut = runtime.intake.shut().await;
     while runtime.store.backlog_bytes() > runtime.settings.journal_max_bytes / 2 && !runtime.is_stopping() {
         if flush(runtime).await.is_err() {
-            tokio::time::sleep(SURVEY_EVERY).await;
+            tokio::time::sleep(FLUSH_RETRY_PAUSE).await;
         }
     }
     runtime.intake.open(shut).await;
@@ -219,18 +229,23 @@ struct Since {
 pub async fn survey(runtime: &Arc<Runtime>, stale_sweep: bool) {
     let now = runtime.clock.now();
     let hosts = runtime.hosts.read().clone();
-    let idle = join_all(hosts.iter().map(|h| h.call(move |host| async move { host.survey(now, stale_sweep) }))).await;
+    let sum = |f: fn(&HostFigures) -> &AtomicU64| -> u64 { hosts.iter().map(|h| f(&h.figures).load(Ordering::Relaxed)).sum() };
+    let is_tight = sum(|f| &f.memory_bytes) > runtime.settings.memory_max_bytes;
+    let idle_since = if is_tight { now } else { now.minus(runtime.settings.idle_after) };
+    let idle = join_all(hosts.iter().map(|h| h.call(move |host| host.survey(now, stale_sweep, idle_since)))).await;
     let mut idle: Vec<(Timestamp, TwinId, usize)> = idle.into_iter().flatten().flatten().collect();
-    idle.sort();
-    let memory: u64 = hosts.iter().map(|h| h.figures.memory_bytes.load(Ordering::Relaxed)).sum();
-    let twins: u64 = hosts.iter().map(|h| h.figures.twins.load(Ordering::Relaxed)).sum();
-    let connected: u64 = hosts.iter().map(|h| h.figures.connected.load(Ordering::Relaxed)).sum();
-    metrics::gauge!("twinfold_twins_resident").set(twins as f64);
-    metrics::gauge!("twinfold_twins_connected").set(connected as f64);
+    let memory = sum(|f| &f.memory_bytes);
+    metrics::gauge!("twinfold_twins_resident").set(sum(|f| &f.twins) as f64);
+    metrics::gauge!("twinfold_twins_connected").set(sum(|f| &f.connected) as f64);
     metrics::gauge!("twinfold_twins_memory_bytes").set(memory as f64);
+    if idle.len() > EVICTED_AT_ONCE {
+        idle.select_nth_unstable(EVICTED_AT_ONCE);
+        idle.truncate(EVICTED_AT_ONCE);
+    }
+    idle.sort_unstable();
     let mut excess = memory.saturating_sub(runtime.settings.memory_max_bytes);
-    for (last_used, id, bytes) in idle.into_iter().take(EVICTED_AT_ONCE) {
-        let long_idle = now.since(last_used) > runtime.settings.idle_after;
+    for (last_used, id, bytes) in idle {
+        let long_idle = now.since(last_used) >= runtime.settings.idle_after;
         if !long_idle && excess == 0 {
             break;
         }

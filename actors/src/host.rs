@@ -28,6 +28,8 @@ use crate::{
     twin::{TwinState, decide::Input},
 };
 
+/// Twins looked at before others get a turn on the thread.
+const SURVEYED_AT_ONCE: usize = 512;
 /// Jobs waiting for one host.
 const JOBS_MAX: usize = 1_024;
 
@@ -243,23 +245,27 @@ impl Host {
         self.twins.borrow().get(id).cloned()
     }
 
-    /// Once a second or so: counts, marks the stale, and says who may leave (idle longest first).
-    pub fn survey(&self, now: Timestamp, stale_sweep: bool) -> Vec<(Timestamp, TwinId, usize)> {
+    /// Every few seconds: counts, marks the stale, and says who may leave. While memory is within its budget that is only who
+    /// has been idle since `idle_since`; beyond it, all who are idle, for the longest idle to be picked.
+    pub async fn survey(self: Rc<Self>, now: Timestamp, sweep: bool, idle_since: Timestamp) -> Vec<(Timestamp, TwinId, usize)> {
         let stale_after = self.runtime.settings.stale_after;
         let (mut memory, mut connected, mut idle) = (0usize, 0u64, Vec::new());
         let bodies = self.bodies();
-        for body in &bodies {
-            let mut b = body.borrow_mut();
-            let bytes = b.memory_bytes();
-            memory += bytes;
-            connected += u64::from(b.state.connection.connected);
-            if b.is_idle() {
-                idle.push((b.last_used, b.id.clone(), bytes));
+        for chunk in bodies.chunks(SURVEYED_AT_ONCE) {
+            for body in chunk {
+                let mut b = body.borrow_mut();
+                let bytes = b.memory_bytes();
+                memory += bytes;
+                connected += u64::from(b.state.connection.connected);
+                if b.last_used <= idle_since && b.is_idle() {
+                    idle.push((b.last_used, b.id.clone(), bytes));
+                }
+                if sweep && b.below.as_mut().is_some_and(|below| below.sweep(stale_after, now)) {
+                    drop(b);
+                    crate::actor::mark_rollup(body);
+                }
             }
-            if stale_sweep && b.below.as_mut().is_some_and(|below| below.sweep(stale_after, now)) {
-                drop(b);
-                crate::actor::mark_rollup(body);
-            }
+            tokio::task::yield_now().await;
         }
         self.figures.twins.store(bodies.len() as u64, Ordering::Relaxed);
         self.figures.connected.store(connected, Ordering::Relaxed);
