@@ -70,9 +70,10 @@ pub fn write(options: &Options, rows: &[Row]) -> Result<()> {
 
 fn markdown(options: &Options, machine: &Value, rows: &[Row]) -> String {
     let mut out = format!(
-        "# First measurement\n\nMade by `load-tests/compare` (which runs `{}`); medians of {} rounds, the peers in turn; all rounds are in the JSON\n\
-         file beside this one. Server, peer and generator share the machine, so CPU time of the server's process is the figure to\n\
-         read; rates and latencies are what was left over.\n\n",
+        "# First measurement\n\nMade by `load-tests/compare` (which runs `{}`); medians of {} rounds (of an even number, the upper one), the peers in\n\
+         turn; all rounds are in the JSON file beside this one. Server, peer and generator share the machine, so CPU time of the server's\n\
+         process is the figure to read, and to read against the peer's in the same run: on a busy machine all of them rise together. Rates\n\
+         and latencies are what was left over.\n\n",
         machine["command"].as_str().unwrap_or_default(),
         options.rounds
     );
