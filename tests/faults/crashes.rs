@@ -70,8 +70,11 @@ fn nothing_acknowledged_is_lost_however_often_the_server_is_killed() {
     }
 }
 
-/// Six devices in two rooms of a site, and which devices are below which place.
-fn campus(server: &Server) -> (BTreeMap<String, String>, Vec<(&'static str, Vec<String>)>) {
+/// A place, and the devices below it.
+type Place = (&'static str, Vec<String>);
+
+/// Six devices, with their keys, in two rooms of a site.
+fn campus(server: &Server) -> (BTreeMap<String, String>, Vec<Place>) {
     server.place("site", "Site", None);
     let mut keys = BTreeMap::new();
     for (room, devices) in [("room-1", ["d1", "d2", "d3"]), ("room-2", ["d4", "d5", "d6"])] {
