@@ -24,7 +24,7 @@ use crate::{
 };
 
 use marks::register_wake;
-pub use marks::{mark, mark_rollup};
+pub use marks::{mark_rollup, relist};
 
 pub struct TwinActor {
     body: SharedBody,
@@ -69,19 +69,12 @@ impl Handler<Restart> for TwinActor {
             let b = self.body.borrow();
             (b.host.runtime().clone(), b.id.clone())
         };
-        let read = async move { runtime.load_state(&id).await }.into_actor(self);
+        let read = async move { runtime.load(&id).await }.into_actor(self);
         ctx.wait(read.map(|loaded, actor, ctx| match loaded {
-            Ok(Some(state)) => {
-                let mut b = actor.body.borrow_mut();
-                b.durable_seq = state.seq;
-                b.kind = b.host.runtime().kinds.of(&state.model).clone();
-                b.state = state;
-                b.suspect = false;
-                b.dirty = false;
-                drop(b);
-                mark(&actor.body);
+            Ok(loaded) => {
+                actor.body.borrow_mut().reload(loaded);
+                relist(&actor.body);
             }
-            Ok(None) => actor.body.borrow_mut().suspect = false,
             Err(error) => {
                 tracing::warn!(twin = %actor.body.borrow().id, %error, "the twin cannot be read back yet");
                 ctx.notify_later(Restart, REREAD_PAUSE);
@@ -94,11 +87,19 @@ impl Handler<Envelope> for TwinActor {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope, ctx: &mut Context<Self>) {
-        if self.body.borrow().leaving {
+        let (leaving, suspect, broken) = {
+            let b = self.body.borrow();
+            (b.leaving, b.suspect, b.host.lane.broken())
+        };
+        let is_figures = envelope.is_contribution();
+        if leaving && !is_figures {
             // Dropping it returns the question to its sender.
             return;
         }
         let Some((ask, answerer)) = envelope.open() else { return };
+        if suspect && !is_figures && !matches!(ask, Ask::CloseLink(_)) {
+            return answerer.send(Err(turn::suspect_problem(broken)));
+        }
         let now = {
             let mut b = self.body.borrow_mut();
             let now = b.host.runtime().clock.now();
@@ -145,11 +146,9 @@ impl TwinActor {
                         linked.ready = true;
                     }
                 }
-                self.decide(Input::Subscribe { session, subscriptions }, answerer, now, ctx, |body| {
-                    // Delivery must start even when nothing had to be recorded.
-                    body.borrow_mut().pump();
-                    Ok(Answer::Said(Said::Done))
-                });
+                self.decide(Input::Subscribe { session, subscriptions }, answerer, now, ctx, |_| Ok(Answer::Said(Said::Done)));
+                // Delivery must start even when nothing had to be recorded; what was recorded pumps when it is durable.
+                self.body.borrow_mut().pump();
             }
             Ask::Get { speaker } => {
                 let allowed = self.body.borrow().state.authorise(&speaker);
@@ -236,7 +235,8 @@ impl TwinActor {
             Ask::Contribute => {
                 let contribution = b.contribution();
                 b.passed_on = Some(contribution.fingerprint());
-                answerer.send(Ok(Answer::Contribution(Box::new(contribution))));
+                drop(b);
+                self.answer_durable(answerer, Ok(Answer::Contribution(Box::new(contribution))));
             }
             Ask::Contribution { child, contribution } => {
                 b.below.get_or_insert_default().update(&child, contribution, runtime.settings.stale_after, now);
@@ -306,9 +306,13 @@ impl TwinActor {
                 let _ = tell.send(c);
                 answerer.send(Ok(Answer::Done));
             }
-            Some(_) => {
+            Some(c) => {
                 b.waiters.push((command.clone(), tell));
+                drop(b);
                 answerer.send(Ok(Answer::Done));
+                if c.state.is_end() {
+                    self.await_durable(Completion::new(&self.body).ending(c.id));
+                }
             }
         }
     }
@@ -319,7 +323,7 @@ impl TwinActor {
             let mut b = body.borrow_mut();
             let old = b.unlink();
             b.linked = Some(linked);
-            if let Some(old) = old {
+            if let Some(old) = old.filter(|old| b.linked.as_ref().is_some_and(|new| new.session != old.session)) {
                 let _ = old.link.deliver(&b.id, Downlink::Close(CloseReason::TakenOver));
             }
             let state = &b.state;

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::future::join_all;
@@ -15,7 +15,7 @@ use persistence::Projection;
 use crate::{
     error::TwinError,
     host::{Host, HostFigures},
-    runtime::Runtime,
+    runtime::{Loaded, Runtime},
     twin::TwinState,
 };
 
@@ -41,14 +41,14 @@ pub async fn recover(runtime: &Runtime) -> Result<usize, TwinError> {
             return Ok(total);
         }
         total += turns.len();
-        let mut touched: std::collections::HashMap<TwinId, Recovering> = Default::default();
+        let mut touched: std::collections::HashMap<TwinId, Loaded> = Default::default();
         for turn in turns {
             if !touched.contains_key(&turn.twin) {
                 let state = match runtime.store.snapshot(&turn.twin).await? {
                     Some(snapshot) => TwinState::from_bytes(&snapshot.state)?,
                     None => TwinState::blank(),
                 };
-                touched.insert(turn.twin.clone(), Recovering { state, commands: Default::default() });
+                touched.insert(turn.twin.clone(), Loaded { state, commands: Default::default() });
             }
             if let Some(twin) = touched.get_mut(&turn.twin) {
                 twin.take(&turn.events, runtime.settings.dedupe_records_max);
@@ -56,7 +56,7 @@ pub async fn recover(runtime: &Runtime) -> Result<usize, TwinError> {
         }
         let mut projection = Projection { through: Some(mark), ..Projection::default() };
         for (id, twin) in touched {
-            twin.write(id, &mut projection);
+            write(id, twin, &mut projection);
         }
         sort_by_place(&mut projection);
         runtime.store.project(projection).await?;
@@ -82,42 +82,21 @@ fn sort_by_place(projection: &mut Projection) {
     projection.registry.extend(waiting.into_values().flatten());
 }
 
-struct Recovering {
-    state: TwinState,
-    commands: std::collections::HashMap<hierarchy_models::CommandId, hierarchy_models::Command>,
-}
-
-impl Recovering {
-    fn take(&mut self, events: &[hierarchy_models::Event], dedupe_records_max: usize) {
-        use hierarchy_models::EventBody::{CommandDelivered, CommandEnded, CommandQueued};
-        for event in events {
-            self.state.apply(event, dedupe_records_max);
-            let id = match &event.body {
-                CommandQueued(command) => &command.id,
-                CommandDelivered { id } | CommandEnded { id, .. } => id,
-                _ => continue,
-            };
-            if let Some(command) = self.state.inbox.as_deref().and_then(|i| i.get(id)) {
-                self.commands.insert(id.clone(), command.clone());
-            }
-        }
+fn write(id: TwinId, twin: Loaded, projection: &mut Projection) {
+    let Loaded { state, commands } = twin;
+    if !state.registered {
+        projection.deleted.push(id);
+        return;
     }
-
-    fn write(self, id: TwinId, projection: &mut Projection) {
-        if !self.state.registered {
-            projection.deleted.push(id);
-            return;
-        }
-        projection.commands.extend(self.commands.into_values().map(|c| (id.clone(), c)));
-        projection.registry.push(crate::body::registry_row(&id, &self.state));
-        projection.snapshots.push(persistence::Snapshot {
-            seq: self.state.seq,
-            state: self.state.to_bytes().into(),
-            contribution: crate::twin::snapshot::contribution_to_bytes(&self.state.own_contribution()).into(),
-            wake_at: self.state.wake_at(),
-            twin: id,
-        });
-    }
+    projection.commands.extend(commands.into_values().map(|c| (id.clone(), c)));
+    projection.registry.push(crate::body::registry_row(&id, &state));
+    projection.snapshots.push(persistence::Snapshot {
+        seq: state.seq,
+        state: state.to_bytes().into(),
+        contribution: crate::twin::snapshot::contribution_to_bytes(&state.own_contribution()).into(),
+        wake_at: state.wake_at(),
+        twin: id,
+    });
 }
 
 /// Writes all that changed, then moves the checkpoint to where the journal was when it began.
@@ -167,38 +146,47 @@ pub async fn run_wakes(runtime: Arc<Runtime>) {
     }
 }
 
-/// Flushes, surveys and forgets, until the runtime stops. Runs on a host's thread.
+/// Flushes until the runtime stops. Runs on a host's thread.
 pub async fn run(runtime: Arc<Runtime>) {
-    let tick = runtime.settings.rollup_tick.max(Duration::from_millis(10));
-    let mut ticks = tokio::time::interval(tick);
+    let mut ticks = tokio::time::interval(runtime.settings.rollup_tick.max(Duration::from_millis(10)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut since = Since::default();
-    let retention_every =
-        runtime.settings.history_retention.map(|r| (r / 10).clamp(RETENTION_EVERY_MIN, RETENTION_EVERY_MAX)).unwrap_or(RETENTION_EVERY_MAX);
+    let mut last = Instant::now();
     while !runtime.is_stopping() {
         ticks.tick().await;
-        since.flush += tick;
-        since.survey += tick;
-        since.retention += tick;
-        since.stale += tick;
-        if since.flush >= runtime.settings.flush_interval || runtime.store.backlog_bytes() > runtime.settings.backlog_max_bytes {
-            since.flush = Duration::ZERO;
+        let is_due = last.elapsed() >= runtime.settings.flush_interval;
+        if is_due || runtime.store.backlog_bytes() > runtime.settings.backlog_max_bytes {
+            last = Instant::now();
             let _ = flush(&runtime).await;
             catch_up(&runtime).await;
         }
-        if since.survey >= SURVEY_EVERY {
-            since.survey = Duration::ZERO;
-            let sweep = since.stale >= runtime.settings.stale_after / 20;
-            if sweep {
-                since.stale = Duration::ZERO;
-            }
-            survey(&runtime, sweep).await;
-            runtime.hub.sweep(runtime.clock.now());
+    }
+}
+
+/// Surveys memory and staleness until the runtime stops. Apart from [`run`]: evictions must not delay a flush.
+pub async fn run_surveys(runtime: Arc<Runtime>) {
+    let mut ticks = tokio::time::interval(SURVEY_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut swept = Instant::now();
+    while !runtime.is_stopping() {
+        ticks.tick().await;
+        let sweep = swept.elapsed() >= runtime.settings.stale_after / 20;
+        if sweep {
+            swept = Instant::now();
         }
-        if since.retention >= retention_every {
-            since.retention = Duration::ZERO;
-            forget(&runtime).await;
-        }
+        survey(&runtime, sweep).await;
+        runtime.hub.sweep(runtime.clock.now());
+    }
+}
+
+/// Forgets history that is too old, until the runtime stops.
+pub async fn run_retention(runtime: Arc<Runtime>) {
+    let Some(retention) = runtime.settings.history_retention else { return };
+    let mut ticks = tokio::time::interval((retention / 10).clamp(RETENTION_EVERY_MIN, RETENTION_EVERY_MAX));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while !runtime.is_stopping() {
+        ticks.tick().await;
+        let before = runtime.clock.now().minus(retention);
+        while let Ok(1..) = runtime.store.forget_history(before, FORGET_ROWS_AT_ONCE).await {}
     }
 }
 
@@ -215,14 +203,6 @@ async fn catch_up(runtime: &Arc<Runtime>) {
         }
     }
     runtime.intake.open(shut).await;
-}
-
-#[derive(Default)]
-struct Since {
-    flush: Duration,
-    survey: Duration,
-    retention: Duration,
-    stale: Duration,
 }
 
 /// Counts what is in memory and sends out who may go: the long idle, and beyond the budget whoever has been idle longest.
@@ -250,20 +230,10 @@ pub async fn survey(runtime: &Arc<Runtime>, stale_sweep: bool) {
             break;
         }
         if let Some(twin) = runtime.directory.peek(&id)
-            && runtime.evict(&twin).await
+            && runtime.evict(&twin, true).await
         {
             excess = excess.saturating_sub(bytes as u64);
             metrics::counter!("twinfold_twins_passivated_total").increment(1);
-        }
-    }
-}
-
-async fn forget(runtime: &Runtime) {
-    let Some(retention) = runtime.settings.history_retention else { return };
-    let before = runtime.clock.now().minus(retention);
-    while let Ok(gone) = runtime.store.forget_history(before, FORGET_ROWS_AT_ONCE).await {
-        if gone == 0 {
-            return;
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     host::Host,
     kind::{Kind, Outbound},
     live::LiveEvent,
+    runtime::Loaded,
     twin::{TwinState, live_events::live_event, snapshot::contribution_to_bytes, view::desired_document},
 };
 
@@ -65,6 +66,8 @@ pub struct Body {
     pub last_used: Timestamp,
     /// Not trusted since a commit failed: nothing is decided on it.
     pub suspect: bool,
+    /// A behaviour failed and the twin is being read back: it stays where it is until that is over.
+    pub falling: bool,
     /// On its way out of memory or to another thread.
     pub leaving: bool,
     pub dirty: bool,
@@ -108,9 +111,11 @@ impl Body {
         FIXED + self.state.heap_bytes() + self.below.as_ref().map_or(0, |below| size_of::<Aggregate>() + below.heap_bytes())
     }
 
-    /// Whether it may leave memory.
+    /// Whether it may leave memory. A place whose devices are not all stale stays, to notice when they fall silent.
     pub fn is_idle(&self) -> bool {
-        self.linked.is_none() && self.pending == 0 && self.waiters.is_empty() && !self.suspect && !self.leaving
+        let awaited = self.waiters.iter().any(|(_, tell)| !tell.is_closed());
+        let watches = self.below.as_ref().is_some_and(|below| below.has_fresh_leaf());
+        self.linked.is_none() && self.pending == 0 && !awaited && !watches && !self.suspect && !self.falling && !self.leaving
     }
 
     /// Applies a turn's events; what a live reader would be told of them.
@@ -154,10 +159,28 @@ impl Body {
         }
     }
 
+    /// Takes what is durable in the place of what is in memory.
+    pub fn reload(&mut self, loaded: Loaded) {
+        let Loaded { state, commands } = loaded;
+        self.durable_seq = state.seq;
+        self.kind = self.host.runtime().kinds.of(&state.model).clone();
+        self.state = state;
+        self.suspect = false;
+        // The tail reaches back to the checkpoint: whatever a flush under way has taken is among these too.
+        self.command_rows = commands;
+        self.rows_in_flush = BTreeMap::new();
+        self.registry_dirty = self.state.registered;
+        self.passed_on = None;
+    }
+
     /// The link is gone or replaced; what it was handed is remembered.
     pub fn unlink(&mut self) -> Option<Linked> {
         let mut old = self.linked.take()?;
-        self.handed_before.append(&mut old.handed);
+        for id in std::mem::take(&mut old.handed) {
+            if !self.handed_before.contains(&id) {
+                self.handed_before.push(id);
+            }
+        }
         Some(old)
     }
 
@@ -166,7 +189,9 @@ impl Body {
         let now = self.host.runtime().clock.now();
         let Some(linked) = self.linked.as_mut().filter(|l| l.ready) else { return };
         let subscriptions = self.state.connection.subscriptions;
-        if subscriptions.desired.is_some() && linked.desired_due {
+        // Nothing goes down that is not durable; the commit under way comes back here.
+        let is_durable = self.durable_seq >= self.state.seq;
+        if subscriptions.desired.is_some() && linked.desired_due && is_durable {
             let document = desired_document(&self.state);
             let message = Downlink::Desired { document, version: self.state.desired_version, full: true };
             match linked.link.deliver(&self.id, message) {
@@ -200,7 +225,7 @@ impl Body {
     }
 
     /// A change of desired properties, durable now, on its way down.
-    fn desired_changed(&mut self, patch: Map) {
+    fn desired_changed(&mut self, patch: Map, version: u64) {
         let Some(linked) = self.linked.as_mut() else { return };
         if self.state.connection.subscriptions.desired.is_none() {
             return;
@@ -209,7 +234,6 @@ impl Body {
             linked.desired_due = true;
             return;
         }
-        let version = self.state.desired_version;
         let mut document = patch;
         document.insert("$version".into(), hierarchy_models::Value::Int(version as i64));
         if linked.link.deliver(&self.id, Downlink::Desired { document, version, full: false }).is_err() {
@@ -241,7 +265,10 @@ pub struct Completion {
     live: Vec<LiveEvent>,
     outbound: Vec<Outbound>,
     ended: Vec<CommandId>,
-    desired: Option<Map>,
+    /// Patches of desired properties, each with the version it made.
+    desired: Vec<(Map, u64)>,
+    /// What the parent is to be told.
+    up: Option<(TwinId, Contribution)>,
     down: Option<Downlink>,
     barrier: Option<oneshot::Sender<()>>,
 }
@@ -260,7 +287,8 @@ impl Completion {
             live: Vec::new(),
             outbound: Vec::new(),
             ended: Vec::new(),
-            desired: None,
+            desired: Vec::new(),
+            up: None,
             down: None,
             barrier: None,
         }
@@ -286,12 +314,28 @@ impl Completion {
         self
     }
 
+    pub fn ending(mut self, command: CommandId) -> Self {
+        self.ended.push(command);
+        self
+    }
+
+    pub fn passing_on(mut self, parent: Option<TwinId>, contribution: Contribution, live: Option<LiveEvent>) -> Self {
+        self.up = parent.map(|parent| (parent, contribution));
+        self.live.extend(live);
+        self
+    }
+
     /// Notes what the events of the turn ask to be done afterwards.
     pub fn following(mut self, events: &[Event]) -> Self {
+        let patches = events.iter().filter(|e| matches!(e.body, EventBody::DesiredPatched { .. })).count() as u64;
+        let mut version = self.body.borrow().state.desired_version.saturating_sub(patches);
         for event in events {
             match &event.body {
                 EventBody::CommandEnded { id, .. } => self.ended.push(id.clone()),
-                EventBody::DesiredPatched { patch } => self.desired = Some(patch.clone()),
+                EventBody::DesiredPatched { patch } => {
+                    version += 1;
+                    self.desired.push((patch.clone(), version));
+                }
                 _ => {}
             }
         }
@@ -300,7 +344,7 @@ impl Completion {
 
     /// The commit returned.
     pub fn committed(self) {
-        let Self { body, seq, answer, live, outbound, ended, desired, down, barrier } = self;
+        let Self { body, seq, answer, live, outbound, ended, desired, up, down, barrier } = self;
         let runtime = {
             let mut b = body.borrow_mut();
             b.pending = b.pending.saturating_sub(1);
@@ -308,20 +352,24 @@ impl Completion {
             for id in ended {
                 tell_waiters(&mut b, &id);
             }
-            if let Some(patch) = desired {
-                b.desired_changed(patch);
+            for (patch, version) in desired {
+                b.desired_changed(patch, version);
             }
             if let (Some(down), Some(linked)) = (down, b.linked.as_ref()) {
                 // A device that asks faster than it reads asks again.
                 let _ = linked.link.deliver(&b.id, down);
             }
-            if b.linked.is_some() && b.state.inbox.is_some() {
+            if b.linked.as_ref().is_some_and(|l| l.desired_due || b.state.inbox.is_some()) {
                 b.pump();
             }
             b.host.runtime().clone()
         };
         if let Some((answerer, reply)) = answer {
             answerer.send(reply);
+        }
+        if let Some((parent, contribution)) = up {
+            let id = body.borrow().id.clone();
+            crate::rollups::send_up(&runtime, parent, id, contribution, Rc::downgrade(&body));
         }
         if !live.is_empty() {
             runtime.hub.publish(live);
@@ -341,6 +389,8 @@ impl Completion {
             b.pending = b.pending.saturating_sub(1);
             if !b.suspect {
                 b.suspect = true;
+                // What it passed on may not stand.
+                b.passed_on = None;
                 if let Some(addr) = &b.addr {
                     addr.do_send(Restart);
                 }
@@ -354,7 +404,7 @@ impl Completion {
 }
 
 fn tell_waiters(body: &mut Body, id: &CommandId) {
-    let Some(command) = body.state.inbox.as_deref().and_then(|i| i.get(id)).filter(|c| c.state.is_end()).cloned() else { return };
+    let Some(command) = body.command(|c| c.id == *id && c.state.is_end()).cloned() else { return };
     let (told, waiting) = std::mem::take(&mut body.waiters).into_iter().partition(|(waited, _)| waited == id);
     body.waiters = waiting;
     let told: Vec<(CommandId, oneshot::Sender<Command>)> = told;

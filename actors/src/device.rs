@@ -53,6 +53,9 @@ pub enum LinkError {
 pub trait Link: Send + Sync {
     /// `target` is the session's own device, or a child it speaks for.
     fn deliver(&self, target: &TwinId, message: Downlink) -> Result<(), LinkError>;
+
+    /// Whether the session has ended, so that nothing will ever be delivered.
+    fn is_closed(&self) -> bool;
 }
 
 /// A device that has proved who it is and wants a session.
@@ -65,6 +68,8 @@ pub struct Connect {
     pub clean_start: bool,
     /// How long the session outlives the connection; zero ends it with the connection.
     pub expiry: Duration,
+    /// The generation of the credentials it came with, as [`crate::identity::Identities::verify_device`] told.
+    pub generation: Option<u64>,
     pub link: Arc<dyn Link>,
 }
 

@@ -124,6 +124,11 @@ impl Envelope {
         Self { ask: Some(ask), reply: None }
     }
 
+    /// Whether it brings a parent the figures of a child, which are taken whatever state the parent is in.
+    pub fn is_contribution(&self) -> bool {
+        matches!(self.ask, Some(Ask::Contribution { .. } | Ask::ChildGone(_)))
+    }
+
     pub fn open(mut self) -> Option<(Ask, Answerer)> {
         Some((self.ask.take()?, Answerer(self.reply.take())))
     }

@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
     actor::TwinActor,
-    body::{Body, SharedBody},
+    body::{Body, Completion, SharedBody},
     directory::{Handle, TwinRef},
     envelope::{Ask, Envelope},
     lane::Lane,
@@ -162,11 +162,12 @@ impl Host {
             host: self.clone(),
             addr: None,
             linked: None,
-            handed_before: Vec::new(),
+            handed_before: self.runtime.handed.lock().remove(&id).unwrap_or_default(),
             durable_seq,
             pending: 0,
             last_used: now,
             suspect: false,
+            falling: false,
             leaving: false,
             dirty: false,
             registry_dirty: false,
@@ -207,12 +208,13 @@ impl Host {
         }
     }
 
+    /// Tells the parent what a changed twin comes to, once all of it is durable.
     fn pass_on(self: &Rc<Self>, body: &SharedBody) {
         let (id, parent, contribution, live) = {
             let mut b = body.borrow_mut();
             b.rollup_dirty = false;
-            // What has left speaks from its new place, or from its row.
-            if !b.state.registered || b.leaving {
+            // What has left speaks from its new place, or from its row; what is suspect, once it was read back.
+            if !b.state.registered || b.leaving || b.suspect {
                 return;
             }
             let contribution = b.contribution();
@@ -224,11 +226,11 @@ impl Host {
             let live = (b.below.is_some() && self.runtime.hub.is_followed()).then(|| crate::rollups::live_rollup(&b));
             (b.id.clone(), b.state.parent.clone(), contribution, live)
         };
-        if let Some(event) = live {
-            self.runtime.hub.publish(vec![event]);
-        }
-        if let Some(parent) = parent {
-            crate::rollups::send_up(&self.runtime, parent, id, contribution, Rc::downgrade(body));
+        let said = Completion::new(body).passing_on(parent, contribution, live);
+        if body.borrow().pending == 1 {
+            said.committed();
+        } else {
+            self.lane.push(&id, &[], said);
         }
     }
 
@@ -257,6 +259,7 @@ impl Host {
                 let bytes = b.memory_bytes();
                 memory += bytes;
                 connected += u64::from(b.state.connection.connected);
+                reconcile(&mut b);
                 if b.last_used <= idle_since && b.is_idle() {
                     idle.push((b.last_used, b.id.clone(), bytes));
                 }
@@ -271,5 +274,24 @@ impl Host {
         self.figures.connected.store(connected, Ordering::Relaxed);
         self.figures.memory_bytes.store(memory as u64, Ordering::Relaxed);
         idle
+    }
+}
+
+/// A link that ended without a word (its end could not be recorded then), or that belongs to a session that never became
+/// durable, is let go of, and the end is recorded.
+fn reconcile(b: &mut Body) {
+    if b.pending > 0 || b.suspect || b.falling || b.leaving {
+        return;
+    }
+    if b.linked.as_ref().is_some_and(|l| l.link.is_closed() || !b.state.connection.connected) {
+        b.unlink();
+    }
+    if b.state.connection.connected
+        && b.linked.is_none()
+        && let Some(addr) = &b.addr
+    {
+        let session = b.state.connection.session;
+        let end = Input::Disconnect { session, reason: DisconnectReason::Unknown, will: None, expiry_seconds: None };
+        addr.do_send(Envelope::tell(Ask::Core(end)));
     }
 }

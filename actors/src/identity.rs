@@ -133,11 +133,11 @@ impl Identities {
         }
     }
 
-    /// Checks a password (a device key or a signed token) at CONNECT.
-    pub async fn verify_device(&self, device: &TwinId, password: &[u8], now: Timestamp) -> Result<(), Denied> {
+    /// Checks a password (a device key or a signed token) at CONNECT; the generation of the credentials it belongs to.
+    pub async fn verify_device(&self, device: &TwinId, password: &[u8], now: Timestamp) -> Result<u64, Denied> {
         let identity = self.load(device).await?;
         if let Some(token) = std::str::from_utf8(password).ok().and_then(|p| p.strip_prefix("twt_")) {
-            return self.verify_token(device, &identity, token, now);
+            return self.verify_token(device, &identity, token, now).map(|()| identity.generation);
         }
         // Every slot is compared, so that the time taken does not tell which one came near.
         let mut matched = false;
@@ -150,7 +150,7 @@ impl Identities {
                 matched |= bool::from(key.as_slice().ct_eq(password));
             }
         }
-        if matched { Ok(()) } else { Err(Denied::WrongKey) }
+        if matched { Ok(identity.generation) } else { Err(Denied::WrongKey) }
     }
 
     fn verify_token(&self, device: &TwinId, identity: &Identity, token: &str, now: Timestamp) -> Result<(), Denied> {
@@ -166,9 +166,14 @@ impl Identities {
     }
 
     /// Checks that a device with a client certificate of this common name may connect.
-    pub async fn verify_certificate(&self, device: &TwinId, common_name: &str) -> Result<(), Denied> {
-        self.load(device).await?;
-        if common_name == device.as_str() { Ok(()) } else { Err(Denied::WrongKey) }
+    pub async fn verify_certificate(&self, device: &TwinId, common_name: &str) -> Result<u64, Denied> {
+        let identity = self.load(device).await?;
+        if common_name == device.as_str() { Ok(identity.generation) } else { Err(Denied::WrongKey) }
+    }
+
+    /// Whether credentials of this generation still open the door.
+    pub async fn is_current(&self, device: &TwinId, generation: u64) -> bool {
+        self.load(device).await.is_ok_and(|identity| identity.generation == generation)
     }
 
     /// A signed token for a device, good for `lifetime`.
@@ -276,12 +281,12 @@ mod tests {
         let (_, keys) = ids.enrol(&id("a"), None).await.unwrap();
         ids.enrol(&id("b"), None).await.unwrap();
         for slot in ["primary", "secondary"] {
-            assert_eq!(ids.verify_device(&id("a"), keys[slot].as_bytes(), NOW).await, Ok(()));
+            assert!(ids.verify_device(&id("a"), keys[slot].as_bytes(), NOW).await.is_ok());
             assert_eq!(ids.verify_device(&id("b"), keys[slot].as_bytes(), NOW).await, Err(Denied::WrongKey));
         }
         let fresh = ids.reset(&id("a")).await.unwrap();
         assert_eq!(ids.verify_device(&id("a"), keys["primary"].as_bytes(), NOW).await, Err(Denied::WrongKey));
-        assert_eq!(ids.verify_device(&id("a"), fresh["primary"].as_bytes(), NOW).await, Ok(()));
+        assert!(ids.verify_device(&id("a"), fresh["primary"].as_bytes(), NOW).await.is_ok());
         assert_eq!(ids.verify_device(&id("c"), b"x", NOW).await, Err(Denied::Unknown));
     }
 
@@ -301,7 +306,7 @@ mod tests {
         let mine = "a-key-that-a-factory-burnt-in";
         let (_, keys) = ids.enrol(&id("a"), Some([("factory".into(), Some(mine.into()))].into())).await.unwrap();
         assert_eq!(keys["factory"], mine);
-        assert_eq!(ids.verify_device(&id("a"), mine.as_bytes(), NOW).await, Ok(()));
+        assert!(ids.verify_device(&id("a"), mine.as_bytes(), NOW).await.is_ok());
         let stored = persistence::Identities::identity(&*store, &id("a")).await.unwrap().unwrap();
         assert!(!format!("{stored:?}").contains(mine));
         assert!(ids.enrol(&id("b"), Some([("k".into(), Some("short".into()))].into())).await.is_err());
@@ -313,7 +318,7 @@ mod tests {
         ids.enrol(&id("a"), None).await.unwrap();
         ids.enrol(&id("b"), None).await.unwrap();
         let token = ids.issue_token(&id("a"), Duration::from_secs(600), NOW).await.unwrap();
-        assert_eq!(ids.verify_device(&id("a"), token.as_bytes(), NOW).await, Ok(()));
+        assert!(ids.verify_device(&id("a"), token.as_bytes(), NOW).await.is_ok());
         assert_eq!(ids.verify_device(&id("b"), token.as_bytes(), NOW).await, Err(Denied::WrongKey));
         let late = NOW.plus(Duration::from_secs(600));
         assert_eq!(ids.verify_device(&id("a"), token.as_bytes(), late).await, Err(Denied::Expired));

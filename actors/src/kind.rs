@@ -1,7 +1,8 @@
 //! The seam for behaviours: a kind of twin decides, in pure turns, what follows from what happened.
 //!
 //! A turn sees the twin as it was before the event and a description of what happens; it returns effects. State and
-//! effects commit together, in the same turn of the journal as the event that caused them, or not at all.
+//! effects commit together, in the same turn of the journal as the event that caused them, or not at all. The one
+//! exception is a command to another twin: it is sent once the turn is durable, and lost if the process dies in between.
 //! The built-in kinds ([`builtin`]) use the same seam that solution developers get.
 
 pub mod builtin;
@@ -11,7 +12,7 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Durati
 use hierarchy_models::{
     Alert, CommandState, EventBody, ModelId, Name, Record, Severity, Timestamp, TwinId, Value,
     event::DisconnectReason,
-    limits::{ALERTS_PER_TWIN_MAX, BEHAVIOUR_BYTES_MAX, EFFECTS_PER_TURN_MAX},
+    limits::{ALERT_TEXT_BYTES_MAX, ALERTS_PER_TWIN_MAX, BEHAVIOUR_BYTES_MAX, EFFECTS_PER_TURN_MAX},
     value::{DEPTH_MAX, Map},
 };
 
@@ -64,6 +65,7 @@ impl<'a> Context<'a> {
     /// Raises an alert, or counts it again when it stands.
     pub fn raise(&mut self, name: &str, severity: Severity, text: &str, details: Map) {
         let now = self.now;
+        let text = &text[..text.floor_char_boundary(ALERT_TEXT_BYTES_MAX)];
         let alert = match self.twin.alerts.iter().find(|a| a.name == name) {
             Some(open) => Alert { severity, text: text.into(), details, last_at: now, count: open.count + 1, ..open.clone() },
             None if self.twin.alerts.len() >= ALERTS_PER_TWIN_MAX => {

@@ -55,7 +55,7 @@ pub async fn gather(runtime: &Arc<Runtime>, parent: &TwinId) -> Result<Aggregate
     let stale_after = runtime.settings.stale_after;
     if !quiet.is_empty() {
         // Read again: whoever left memory before it was looked for has written its row by now.
-        let rows = if asked.is_empty() { quiet } else { runtime.store.children(parent).await? };
+        let rows = runtime.store.children(parent).await?;
         for child in rows.into_iter().filter(|c| !asked.iter().any(|a| a.id == c.id)) {
             below.update(&child.id, at_rest(&child)?, stale_after, now);
         }

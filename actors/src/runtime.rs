@@ -3,7 +3,8 @@
 //! [`Runtime::ask`] is the one way to a twin: it finds it, or starts it from its snapshot, and asks again when it moved.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -12,13 +13,13 @@ use std::{
 };
 
 use hierarchy_models::{
-    Command, CommandId, CommandState, TwinId,
+    Command, CommandId, CommandState, Event, EventBody, TwinId,
     supervision::{RestartWindow, Verdict},
     tree::Path,
 };
 use parking_lot::{Mutex, RwLock};
 use persistence::Store;
-use tokio::sync::RwLock as AsyncRwLock;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard, RwLock as AsyncRwLock};
 
 use crate::{
     clock::Clock,
@@ -45,6 +46,9 @@ pub enum Place {
     Any,
 }
 
+const IDENTITY_LOCKS: usize = 64;
+/// Twins whose restarts the runtime counts itself; beyond it the counts start anew.
+const ORPHANS_MAX: usize = 10_000;
 /// How long a parent may take to judge a child's failure before the runtime does.
 const VERDICT_WAIT: Duration = Duration::from_secs(1);
 
@@ -61,8 +65,10 @@ pub struct Runtime {
     pub intake: Intake,
     /// Registrations share it; moves and removals, which could close loops or orphan twins, have it alone.
     pub tree: AsyncRwLock<()>,
-    /// Ids whose registration is under way: a second one must not replace the keys of the first.
-    pub registering: Mutex<HashSet<TwinId>>,
+    /// One at a time for each stripe of ids: whoever changes an identity reads it first, and nobody in between.
+    identity_locks: Vec<AsyncMutex<()>>,
+    /// Commands that a twin had handed down when it moved, and that are to be marked when they come again.
+    pub handed: Mutex<HashMap<TwinId, Vec<CommandId>>>,
     /// A flush has it alone; whoever else writes a twin's rows shares it. So no row that a flush gathered earlier lands
     /// on top of a newer one, and no twin leaves memory while its snapshot is under way.
     pub rows: AsyncRwLock<()>,
@@ -75,24 +81,55 @@ pub struct Runtime {
 }
 
 /// A claimed directory entry that frees itself when its holder is dropped half way.
-struct Claim<'a> {
-    directory: &'a Directory,
-    id: &'a TwinId,
-    gate: Gate,
-    settled: bool,
+struct Claim {
+    runtime: Arc<Runtime>,
+    id: TwinId,
+    gate: Option<Gate>,
 }
 
-impl Claim<'_> {
-    fn settle(mut self, twin: Option<TwinRef>) {
-        self.settled = true;
-        self.directory.settle(self.id, &self.gate, twin);
+impl Claim {
+    fn new(runtime: &Arc<Runtime>, id: &TwinId, gate: Gate) -> Self {
+        Self { runtime: runtime.clone(), id: id.clone(), gate: Some(gate) }
+    }
+
+    fn settle(mut self, twin: TwinRef) -> TwinRef {
+        if let Some(gate) = self.gate.take() {
+            self.runtime.directory.settle(&self.id, &gate, Some(twin.clone()));
+        }
+        twin
     }
 }
 
-impl Drop for Claim<'_> {
+impl Drop for Claim {
     fn drop(&mut self) {
-        if !self.settled {
-            self.directory.settle(self.id, &self.gate, None);
+        if let Some(gate) = self.gate.take() {
+            self.runtime.directory.settle(&self.id, &gate, None);
+        }
+    }
+}
+
+/// A twin read back: its state, and the commands that changed since its snapshot.
+pub struct Loaded {
+    pub state: TwinState,
+    pub commands: BTreeMap<CommandId, Command>,
+}
+
+impl Loaded {
+    pub fn take(&mut self, events: &[Event], dedupe_records_max: usize) {
+        use EventBody::{CommandDelivered, CommandEnded, CommandQueued};
+        for event in events {
+            self.state.apply(event, dedupe_records_max);
+            let id = match &event.body {
+                CommandQueued(command) => &command.id,
+                CommandDelivered { id } | CommandEnded { id, .. } => id,
+                _ => continue,
+            };
+            if let Some(command) = self.state.inbox.as_deref().and_then(|i| i.get(id)) {
+                self.commands.insert(id.clone(), command.clone());
+            }
+        }
+        if !self.state.registered {
+            self.commands.clear();
         }
     }
 }
@@ -115,7 +152,8 @@ impl Runtime {
             wakes: Wakes::default(),
             intake: Intake::default(),
             tree: AsyncRwLock::default(),
-            registering: Mutex::default(),
+            identity_locks: (0..IDENTITY_LOCKS).map(|_| AsyncMutex::default()).collect(),
+            handed: Mutex::default(),
             rows: AsyncRwLock::default(),
             stopping: AtomicBool::new(false),
             first_session,
@@ -130,6 +168,11 @@ impl Runtime {
 
     pub fn next_session(&self) -> u64 {
         self.sessions.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Held while a twin is registered or removed, or its identity is changed.
+    pub async fn identity_lock(&self, id: &TwinId) -> MutexGuard<'_, ()> {
+        self.identity_locks[usize::from(persistence::shard_of(id)) % IDENTITY_LOCKS].lock().await
     }
 
     fn host_for(&self, id: &TwinId, place: Place) -> Result<HostHandle, TwinError> {
@@ -152,7 +195,12 @@ impl Runtime {
                 Found::Resident(twin) => {
                     let here = Host::here().filter(|_| place == Place::Here);
                     match here {
-                        Some(here) if here.id != twin.host => self.evict(&twin).await,
+                        // One that has to stay where it is serves its device from there.
+                        Some(here) if here.id != twin.host => {
+                            if !self.evict(&twin, false).await {
+                                return Ok(twin);
+                            }
+                        }
                         _ => return Ok(twin),
                     };
                 }
@@ -161,13 +209,11 @@ impl Runtime {
                     let _ = gate.acquire().await;
                 }
                 Found::Vacant(gate) => {
-                    let claim = Claim { directory: &self.directory, id, gate, settled: false };
+                    let claim = Claim::new(self, id, gate);
                     let Some(state) = self.read_snapshot(id).await? else { return Err(TwinError::NoSuchTwin(id.clone())) };
                     let Some(entry) = self.store.entry(id).await? else { return Err(TwinError::NoSuchTwin(id.clone())) };
                     let below = rollups::gather(self, id).await?;
-                    let twin = self.start(id, place, entry.path, state, below).await?;
-                    claim.settle(Some(twin.clone()));
-                    return Ok(twin);
+                    return self.start(claim, place, entry.path, state, below).await;
                 }
             }
         }
@@ -183,40 +229,43 @@ impl Runtime {
                     let _ = gate.acquire().await;
                 }
                 Found::Vacant(gate) => {
-                    let claim = Claim { directory: &self.directory, id, gate, settled: false };
+                    let claim = Claim::new(self, id, gate);
                     if self.store.entry(id).await?.is_some() {
                         return Err(TwinError::AlreadyRegistered(id.clone()));
                     }
-                    let twin = self.start(id, Place::Any, path, TwinState::blank(), Default::default()).await?;
-                    claim.settle(Some(twin.clone()));
-                    return Ok(twin);
+                    return self.start(claim, Place::Any, path, TwinState::blank(), Default::default()).await;
                 }
             }
         }
     }
 
+    /// Starts the actor. The host settles the claim, so that a caller that goes away half way leaves no second actor behind.
     async fn start(
         &self,
-        id: &TwinId,
+        claim: Claim,
         place: Place,
         path: Path,
         state: TwinState,
         below: hierarchy_models::rollup::Aggregate,
     ) -> Result<TwinRef, TwinError> {
-        let host = self.host_for(id, place)?;
-        let id = id.clone();
+        let host = self.host_for(&claim.id, place)?;
         metrics::counter!("twinfold_twins_activated_total").increment(1);
+        let start = move |host: &Rc<Host>| {
+            let twin = host.start(claim.id.clone(), path, state, below);
+            claim.settle(twin)
+        };
         if let Some(here) = Host::here().filter(|h| h.id == host.id) {
-            return Ok(here.start(id, path, state, below));
+            return Ok(start(&here));
         }
-        host.call(move |host| async move { host.start(id, path, state, below) }).await.ok_or(TwinError::Stopping)
+        host.call(move |host| async move { start(&host) }).await.ok_or(TwinError::Stopping)
     }
 
     /// Sends a twin out of memory; `false` when it has to stay.
-    pub async fn evict(&self, twin: &TwinRef) -> bool {
-        let Some(host) = self.hosts.read().get(twin.host).cloned() else { return false };
+    pub async fn evict(&self, twin: &TwinRef, only_idle: bool) -> bool {
+        let host = self.hosts.read().get(twin.host).cloned();
+        let Some(host) = host else { return false };
         let twin = twin.clone();
-        host.call(move |host| host.evict(twin)).await.unwrap_or(false)
+        host.call(move |host| host.evict(twin, only_idle)).await.unwrap_or(false)
     }
 
     async fn read_snapshot(&self, id: &TwinId) -> Result<Option<TwinState>, TwinError> {
@@ -227,22 +276,20 @@ impl Runtime {
         }
     }
 
-    /// What is durable of a twin: its snapshot and the turns after it.
-    pub async fn load_state(&self, id: &TwinId) -> Result<Option<TwinState>, persistence::Error> {
+    /// What is durable of a twin: its snapshot and the turns after it; a blank one when there is neither.
+    pub async fn load(&self, id: &TwinId) -> Result<Loaded, persistence::Error> {
         // The tail first: a flush in between may move events from it into the snapshot, never the other way.
         let tail = self.store.tail(id).await?;
         let snapshot = self.store.snapshot(id).await?;
-        if snapshot.is_none() && tail.is_empty() {
-            return Ok(None);
-        }
-        let mut state = match snapshot {
+        let state = match snapshot {
             Some(snapshot) => TwinState::from_bytes(&snapshot.state)?,
             None => TwinState::blank(),
         };
-        for event in tail.iter().flat_map(|turn| &turn.events) {
-            state.apply(event, self.settings.dedupe_records_max);
+        let mut loaded = Loaded { state, commands: Default::default() };
+        for turn in &tail {
+            loaded.take(&turn.events, self.settings.dedupe_records_max);
         }
-        Ok(Some(state))
+        Ok(loaded)
     }
 
     /// Asks a twin, wherever it is.
@@ -266,7 +313,11 @@ impl Runtime {
                 return verdict;
             }
         }
-        self.orphans.lock().entry(id.clone()).or_default().failed(&self.settings.restart, self.clock.now())
+        let mut orphans = self.orphans.lock();
+        if orphans.len() >= ORPHANS_MAX {
+            orphans.clear();
+        }
+        orphans.entry(id.clone()).or_default().failed(&self.settings.restart, self.clock.now())
     }
 
     /// Sends the commands that a durable turn asked for.

@@ -9,12 +9,15 @@ use hierarchy_models::{
 
 use crate::{
     body::refusal_of_problem,
-    device::{Connect, ConnectError, Link, Refusal},
+    device::{CloseReason, Connect, ConnectError, Downlink, Link, LinkError, Refusal},
     directory::TwinRef,
     envelope::{Answer, Ask, Problem},
     error::TwinError,
     runtime::{Place, Runtime, ask_ref},
-    twin::{decide::Input, device_input::Speaker},
+    twin::{
+        decide::{GATEWAY_PROTOCOL, Input},
+        device_input::{ATTACHED_MAX, Speaker},
+    },
 };
 
 /// Held by the gateway for as long as the connection lasts. Lives on the thread it was made on.
@@ -36,7 +39,7 @@ pub struct DeviceSession {
 
 impl DeviceSession {
     pub(crate) async fn open(runtime: &Arc<Runtime>, connect: Connect) -> Result<Self, ConnectError> {
-        let Connect { device, protocol, remote, clean_start, expiry, link } = connect;
+        let Connect { device, protocol, remote, clean_start, expiry, generation, link } = connect;
         let number = runtime.next_session();
         let expiry_seconds = u32::try_from(expiry.as_secs()).unwrap_or(u32::MAX);
         let by = Speaker::Own { session: number };
@@ -46,6 +49,13 @@ impl DeviceSession {
             match ask_ref(&twin, ask).await {
                 Err(Problem::Returned(again)) => ask = *again,
                 Ok(Answer::Connected { session_present, subscriptions, held_packets, attached }) => {
+                    // The key may have been withdrawn between the door and here, when nobody was inside to be shown out.
+                    if let Some(generation) = generation
+                        && !runtime.identities.is_current(&device, generation).await
+                    {
+                        let _ = ask_ref(&twin, Ask::Kick(CloseReason::Revoked)).await;
+                        return Err(ConnectError::Inactive(device));
+                    }
                     return Ok(Self {
                         runtime: runtime.clone(),
                         device,
@@ -202,14 +212,17 @@ impl DeviceSession {
     }
 
     async fn attach(&self, child: &TwinId) -> Result<(), Refusal> {
+        if self.children.borrow().len() >= ATTACHED_MAX {
+            return Err(Refusal::Quota { limit: "ATTACHED_MAX", detail: format!("{ATTACHED_MAX} attached devices") });
+        }
         let ask = Ask::Connect {
             by: Speaker::Gateway { id: self.device.clone() },
             session: self.number,
-            protocol: "gateway".into(),
+            protocol: GATEWAY_PROTOCOL.into(),
             remote: self.device.to_string(),
             clean_start: false,
             expiry_seconds: self.expiry_seconds,
-            link: self.link.clone(),
+            link: Arc::new(ChildLink(self.link.clone())),
         };
         self.runtime.ask(child, ask).await.map_err(refusal_of_problem)?;
         let _ = self.runtime.ask(child, Ask::Ready { session: self.number }).await;
@@ -220,7 +233,9 @@ impl DeviceSession {
     async fn detach(&self, child: &TwinId, reason: DisconnectReason) -> Result<(), Refusal> {
         self.children.borrow_mut().remove(child);
         let input = Input::Disconnect { session: self.number, reason, will: None, expiry_seconds: None };
-        self.runtime.ask(child, Ask::Core(input)).await.map(drop).map_err(refusal_of_problem)
+        // A child that is not in memory has no link; and nobody is started any more while the server stops.
+        let Some(twin) = self.runtime.directory.peek(child) else { return Ok(()) };
+        ask_ref(&twin, Ask::Core(input)).await.map(drop).map_err(refusal_of_problem)
     }
 
     /// Ends the session's connection; a persistent session goes on without it until it expires.
@@ -240,6 +255,19 @@ impl DeviceSession {
         }
         let input = Input::Disconnect { session: self.number, reason, will, expiry_seconds };
         let _ = self.ask_own(Ask::Core(input)).await;
+    }
+}
+
+/// A gateway's link as one of its children sees it: what ends the child's session does not end the gateway's.
+struct ChildLink(Arc<dyn Link>);
+
+impl Link for ChildLink {
+    fn deliver(&self, target: &TwinId, message: Downlink) -> Result<(), LinkError> {
+        if matches!(message, Downlink::Close(_)) { Ok(()) } else { self.0.deliver(target, message) }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.is_closed()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 
+use futures_util::{StreamExt, stream};
 use hierarchy_models::{Timestamp, TwinId};
 use parking_lot::Mutex;
 
@@ -16,6 +17,9 @@ use crate::{
 const READ_AT_ONCE: usize = 10_000;
 /// Twins woken in one round, so that a burst of expiries does not crowd out everything else.
 const WOKEN_AT_ONCE: usize = 1_000;
+/// Twins asked at the same time, and how long each may take to answer.
+const WAKING_AT_ONCE: usize = 64;
+const ANSWER_WAIT: Duration = Duration::from_secs(2);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
@@ -56,14 +60,18 @@ impl Wakes {
         }
     }
 
-    /// Wakes whoever is due. A twin that has more to do asks to be woken again.
+    /// Wakes whoever is due, many at a time, so that one who is slow to answer holds up nobody. A twin that has more to do
+    /// asks to be woken again.
     pub async fn round(&self, runtime: &Arc<Runtime>) {
-        for twin in self.due(runtime.clock.now()) {
-            match runtime.ask(&twin, Ask::Core(Input::Wake)).await {
-                Ok(_) | Err(Problem::Call(TwinError::NoSuchTwin(_))) => {}
-                // It is asked again: an expiry is never skipped, only late.
-                Err(_) => self.push(runtime.clock.now().plus(RETRY_PAUSE), twin),
-            }
-        }
+        stream::iter(self.due(runtime.clock.now()))
+            .for_each_concurrent(WAKING_AT_ONCE, |twin| async move {
+                let asked = tokio::time::timeout(ANSWER_WAIT, runtime.ask(&twin, Ask::Core(Input::Wake))).await;
+                match asked {
+                    Ok(Ok(_) | Err(Problem::Call(TwinError::NoSuchTwin(_)))) => {}
+                    // It is asked again: an expiry is never skipped, only late.
+                    _ => self.push(runtime.clock.now().plus(RETRY_PAUSE), twin),
+                }
+            })
+            .await;
     }
 }

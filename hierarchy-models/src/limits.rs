@@ -8,6 +8,12 @@ pub const RECORDS_PER_MESSAGE_MAX: usize = 1_000;
 pub const VALUES_PER_RECORD_MAX: usize = 256;
 /// Distinct last known values a twin keeps.
 pub const VALUES_PER_TWIN_MAX: usize = 1_024;
+/// Bytes of the last known values of a twin, as held in memory.
+pub const VALUES_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of an alert's text; longer ones are cut.
+pub const ALERT_TEXT_BYTES_MAX: usize = 1_024;
+/// Numeric values of one twin that go into roll-ups, in the order of their names.
+pub const ROLLUP_NAMES_PER_TWIN_MAX: usize = 64;
 /// Bytes of a property, stream or event name.
 pub const NAME_BYTES_MAX: usize = 128;
 /// Commands a twin holds that have not ended.
@@ -23,7 +29,7 @@ pub const COMMAND_TTL_DEFAULT: Duration = Duration::from_secs(60);
 /// Bytes of a command's payload, of a result's payload.
 pub const COMMAND_PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 /// Record ids remembered for deduplication, a twin.
-pub const DEDUPE_RECORDS_MAX: usize = 256;
+pub const DEDUPE_RECORDS_MAX: usize = RECORDS_PER_MESSAGE_MAX + 24;
 /// Rejected messages kept for reading, a twin.
 pub const REJECTED_MAX: usize = 16;
 /// Poison messages kept for reading, a twin.

@@ -38,7 +38,9 @@ impl Fold {
         if other.count == 0 {
             return *self;
         }
-        let newer = if other.last_at >= self.last_at { other } else { self };
+        // Of two at the same instant the larger, so that no order of merging shows.
+        let later = other.last_at.cmp(&self.last_at).then(other.last.total_cmp(&self.last));
+        let newer = if later.is_ge() { other } else { self };
         Self {
             count: self.count + other.count,
             sum: self.sum + other.sum,

@@ -34,3 +34,10 @@ pub fn register_wake(b: &mut Body) {
         b.host.runtime().wakes.push(at, b.id.clone());
     }
 }
+
+/// After a twin was read back: it is changed, whether a list knows it or not.
+pub fn relist(body: &SharedBody) {
+    body.borrow_mut().dirty = false;
+    mark(body);
+    register_wake(&mut body.borrow_mut());
+}

@@ -7,7 +7,7 @@ use hierarchy_models::{Raw, Timestamp, supervision::Verdict};
 
 use super::{
     REREAD_PAUSE, Restart, TwinActor,
-    marks::{mark, register_wake},
+    marks::{mark, register_wake, relist},
 };
 use crate::{
     body::{Body, Completion, SharedBody, store_problem},
@@ -32,7 +32,6 @@ impl TwinActor {
     ) {
         let ends = match &input {
             Input::Disconnect { session, .. } => Some(*session),
-            Input::Unregister { .. } => Some(0),
             _ => None,
         };
         let seq_base = match &input {
@@ -54,9 +53,16 @@ impl TwinActor {
         match decided {
             Ok(decided) => {
                 // A store that is known to be broken refuses early: nothing is decided that cannot become durable.
+                let broken = self.body.borrow().host.lane.broken();
                 if !decided.events.is_empty()
-                    && let Some(error) = self.body.borrow().host.lane.broken()
+                    && let Some(error) = broken
                 {
+                    // The link is gone whether that can be recorded or not; the survey records it later.
+                    let mut b = self.body.borrow_mut();
+                    if ends.is_some_and(|session| b.linked.as_ref().is_some_and(|l| l.session == session)) {
+                        b.unlink();
+                    }
+                    drop(b);
                     return answerer.send(Err(store_problem(&error)));
                 }
                 self.carry_out(decided, seq_base, ends, answerer, now, answer);
@@ -86,11 +92,13 @@ impl TwinActor {
             let mut b = self.body.borrow_mut();
             let events = number(b.state.seq.max(seq_base), now, events);
             let live = b.apply(&events);
-            if let Some(session) = ends
-                && b.linked.as_ref().is_some_and(|l| l.session == session || session == 0)
+            let over = ends.is_some_and(|session| b.linked.as_ref().is_some_and(|l| l.session == session));
+            let was_linked = b.linked.is_some() && !b.state.connection.connected;
+            if (over || was_linked)
                 && let Some(linked) = b.unlink()
-                && session == 0
+                && !over
             {
+                // The twin itself ended the session: it is unregistered, or has another gateway.
                 let _ = linked.link.deliver(&b.id, Downlink::Close(CloseReason::Revoked));
             }
             (events, live)
@@ -124,22 +132,22 @@ impl TwinActor {
         };
         tracing::warn!(twin = %id, %what, %error, "a behaviour failed; the twin restarts");
         metrics::counter!("twinfold_twin_restarts_total").increment(1);
+        self.body.borrow_mut().falling = true;
         let recover = async move {
             lane.barrier(&body).await;
             let verdict = runtime.verdict(&id, parent.as_ref()).await;
             if let Verdict::RestartAfter(pause) = verdict {
                 tokio::time::sleep(pause).await;
             }
-            (verdict, runtime.load_state(&id).await)
+            (verdict, runtime.load(&id).await)
         };
         ctx.wait(recover.into_actor(self).map(move |(verdict, loaded), actor, ctx| {
+            actor.body.borrow_mut().falling = false;
             match loaded {
-                Ok(Some(state)) => {
-                    let mut b = actor.body.borrow_mut();
-                    b.durable_seq = state.seq;
-                    b.state = state;
+                Ok(loaded) => {
+                    actor.body.borrow_mut().reload(loaded);
+                    relist(&actor.body);
                 }
-                Ok(None) => {}
                 Err(error) => {
                     actor.body.borrow_mut().suspect = true;
                     ctx.notify_later(Restart, REREAD_PAUSE);
@@ -166,7 +174,7 @@ fn note_duration(b: &Body, took: Duration) {
     }
 }
 
-fn suspect_problem(error: Option<persistence::Error>) -> Problem {
+pub(super) fn suspect_problem(error: Option<persistence::Error>) -> Problem {
     match error {
         Some(error) => store_problem(&error),
         None => Problem::Call(TwinError::Overloaded),

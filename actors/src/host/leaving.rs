@@ -17,7 +17,8 @@ use crate::{
 
 impl Host {
     /// Sends a twin out of memory: writes it, stops its actor, frees its entry. `false` when it has to stay.
-    pub async fn evict(self: Rc<Self>, twin: TwinRef) -> bool {
+    /// With `only_idle` also when somebody needs it by now.
+    pub async fn evict(self: Rc<Self>, twin: TwinRef, only_idle: bool) -> bool {
         let directory = &self.runtime.directory;
         let Some(gate) = directory.begin_move(&twin) else { return false };
         let stay = |body: &SharedBody| {
@@ -29,6 +30,9 @@ impl Host {
             directory.settle(&twin.id, &gate, None);
             return true;
         };
+        if body.borrow().falling || (only_idle && !body.borrow().is_idle()) {
+            return stay(&body);
+        }
         self.pass_on(&body);
         body.borrow_mut().leaving = true;
         let _shared = self.runtime.rows.read().await;
@@ -49,7 +53,12 @@ impl Host {
                 return stay(&body);
             }
         }
-        if let Some(linked) = body.borrow_mut().linked.take() {
+        let linked = body.borrow_mut().unlink();
+        let handed = std::mem::take(&mut body.borrow_mut().handed_before);
+        if !handed.is_empty() {
+            self.runtime.handed.lock().insert(twin.id.clone(), handed);
+        }
+        if let Some(linked) = linked {
             let _ = linked.link.deliver(&twin.id, Downlink::Close(CloseReason::TakenOver));
         }
         twin.addr.do_send(Stop);
@@ -62,7 +71,9 @@ impl Host {
 
     /// Forgets a twin that is unregistered.
     pub fn forget(&self, twin: &TwinRef) {
-        if let Some(body) = self.twins.borrow_mut().remove(&twin.id) {
+        let is_it = |b: &SharedBody| b.borrow().addr.as_ref() == Some(&twin.addr);
+        if let Some(body) = self.body_of(&twin.id).filter(is_it) {
+            self.twins.borrow_mut().remove(&twin.id);
             let mut b = body.borrow_mut();
             b.leaving = true;
             b.dirty = false;

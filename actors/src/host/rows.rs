@@ -66,7 +66,8 @@ impl Host {
         let taken = std::mem::take(&mut b.rows_in_flush);
         let newer = std::mem::take(&mut b.command_rows);
         b.command_rows = taken.into_iter().chain(newer).collect();
-        if !b.dirty {
+        // A suspect one was passed over and stands in no list any more, dirty as it is.
+        if !b.dirty || b.suspect {
             b.dirty = true;
             self.dirty.borrow_mut().push(body.clone());
         }

@@ -50,7 +50,10 @@ pub fn decide(id: &TwinId, twin: &TwinState, kind: &dyn Kind, input: Input, now:
             Some(_) => done(vec![EventBody::Released, EventBody::AlertCleared { name: QUARANTINED.into() }]),
             None => done(vec![]),
         },
-        Input::HoldPacket { session, .. } if twin.connection.session != session => Err(Refusal::SessionEnded.into()),
+        Input::HoldPacket { session, .. } if twin.connection.session != session || !twin.connection.connected => {
+            Err(Refusal::SessionEnded.into())
+        }
+        Input::HoldPacket { .. } if twin.held_packets().len() >= HELD_PACKETS_MAX => Err(held_too_many()),
         Input::HoldPacket { packet, .. } => done(vec![EventBody::PacketHeld { packet }]),
         Input::ReleasePacket { session, packet } => {
             let held = twin.connection.session == session && twin.held_packets().contains(&packet);
@@ -72,10 +75,10 @@ pub fn decide(id: &TwinId, twin: &TwinState, kind: &dyn Kind, input: Input, now:
                 Some(seconds) if Some(seconds) != twin.connection.expiry_seconds => reopen(twin, seconds, &mut events),
                 Some(_) => {}
             }
-            with_turn(twin, kind, events, &Trigger::Disconnected { reason }, now, "the end of a connection", None)
+            with_turn(twin, kind, events, &Trigger::Disconnected { reason }, now, "the end of a connection")
         }
         Input::Subscribe { session, subscriptions } => {
-            if twin.connection.session != session {
+            if twin.connection.session != session || !twin.connection.connected {
                 return Err(Refusal::SessionEnded.into());
             }
             let same = twin.connection.subscriptions == subscriptions;
@@ -89,12 +92,7 @@ pub fn decide(id: &TwinId, twin: &TwinState, kind: &dyn Kind, input: Input, now:
         }
         Input::Wake => wake(twin, kind, now),
         Input::Poison { what, error, raw, quarantine } => {
-            let mut events = Vec::new();
-            if let Some(name) = what.strip_prefix(TIMER) {
-                // A timer that fails has fired: it must not fail for ever.
-                events.push(EventBody::TimerFired { name: name.into() });
-            }
-            events.push(EventBody::Poisoned { what, error: error.clone(), raw });
+            let mut events = vec![EventBody::Poisoned { what, error: error.clone(), raw }];
             if let Some(restarts) = quarantine {
                 let mut cx = crate::kind::Context::new(twin, now);
                 cx.raise(QUARANTINED, hierarchy_models::Severity::Critical, &error, Map::new());
@@ -106,8 +104,12 @@ pub fn decide(id: &TwinId, twin: &TwinState, kind: &dyn Kind, input: Input, now:
     }
 }
 
-/// How a failed timer is named among the poison messages.
-const TIMER: &str = "timer ";
+fn held_too_many() -> Rejection {
+    Refusal::Quota { limit: "HELD_PACKETS_MAX", detail: "QoS 2 messages are not being released".into() }.into()
+}
+
+/// How a connection through a gateway is named.
+pub const GATEWAY_PROTOCOL: &str = "gateway";
 
 /// The alert that stands on a quarantined twin.
 pub const QUARANTINED: &str = "quarantined";
@@ -127,14 +129,21 @@ fn with_turn(
     trigger: &Trigger<'_>,
     now: Timestamp,
     what: &str,
-    raw: Option<&hierarchy_models::Raw>,
 ) -> Result<Decided, Rejection> {
     if twin.quarantined().is_some() {
         return done(events);
     }
-    let (mut more, outbound) =
-        run_turn(kind, trigger, twin, now).map_err(|error| Rejection::Failed { error, what: what.into(), raw: raw.cloned() })?;
-    events.append(&mut more);
+    // The fact stands whatever the behaviour makes of it: a device that is gone is gone.
+    let outbound = match run_turn(kind, trigger, twin, now) {
+        Ok((mut more, outbound)) => {
+            events.append(&mut more);
+            outbound
+        }
+        Err(error) => {
+            events.push(EventBody::Poisoned { what: what.into(), error, raw: None });
+            Vec::new()
+        }
+    };
     Ok(Decided { events, outbound, said: Said::Done })
 }
 
@@ -151,7 +160,7 @@ fn hear(
     let mut events = twin.hear(message, now)?;
     if let Some(packet) = packet {
         if twin.held_packets().len() >= HELD_PACKETS_MAX {
-            return Err(Refusal::Quota { limit: "HELD_PACKETS_MAX", detail: "QoS 2 messages are not being released".into() }.into());
+            return Err(held_too_many());
         }
         events.push(EventBody::PacketHeld { packet });
     }
@@ -170,6 +179,11 @@ fn hear(
         Some(EventBody::Diagnostics { payload, raw }) => Some((run_turn(kind, &Trigger::Diagnostics { payload }, twin, now), raw)),
         _ => None,
     };
+    if let Some(EventBody::CommandEnded { id, state, .. }) = events.last() {
+        let (id, state) = (id.clone(), *state);
+        let name = twin.inbox.as_deref().and_then(|i| i.get(&id)).map(|c| c.name.clone()).unwrap_or_default();
+        return with_turn(twin, kind, events, &Trigger::CommandEnded { name: &name, state }, now, "the end of a command");
+    }
     let mut outbound = Vec::new();
     match turn {
         Some((Ok((mut more, out)), _)) => {
@@ -204,7 +218,7 @@ fn connect(twin: &TwinState, kind: &dyn Kind, c: Connecting, now: Timestamp) -> 
         reopen(twin, c.expiry_seconds, &mut events);
     }
     events.push(EventBody::Connected { session: c.session, protocol: c.protocol, remote: c.remote });
-    let mut decided = with_turn(twin, kind, events, &Trigger::Connected, now, "a connection", None)?;
+    let mut decided = with_turn(twin, kind, events, &Trigger::Connected, now, "a connection")?;
     decided.said = Said::Connected { session_present };
     Ok(decided)
 }
@@ -257,7 +271,7 @@ fn wake(twin: &TwinState, kind: &dyn Kind, now: Timestamp) -> Result<Decided, Re
     // One timer a turn: a failing one costs itself, and the next wake takes the next.
     if let Some((name, _)) = due {
         events.push(EventBody::TimerFired { name: name.clone() });
-        return with_turn(twin, kind, events, &Trigger::Timer { name }, now, &format!("{TIMER}{name}"), None);
+        return with_turn(twin, kind, events, &Trigger::Timer { name }, now, &format!("timer {name}"));
     }
     done(events)
 }
@@ -282,6 +296,12 @@ fn patch_events(twin: &TwinState, patch: TwinPatch) -> Result<Vec<EventBody>, Tw
     }
     if let Some(gateway) = gateway.filter(|g| *g != twin.gateway) {
         events.push(EventBody::GatewaySet { gateway });
+        if twin.connection.connected && &*twin.connection.protocol == GATEWAY_PROTOCOL {
+            // The former gateway must not go on receiving what is meant for this twin.
+            let session = twin.connection.session;
+            events.push(EventBody::Disconnected { session, reason: DisconnectReason::Revoked, will: None });
+            events.push(EventBody::SessionExpired);
+        }
     }
     if let Some(patch) = desired.filter(|d| !d.is_empty()) {
         events.push(EventBody::DesiredPatched { patch });

@@ -4,8 +4,8 @@ use hierarchy_models::{
     CommandState, DeviceMessage, EventBody, Record, Timestamp, TwinId,
     event::Status,
     limits::{
-        COMMAND_PAYLOAD_BYTES_MAX, PROPERTIES_BYTES_MAX, RECORD_AHEAD_MAX, RECORDS_PER_MESSAGE_MAX, VALUES_PER_RECORD_MAX,
-        VALUES_PER_TWIN_MAX,
+        COMMAND_PAYLOAD_BYTES_MAX, PROPERTIES_BYTES_MAX, RECORD_AHEAD_MAX, RECORDS_PER_MESSAGE_MAX, VALUES_BYTES_MAX,
+        VALUES_PER_RECORD_MAX, VALUES_PER_TWIN_MAX,
     },
     model,
     value::{Map, map_heap_bytes},
@@ -81,7 +81,7 @@ impl TwinState {
                 vec![EventBody::MetadataPatched { patch }]
             }
             DeviceMessage::Result { command, result } => {
-                if result.payload.heap_bytes() > COMMAND_PAYLOAD_BYTES_MAX * 4 {
+                if persistence::codec::value_to_bytes(&result.payload).len() > COMMAND_PAYLOAD_BYTES_MAX {
                     return Err(Refusal::Invalid { reason: format!("/payload: larger than {COMMAND_PAYLOAD_BYTES_MAX} bytes") });
                 }
                 match self.inbox.as_deref().and_then(|i| i.get(&command)).map(|c| c.state) {
@@ -146,6 +146,15 @@ impl TwinState {
     }
 
     fn check_room(&self, records: &[Record]) -> Result<(), Refusal> {
+        let fresh: usize = records.iter().flat_map(|r| &r.values).map(|(_, value)| value.heap_bytes()).sum();
+        if fresh > 0 {
+            let stays = |name: &str| !records.iter().flat_map(|r| &r.values).any(|(n, _)| n == name);
+            let held: usize = self.telemetry.0.iter().filter(|s| stays(&s.name)).map(|s| s.value.heap_bytes()).sum();
+            if fresh + held > VALUES_BYTES_MAX {
+                let detail = format!("the twin's last known values would take more than {VALUES_BYTES_MAX} bytes");
+                return Err(quota("VALUES_BYTES_MAX", detail));
+            }
+        }
         if self.telemetry.0.len() + records.iter().map(|r| r.values.len()).max().unwrap_or(0) <= VALUES_PER_TWIN_MAX && records.len() == 1 {
             return Ok(());
         }

@@ -6,6 +6,7 @@ use hierarchy_models::{
     Alert, ModelId, Name, Timestamp, TwinId, Value,
     alert::Severity,
     event::{DisconnectReason, Status, Subscriptions},
+    limits::ROLLUP_NAMES_PER_TWIN_MAX,
     model,
     rollup::{Contribution, Counts, Fold},
     value::{Map, map_heap_bytes},
@@ -225,7 +226,13 @@ impl TwinState {
         for alert in &self.alerts {
             counts.alert(alert.severity);
         }
-        let values = self.telemetry.0.iter().filter_map(|s| s.value.as_f64().map(|v| (s.name.clone(), Fold::of(v, s.at)))).collect();
+        let values = self
+            .telemetry
+            .0
+            .iter()
+            .filter_map(|s| s.value.as_f64().map(|v| (s.name.clone(), Fold::of(v, s.at))))
+            .take(ROLLUP_NAMES_PER_TWIN_MAX)
+            .collect();
         Contribution { counts, values, last_seen: self.connection.last_seen.filter(|_| is_device) }
     }
 

@@ -94,12 +94,12 @@ impl Twins {
     pub async fn commands(&self, query: CommandQuery) -> Result<Page<Command>, TwinError> {
         self.entry(&query.twin).await?;
         // What no row shows yet is written first; then the rows are the whole truth.
-        let shared = self.runtime.rows.read().await;
         if let Answer::Commands(recent) = self.runtime.ask(&query.twin, Ask::Commands).await.map_err(error_of)? {
             let commands = recent.into_iter().map(|c| (query.twin.clone(), c)).collect();
+            // Asked before the lock is taken: an answer may have to wait for somebody who waits for a flush.
+            let _shared = self.runtime.rows.read().await;
             self.runtime.store.project(persistence::Projection { commands, ..Default::default() }).await?;
         }
-        drop(shared);
         Ok(self.runtime.store.commands(query).await?)
     }
 

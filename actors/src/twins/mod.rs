@@ -267,6 +267,8 @@ fn start_background(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
                 Host::join(&for_thread);
                 let _ = tell.send(());
                 actix_rt::spawn(background::run_wakes(for_thread.clone()));
+                actix_rt::spawn(background::run_surveys(for_thread.clone()));
+                actix_rt::spawn(background::run_retention(for_thread.clone()));
                 background::run(for_thread).await;
                 // The jobs of the last flush still come through this thread: it ends with the process.
                 std::future::pending::<()>().await;

@@ -39,7 +39,7 @@ impl Twins {
             None => Path::root(&id),
         };
         self.check_gateway(&id, gateway.as_ref()).await?;
-        let Some(_sole) = Registering::begin(runtime, &id) else { return Err(TwinError::AlreadyRegistered(id)) };
+        let _sole = runtime.identity_lock(&id).await;
         if runtime.store.entry(&id).await?.is_some() {
             return Err(TwinError::AlreadyRegistered(id));
         }
@@ -95,7 +95,10 @@ impl Twins {
     /// Writes the registry's row of a twin as it is now.
     async fn write_row(&self, id: &TwinId) -> Result<(), TwinError> {
         match self.runtime.ask(id, Ask::Row).await.map_err(error_of)? {
-            Answer::Row(row) => Ok(self.runtime.store.put_rows(vec![*row]).await?),
+            Answer::Row(row) => {
+                let _shared = self.runtime.rows.read().await;
+                Ok(self.runtime.store.put_rows(vec![*row]).await?)
+            }
             _ => Err(TwinError::Overloaded),
         }
     }
@@ -142,10 +145,13 @@ impl Twins {
         };
         let below = runtime.store.below(id).await?;
         self.check_depth(id, &before.path, &path, &below).await?;
-        self.apply_patch(id, patch, if_version).await?;
+        let input = Input::Patch { patch: Box::new(patch), if_version };
+        runtime.ask(id, Ask::Core(input)).await.map_err(error_of)?;
+        // It has moved: that is durable. The former parent hears of it whatever becomes of the row.
         if let Some(old) = before.row.parent {
             let _ = runtime.ask(&old, Ask::ChildGone(id.clone())).await;
         }
+        self.write_row(id).await?;
         for moved in below.iter().chain([id]) {
             if let (Some(twin), Some(entry)) = (runtime.directory.peek(moved), runtime.store.entry(moved).await?) {
                 let _ = ask_ref(&twin, Ask::PathChanged(entry.path)).await;
@@ -169,7 +175,7 @@ impl Twins {
     pub async fn delete(&self, id: &TwinId, recursive: bool, if_version: Option<u64>) -> Result<(), TwinError> {
         let runtime = &self.runtime;
         let _alone = runtime.tree.write().await;
-        let entry = self.entry(id).await?;
+        self.entry(id).await?;
         let below = runtime.store.below(id).await?;
         if !below.is_empty() && !recursive {
             return Err(TwinError::HasChildren { twin: id.clone() });
@@ -184,16 +190,13 @@ impl Twins {
         for twin in &below {
             remove(runtime, twin, None).await?;
         }
-        remove(runtime, id, if_version).await?;
-        if let Some(parent) = entry.row.parent {
-            let _ = runtime.ask(&parent, Ask::ChildGone(id.clone())).await;
-        }
-        Ok(())
+        remove(runtime, id, if_version).await
     }
 
     /// Durable, and the device's live session ended if inactive, when it returns.
     pub async fn set_status(&self, id: &TwinId, status: Status) -> Result<TwinView, TwinError> {
         let runtime = &self.runtime;
+        let _sole = runtime.identity_lock(id).await;
         self.entry(id).await?;
         let enabled = status == Status::Active;
         // The door closes first, then whoever is inside is shown out.
@@ -208,6 +211,7 @@ impl Twins {
 
     /// New derived keys; the old ones and the sessions opened with them end.
     pub async fn reset_credentials(&self, id: &TwinId) -> Result<BTreeMap<String, String>, TwinError> {
+        let _sole = self.runtime.identity_lock(id).await;
         self.entry(id).await?;
         let keys = self.runtime.identities.reset(id).await?;
         self.runtime.ask(id, Ask::Kick(CloseReason::Revoked)).await.map_err(error_of)?;
@@ -229,40 +233,26 @@ impl Twins {
     }
 }
 
-/// The claim of one registration on its id, given up when it is over.
-struct Registering<'a> {
-    runtime: &'a Runtime,
-    id: TwinId,
-}
-
-impl<'a> Registering<'a> {
-    fn begin(runtime: &'a Runtime, id: &TwinId) -> Option<Self> {
-        runtime.registering.lock().insert(id.clone()).then(|| Self { runtime, id: id.clone() })
-    }
-}
-
-impl Drop for Registering<'_> {
-    fn drop(&mut self) {
-        self.runtime.registering.lock().remove(&self.id);
-    }
-}
-
-/// Unregisters one twin. Its last event ends its session; its identity goes next, and its rows last.
+/// Unregisters one twin. Its last event ends its session; its parent and its identity go next, and its rows last.
 async fn remove(runtime: &Arc<Runtime>, id: &TwinId, if_version: Option<u64>) -> Result<(), TwinError> {
-    let twin = runtime.resolve(id, crate::runtime::Place::Any).await?;
-    ask_ref(&twin, Ask::Core(Input::Unregister { if_version })).await.map_err(error_of)?;
+    let _sole = runtime.identity_lock(id).await;
+    let parent = runtime.store.entry(id).await?.and_then(|e| e.row.parent);
+    runtime.ask(id, Ask::Core(Input::Unregister { if_version })).await.map_err(error_of)?;
+    if let Some(parent) = parent {
+        let _ = runtime.ask(&parent, Ask::ChildGone(id.clone())).await;
+    }
     runtime.identities.forget(id).await?;
+    let Some(twin) = runtime.directory.peek(id) else { return Ok(()) };
+    // Nobody gathers rows between the deletion of its rows and the end of its actor.
+    let _shared = runtime.rows.read().await;
     let gate = runtime.directory.begin_move(&twin);
-    let written = {
-        let _shared = runtime.rows.read().await;
-        runtime.store.project(Projection { deleted: vec![id.clone()], ..Projection::default() }).await
-    };
+    let written = runtime.store.project(Projection { deleted: vec![id.clone()], ..Projection::default() }).await;
     // When its rows cannot be taken away now, its shell stays for the next flush to do it.
     let gone = written.is_ok();
     let host = runtime.hosts.read().get(twin.host).cloned().filter(|_| gone);
     if let Some(host) = host {
         let twin = twin.clone();
-        host.run(move |host| host.forget(&twin)).await;
+        host.call(move |host| async move { host.forget(&twin) }).await;
     }
     if let Some(gate) = gate {
         runtime.directory.settle(id, &gate, (!gone).then_some(twin));

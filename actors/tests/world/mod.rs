@@ -129,7 +129,15 @@ impl World {
 
     pub async fn connect_with(&self, name: &str, clean_start: bool, expiry: Duration) -> Device {
         let link = Arc::new(TestLink::default());
-        let connect = Connect { device: id(name), protocol: "test".into(), remote: "here".into(), clean_start, expiry, link: link.clone() };
+        let connect = Connect {
+            device: id(name),
+            protocol: "test".into(),
+            remote: "here".into(),
+            clean_start,
+            expiry,
+            generation: None,
+            link: link.clone(),
+        };
         let session = self.twins.connect(connect).await.unwrap();
         session.ready().await;
         Device { name: id(name), session, link }
@@ -170,6 +178,10 @@ impl Link for TestLink {
         }
         self.down.lock().push(message);
         Ok(())
+    }
+
+    fn is_closed(&self) -> bool {
+        false
     }
 }
 

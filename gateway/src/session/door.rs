@@ -70,7 +70,7 @@ pub(crate) async fn admit(house: &Arc<House>, hello: &Hello, peer: Peer) -> Resu
         return Err(Turned::new(Code::BadAuthenticationMethod, "enhanced_auth", "enhanced authentication is not served"));
     }
     let device = claimed(house, hello)?;
-    authenticate(house, &device, hello, peer.common_name.as_deref()).await?;
+    let generation = authenticate(house, &device, hello, peer.common_name.as_deref()).await?;
     let will = hello.will.as_ref().map(|will| read_will(house, &device, hello, will)).transpose()?;
     let mut place = house.take_place().ok_or(Turned::new(Code::ServerBusy, "connections_max", "mqtt.connections_max is reached"))?;
 
@@ -82,6 +82,7 @@ pub(crate) async fn admit(house: &Arc<House>, hello: &Hello, peer: Peer) -> Resu
         remote: peer.remote,
         clean_start: hello.clean_start,
         expiry,
+        generation: Some(generation),
         link: link.clone(),
     };
     let session = house.twins.connect(connect).await.map_err(|e| connect_error(&device, &e))?;
@@ -107,7 +108,7 @@ fn claimed(house: &House, hello: &Hello) -> Result<TwinId, Turned> {
 
 /// By password where there is one, else by certificate. All wrong credentials get one answer, so that nobody learns
 /// which devices exist.
-async fn authenticate(house: &House, device: &TwinId, hello: &Hello, common_name: Option<&str>) -> Result<(), Turned> {
+async fn authenticate(house: &House, device: &TwinId, hello: &Hello, common_name: Option<&str>) -> Result<u64, Turned> {
     let identities = house.twins.identities();
     let verified = match (&hello.password, common_name) {
         (Some(_), _) if hello.user_name.is_none() => return Err(bad_credentials("no_user_name")),

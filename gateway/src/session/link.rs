@@ -110,6 +110,10 @@ impl Link for SessionLink {
         self.bell.wake();
         Ok(())
     }
+
+    fn is_closed(&self) -> bool {
+        self.state().ended
+    }
 }
 
 #[cfg(test)]

@@ -58,6 +58,11 @@ impl Aggregate {
         self.children.keys()
     }
 
+    /// Whether a child below could still fall silent.
+    pub fn has_fresh_leaf(&self) -> bool {
+        self.children.values().any(|c| !c.stale && c.contribution.last_seen.is_some())
+    }
+
     /// Takes a child's newest contribution in the place of its former one.
     pub fn update(&mut self, child: &TwinId, contribution: Contribution, stale_after: Duration, now: Timestamp) {
         let stale = is_stale(&contribution, stale_after, now);
@@ -118,6 +123,13 @@ impl Aggregate {
                 }
             } else if self.names.len() < ROLLUP_NAMES_MAX {
                 let mut tree = FoldTree::with_capacity(self.next_slot);
+                // A name that had no place until now: who has it already counts too.
+                for other in self.children.values().filter(|c| !c.stale) {
+                    let values = &other.contribution.values;
+                    if let Ok(i) = values.binary_search_by(|(n, _)| n.cmp(name)) {
+                        tree.set(other.slot, values[i].1);
+                    }
+                }
                 tree.set(slot, *fold);
                 self.names.insert(name.clone(), tree);
             }

@@ -70,6 +70,18 @@ pub async fn wakes_come_soonest_first(place: &dyn Place) {
     assert_eq!(store.wakes(None, 2).await.unwrap(), [want[0].clone(), want[2].clone()]);
 }
 
+pub async fn an_ended_command_stays_ended(place: &dyn Place) {
+    use CommandState::*;
+    let Opened { store, .. } = place.open().await;
+    let a = id("a");
+    for (state, want) in [(Queued, Queued), (Delivered, Delivered), (Queued, Delivered), (Completed, Completed), (Delivered, Completed)] {
+        let commands = vec![(a.clone(), command("c", 1, state, None))];
+        store.project(Projection { commands, ..Projection::default() }).await.unwrap();
+        let seen = store.command(&a, &CommandId::new("c").unwrap()).await.unwrap().unwrap();
+        assert_eq!(seen.state, want, "after a row that says {state:?}");
+    }
+}
+
 pub async fn commands_are_found_by_id_by_key_and_by_state(place: &dyn Place) {
     use CommandState::*;
     let Opened { store, .. } = place.open().await;

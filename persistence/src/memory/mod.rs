@@ -15,7 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hierarchy_models::{Command, CommandId, Event, Timestamp, TwinId};
+use hierarchy_models::{Command, CommandId, CommandState, Event, Timestamp, TwinId};
 use parking_lot::Mutex;
 
 use crate::{
@@ -191,7 +191,12 @@ impl State {
             }
         }
         for (twin, command) in projection.commands {
-            self.commands.entry(twin).or_default().insert(command.id.clone(), command);
+            let of_twin = self.commands.entry(twin).or_default();
+            // Rows of one command may come out of order: what has ended stays so.
+            let rank = |c: &Command| (c.state.is_end(), c.state != CommandState::Queued);
+            if of_twin.get(&command.id).is_none_or(|known| !known.state.is_end() && rank(known) <= rank(&command)) {
+                of_twin.insert(command.id.clone(), command);
+            }
         }
         Ok(())
     }

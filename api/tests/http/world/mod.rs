@@ -117,6 +117,7 @@ impl World {
             remote: "here".into(),
             clean_start: true,
             expiry: Duration::from_secs(3600),
+            generation: None,
             link,
         };
         let session = Rc::new(self.twins.connect(connect).await.unwrap());
@@ -156,5 +157,9 @@ impl Link for CommandLink {
             self.0.send((id, payload)).map_err(|_| LinkError::Closed)?;
         }
         Ok(())
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.is_closed()
     }
 }

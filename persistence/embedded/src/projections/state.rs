@@ -141,8 +141,10 @@ pub fn wakes(conn: &Connection, after: Option<(Timestamp, TwinId)>, limit: usize
 }
 
 pub fn put_command(conn: &Connection, twin: &TwinId, c: &Command) -> Result<(), Error> {
-    const UPSERT: &str =
-        "INSERT OR REPLACE INTO command (twin, id, state, queued_at, idempotency_key, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    // Rows of one command may come out of order: what has ended stays so.
+    const UPSERT: &str = "INSERT INTO command (twin, id, state, queued_at, idempotency_key, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT DO UPDATE SET state = excluded.state, queued_at = excluded.queued_at, idempotency_key = excluded.idempotency_key,
+        data = excluded.data WHERE command.state IN ('queued', 'delivered') AND NOT (command.state = 'delivered' AND excluded.state = 'queued')";
     let (key, data) = (c.idempotency_key.as_deref(), codec::command_to_bytes(c));
     let row = params![twin.as_str(), c.id.as_str(), c.state.as_str(), c.queued_at.as_millis(), key, data];
     run(conn, "storing a command", UPSERT, row).map(drop)
