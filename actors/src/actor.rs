@@ -13,7 +13,8 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Wrap
 use hierarchy_models::{Timestamp, event::DisconnectReason};
 
 use crate::{
-    body::{Completion, Linked, SharedBody},
+    body::{Linked, SharedBody},
+    completion::Completion,
     device::{CloseReason, Downlink},
     envelope::{Answer, Answerer, Ask, Envelope, Reply},
     error::TwinError,

@@ -20,7 +20,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
     actor::TwinActor,
-    body::{Body, Completion, SharedBody},
+    body::{Body, SharedBody},
+    completion::Completion,
     directory::{Handle, TwinRef},
     envelope::{Ask, Envelope},
     lane::Lane,

@@ -15,7 +15,7 @@ use std::{
 use hierarchy_models::{Event, TwinId};
 use persistence::{Batch, Error, Store};
 
-use crate::body::{Completion, SharedBody};
+use crate::{body::SharedBody, completion::Completion};
 
 #[derive(Default)]
 struct Load {

@@ -7,6 +7,7 @@ mod actor;
 mod background;
 mod body;
 pub mod clock;
+mod completion;
 pub mod device;
 mod directory;
 mod envelope;

@@ -10,7 +10,8 @@ use super::{
     marks::{mark, register_wake, relist},
 };
 use crate::{
-    body::{Body, Completion, SharedBody, store_problem},
+    body::{Body, SharedBody, store_problem},
+    completion::Completion,
     device::{CloseReason, Downlink, Refusal},
     envelope::{Answer, Answerer, Problem, Reply},
     error::TwinError,
