@@ -4,6 +4,7 @@
 //! `twinfold serve` does.
 
 mod doors;
+mod limits;
 mod secrets;
 
 use std::{
@@ -79,6 +80,8 @@ impl App {
         let identities = Identities::new(identities, store.clone(), master, admin_token.clone());
         let twins = Twins::open(store, identities, config.twins.clone(), Arc::new(SystemClock)).await.map_err(Error::Recovery)?;
         let doors = Doors::open(&twins, &config).await?;
+        limits::publish(&config);
+        limits::raise_open_files(&config);
         tracing::info!(http = %doors.http, mqtt = %doors.mqtt, store = twins.store_kind(), data_dir = %dir.display(), "ready");
         Ok(Self {
             http: doors.http,

@@ -111,7 +111,7 @@ pub trait Projections: Send + Sync {
     async fn snapshot(&self, twin: &TwinId) -> Result<Option<Snapshot>, Error>;
     /// Twins whose snapshot wants to be woken, soonest first, at most `limit`, due after `after`.
     async fn wakes(&self, after: Option<(Timestamp, TwinId)>, limit: usize) -> Result<Vec<(Timestamp, TwinId)>, Error>;
-    /// Forgets history received before `before`, at most about `rows_max` rows a call; how many rows went.
+    /// Forgets ended commands queued, and history received, before `before`, at most about `rows_max` rows a call; how many rows went.
     async fn forget_history(&self, before: Timestamp, rows_max: usize) -> Result<usize, Error>;
 }
 

@@ -168,6 +168,9 @@ async fn connect(world: &World, credentials: &Credentials) -> Result<Client, Str
     }
 }
 
+/// Messages that came down and are not carried out yet; what is beyond is dropped, as a small device would.
+const INCOMING_MAX: usize = 64;
+
 /// What comes down to a device.
 struct Incoming {
     topic: String,
@@ -177,7 +180,7 @@ struct Incoming {
 /// One connection, from its CONNACK to its end.
 async fn session(world: &mut World, client: Client, state: &Rc<RefCell<State>>) {
     let sink = client.sink();
-    let (sender, mut incoming) = mpsc::unbounded_channel();
+    let (sender, mut incoming) = mpsc::channel(INCOMING_MAX);
     let dispatcher = ntex::rt::spawn(client.start(fn_service(move |message| receive(message, sender.clone()))));
     let device = state.borrow().device;
     if subscribe(&sink, &device.id()).await {
@@ -196,12 +199,7 @@ async fn session(world: &mut World, client: Client, state: &Rc<RefCell<State>>) 
 }
 
 /// Until its next reading is due it carries out what comes down; whether all is to stop.
-async fn speak_and_listen(
-    world: &mut World,
-    sink: &MqttSink,
-    incoming: &mut mpsc::UnboundedReceiver<Incoming>,
-    state: &Rc<RefCell<State>>,
-) -> bool {
+async fn speak_and_listen(world: &mut World, sink: &MqttSink, incoming: &mut mpsc::Receiver<Incoming>, state: &Rc<RefCell<State>>) -> bool {
     let device = state.borrow().device;
     let due = sleep(Millis(u32::try_from(device.kind.period_ms()).unwrap_or(u32::MAX)));
     tokio::pin!(due);
@@ -237,11 +235,11 @@ fn obey(state: &Rc<RefCell<State>>, message: &Incoming, figures: &Figures) -> Ve
     }
 }
 
-async fn receive(message: ProtocolMessage, to: mpsc::UnboundedSender<Incoming>) -> Result<ntex_mqtt::v5::ProtocolMessageAck, ()> {
+async fn receive(message: ProtocolMessage, to: mpsc::Sender<Incoming>) -> Result<ntex_mqtt::v5::ProtocolMessageAck, ()> {
     let ProtocolMessage::Publish(publish) = message else { return Ok(message.ack()) };
     let payload = publish.read_all().await.unwrap_or_default();
     let payload = serde_json::from_slice(&payload).unwrap_or_default();
-    let _ = to.send(Incoming { topic: publish.packet().topic.to_string(), payload });
+    let _ = to.try_send(Incoming { topic: publish.packet().topic.to_string(), payload });
     Ok(publish.ack(PublishAckReason::Success))
 }
 

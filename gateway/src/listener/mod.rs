@@ -36,7 +36,7 @@ const BACKLOG: i32 = 2_048;
 /// Bytes written and not read, from which on a client gets nothing more; and down to which it must come again.
 const WRITE_HIGH_BYTES: usize = 64 * 1024;
 const WRITE_LOW_BYTES: usize = 16 * 1024;
-/// Connections, of all that may be, that may be in their handshake beside them.
+/// Connections that may be in their handshake beside those that have passed it, all workers together.
 const HANDSHAKES_MAX: usize = 1_024;
 
 thread_local! {
@@ -130,7 +130,7 @@ fn build(house: &Arc<House>, ports: Ports) -> io::Result<ServerBuilder> {
         .name("mqtt")
         .disable_signals()
         .workers(house.settings.workers())
-        .maxconn(house.settings.connections_max + HANDSHAKES_MAX)
+        .maxconn((house.settings.connections_max + HANDSHAKES_MAX).div_ceil(house.settings.workers().max(1)))
         .shutdown_timeout(Millis::from(WORKERS_STOP_MAX));
     for (i, (listener, transport)) in ports.0.into_iter().enumerate() {
         let name = format!("mqtt-{i}");

@@ -171,3 +171,30 @@ pub fn probe(conn: &Connection) -> Result<(), Error> {
         .map(drop)
         .map_err(doing("checking whether a write is taken"))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const FIRST: &str = "CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1);";
+
+    fn version(path: &Path) -> u32 {
+        Connection::open(path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn an_older_file_is_brought_up_step_by_step_and_a_failing_step_leaves_it_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        drop(open(&path, &[FIRST]).unwrap());
+        assert_eq!(version(&path), 1);
+        assert!(open(&path, &[FIRST, "UPDATE t SET n = 2; THIS IS NO SQL;"]).is_err());
+        assert_eq!(version(&path), 1);
+        let conn = open(&path, &[FIRST, "UPDATE t SET n = n + 1;", "ALTER TABLE t ADD COLUMN m INTEGER;"]).unwrap();
+        let n: i64 = conn.query_row("SELECT n FROM t WHERE m IS NULL", [], |row| row.get(0)).unwrap();
+        assert_eq!((n, version(&path)), (2, 3), "each step ran once, and the failed one left nothing");
+        drop(conn);
+        assert!(matches!(open(&path, &[FIRST]), Err(Error::TooNew { found: 3, known: 1 })));
+    }
+}

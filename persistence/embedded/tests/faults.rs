@@ -137,7 +137,7 @@ fn a_newer_schema_is_left_alone() {
         conn.pragma_update(None, "user_version", 99).unwrap();
         drop(conn);
         let opened = EmbeddedStore::open(place.folder.path(), Options::default());
-        assert!(matches!(&opened, Err(Error::TooNew { found: 99, known: 1 })), "{file}: {opened:?}");
+        assert!(matches!(&opened, Err(Error::TooNew { found: 99, .. })), "{file}: {opened:?}");
     }
 }
 

@@ -85,6 +85,7 @@ macro_rules! store_contract {
             projections::wakes_come_soonest_first
             projections::commands_are_found_by_id_by_key_and_by_state
             projections::an_ended_command_stays_ended
+            projections::old_ended_commands_are_forgotten
             projections::a_deleted_twin_keeps_no_rows
             projections::a_deleted_twin_can_begin_anew_in_the_same_flush
             projections::a_refused_projection_writes_nothing

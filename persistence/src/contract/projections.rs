@@ -82,6 +82,19 @@ pub async fn an_ended_command_stays_ended(place: &dyn Place) {
     }
 }
 
+pub async fn old_ended_commands_are_forgotten(place: &dyn Place) {
+    use CommandState::*;
+    let Opened { store, .. } = place.open().await;
+    let a = id("a");
+    let rows = [("old", 1, Completed), ("open", 1, Queued), ("new", 50, Failed)];
+    let commands = rows.map(|(name, at, state)| (a.clone(), command(name, at, state, None))).to_vec();
+    store.project(Projection { commands, ..Projection::default() }).await.unwrap();
+    assert_eq!(store.forget_history(at(10), 1_000).await.unwrap(), 1);
+    let left = CommandQuery { twin: a.clone(), state: None, limit: 10, cursor: None };
+    let left: Vec<_> = store.commands(left).await.unwrap().items.into_iter().map(|c| c.id.to_string()).collect();
+    assert_eq!(left, ["new", "open"], "what has not ended stays, whatever its age");
+}
+
 pub async fn commands_are_found_by_id_by_key_and_by_state(place: &dyn Place) {
     use CommandState::*;
     let Opened { store, .. } = place.open().await;

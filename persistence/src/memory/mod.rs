@@ -290,6 +290,13 @@ impl Projections for MemoryStore {
                 keep
             });
         }
+        for commands in state.commands.values_mut() {
+            commands.retain(|_, c| {
+                let keep = gone >= rows_max || !c.state.is_end() || c.queued_at >= before;
+                gone += usize::from(!keep);
+                keep
+            });
+        }
         Ok(gone)
     }
 }

@@ -1,4 +1,5 @@
-//! Forgets history by its age. A chunk that holds both old and newer events is rewritten without the old ones.
+//! Forgets history and ended commands by their age. A chunk that holds both old and newer events is rewritten without the
+//! old ones.
 
 use hierarchy_models::Timestamp;
 use persistence::Error;
@@ -16,9 +17,9 @@ struct Old {
     count: usize,
 }
 
-/// How many events went; stops after about `rows_max`.
+/// How many events and commands went; stops after about `rows_max`.
 pub fn forget(conn: &Connection, before: Timestamp, rows_max: usize) -> Result<usize, Error> {
-    let mut gone = 0;
+    let mut gone = forget_commands(conn, before, rows_max)?;
     while gone < rows_max {
         let step = oldest(conn, before)?;
         if step.is_empty() {
@@ -32,6 +33,14 @@ pub fn forget(conn: &Connection, before: Timestamp, rows_max: usize) -> Result<u
         }
     }
     Ok(gone)
+}
+
+/// Commands that have ended. Those that have not are the twin's state, whatever their age.
+fn forget_commands(conn: &Connection, before: Timestamp, rows_max: usize) -> Result<usize, Error> {
+    const DELETE: &str = "DELETE FROM command WHERE rowid IN (SELECT rowid FROM command
+        WHERE state IN ('completed', 'failed', 'expired', 'cancelled') AND queued_at < ?1 LIMIT ?2)";
+    let limit = i64::try_from(rows_max).unwrap_or(i64::MAX);
+    run(conn, "forgetting commands", DELETE, params![before.as_millis(), limit])
 }
 
 fn oldest(conn: &Connection, before: Timestamp) -> Result<Vec<Old>, Error> {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::sqlite::{self, Migrations, doing};
 
-const MIGRATIONS: Migrations = &[include_str!("../../schema/state_1.sql")];
+const MIGRATIONS: Migrations = &[include_str!("../../schema/state_1.sql"), include_str!("../../schema/state_2.sql")];
 
 pub fn open(path: &Path, pages_max: Option<u32>) -> Result<Connection, Error> {
     let conn = sqlite::open(path, MIGRATIONS)?;
