@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use super::support::{Connect, Server, json, mqtt::Publish, skip, until};
+use super::support::{Connect, Server, api::Answer, json, mqtt::Publish, skip, until};
 
 /// A small file system of its own, gone when this is dropped.
 struct SmallDisk(PathBuf);
@@ -46,6 +46,17 @@ fn record(n: u64) -> String {
     json!({"at": 1_767_225_600_000u64 + n, "id": format!("r{n}"), "values": {"n": n, "text": format!("{n:>4000}")}}).to_string()
 }
 
+/// Writes over HTTP until one is refused, as a full store refuses, and returns which: 0 for the first.
+#[track_caller]
+fn refused(mut write: impl FnMut(u64) -> Answer) -> u64 {
+    let (n, answer) = (0..500).map(|n| (n, write(n))).find(|(_, answer)| answer.status >= 300).expect("the disk never filled for HTTP");
+    let problem = answer.problem(503);
+    assert!(problem["type"].as_str().unwrap().ends_with("store-full"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("nothing was changed"), "{problem}");
+    assert_eq!(answer.header("retry-after"), Some("5"), "{problem}");
+    n
+}
+
 #[test]
 fn a_full_disk_refuses_clearly_loses_nothing_and_resumes_by_itself() {
     let folder = tempfile::tempdir().unwrap();
@@ -73,12 +84,17 @@ fn a_full_disk_refuses_clearly_loses_nothing_and_resumes_by_itself() {
     assert!(text.contains("full"), "{text}");
 
     // Still full: writes are refused, reads and the session live.
-    let refused = server.api().post("/twins/t/commands", json!({"name": "open", "payload": "x".repeat(60_000), "ttl": 60}));
-    if refused.status != 202 {
-        let problem = refused.problem(503);
-        assert!(problem["type"].as_str().unwrap().contains("store-full"), "{problem}");
-        assert!(refused.header("retry-after").is_some());
-    }
+    // What fits into the last pages is still taken, so each kind of write goes on until it is refused.
+    let api = server.api();
+    let refused_desired = refused(|n| api.patch("/twins/t", json!({"desired": {"text": format!("{n:>30000}")}})));
+    let desired = api.twin("t")["desired"]["text"].as_str().map(|text| text.trim().parse::<u64>().unwrap());
+    assert_eq!(desired, refused_desired.checked_sub(1), "what was taken last is there, and what was refused is not");
+    let register = |n| json!({"id": format!("u{n}"), "model": "Device", "metadata": {"text": "x".repeat(30_000)}});
+    let refused_twin = refused(|n| api.post("/twins", register(n)));
+    api.get(&format!("/twins/u{refused_twin}")).problem(404);
+    let open = json!({"name": "open", "payload": "x".repeat(60_000), "ttl": 600});
+    let taken = refused(|_| api.post("/twins/t/commands", open.clone()));
+    assert_eq!(api.all("/twins/t/commands").len() as u64, taken, "commands that were refused are not there");
     assert_eq!(server.api().twin("t")["id"], "t");
     device.ping();
     // QoS 0 has nobody to tell; it must not end the session either.
