@@ -173,7 +173,6 @@ pub fn probe(conn: &Connection) -> Result<(), Error> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
