@@ -1,15 +1,17 @@
 //! Clients that nobody here made: mosquitto_pub and mosquitto_sub from Debian, paho from PyPI.
 
 use std::{
+    cell::RefCell,
     env,
     io::{BufRead, BufReader, Write},
+    net::SocketAddr,
     path::Path,
     process::{Child, ChildStdin, Command, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{PATIENCE, Server};
 
@@ -50,15 +52,25 @@ pub struct PahoDevice {
     child: Child,
     orders: ChildStdin,
     seen: Receiver<Value>,
+    passed_over: RefCell<Vec<Value>>,
 }
 
 impl PahoDevice {
     /// `version` is `3.1.1` or `5`.
     pub fn start(server: &Server, id: &str, key: &str, version: &str) -> Option<Self> {
+        Self::at(server.mqtt, "tcp", id, key, version)
+    }
+
+    /// Over MQTT's WebSocket.
+    pub fn over_web_socket(door: SocketAddr, id: &str, key: &str, version: &str) -> Option<Self> {
+        Self::at(door, "websockets", id, key, version)
+    }
+
+    fn at(door: SocketAddr, transport: &str, id: &str, key: &str, version: &str) -> Option<Self> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/paho_device.py");
-        let port = server.mqtt.port().to_string();
+        let port = door.port().to_string();
         let mut command = Command::new(paho_python()?);
-        command.args([script, &port, id, key, version]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args([script, &port, id, key, version, transport]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (out, orders) = (BufReader::new(child.stdout.take().unwrap()), child.stdin.take().unwrap());
         let (tell, seen) = channel();
@@ -67,20 +79,60 @@ impl PahoDevice {
                 let _ = tell.send(serde_json::from_str(&line).unwrap_or(Value::String(line)));
             }
         });
-        Some(Self { child, orders, seen })
+        Some(Self { child, orders, seen, passed_over: RefCell::default() })
     }
 
     pub fn order(&mut self, order: Value) {
         writeln!(self.orders, "{order}").unwrap();
     }
 
+    /// Publishes, at QoS 1 unless `what` says otherwise, and returns the reason code and the reason string of the answer.
+    /// `what` holds the payload, as `payload`, `hex`, `json`, `cbor` or `proto`, and perhaps a `content_type`.
+    pub fn publish(&mut self, topic: &str, what: &Value) -> (u64, String) {
+        let mut order = what.clone();
+        order["do"] = "publish".into();
+        order["topic"] = topic.into();
+        self.order(order);
+        let told = self.hear("acknowledged");
+        (told["code"].as_u64().unwrap(), told["reason"].as_str().unwrap().to_owned())
+    }
+
+    /// The granted QoS, or the reason code of the refusal.
+    pub fn subscribe(&mut self, filter: &str) -> u64 {
+        self.order(json!({"do": "subscribe", "topic": filter}));
+        let codes = self.hear("subscribed")["codes"].clone();
+        assert_eq!(codes.as_array().map(Vec::len), Some(1), "{codes}");
+        codes[0].as_u64().unwrap()
+    }
+
+    /// The next message on this topic, its payload read as JSON.
+    pub fn message(&self, topic: &str) -> Value {
+        let told = self.await_told(topic, |told| told["seen"] == "message" && told["topic"] == topic);
+        serde_json::from_str(told["payload"].as_str().unwrap()).unwrap()
+    }
+
     /// The next thing of this kind that the device tells.
     pub fn hear(&self, kind: &str) -> Value {
+        self.await_told(kind, |told| told["seen"] == kind)
+    }
+
+    /// Whether it told of this kind before what was last heard, and nobody asked.
+    pub fn has_heard(&self, kind: &str) -> bool {
+        self.passed_over.borrow().iter().any(|told| told["seen"] == kind)
+    }
+
+    /// The next thing that fits; what does not is kept for who asks for it.
+    fn await_told(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let mut passed_over = self.passed_over.borrow_mut();
+        if let Some(at) = passed_over.iter().position(&fits) {
+            return passed_over.remove(at);
+        }
         loop {
-            let told = self.seen.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("paho did not tell of {kind}"));
-            if told["seen"] == kind {
+            let told = self.seen.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("paho did not tell of {what}, but {passed_over:?}"));
+            if fits(&told) {
                 return told;
             }
+            passed_over.push(told);
         }
     }
 }
