@@ -141,7 +141,7 @@ impl TwinActor {
             Ask::Subscribe { session, subscriptions } => {
                 {
                     let mut b = self.body.borrow_mut();
-                    let fresh = subscriptions.desired.is_some();
+                    let fresh = subscriptions.desired.is_some() && b.state.connection.subscriptions.desired.is_none();
                     if let Some(linked) = b.linked.as_mut().filter(|l| l.session == session) {
                         linked.desired_due |= fresh;
                         linked.ready = true;

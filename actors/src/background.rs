@@ -129,6 +129,9 @@ pub async fn flush_alone(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
     for host in &hosts {
         host.call(move |host| async move { host.flushed(written) }).await;
     }
+    if result.is_ok() {
+        metrics::counter!("twinfold_flushes_total").increment(1);
+    }
     if let Err(error) = &result {
         metrics::counter!("twinfold_flushes_failed_total").increment(1);
         tracing::warn!(%error, "projections could not be written; they will be");
@@ -218,6 +221,11 @@ pub async fn survey(runtime: &Arc<Runtime>, stale_sweep: bool) {
     metrics::gauge!("twinfold_twins_resident").set(sum(|f| &f.twins) as f64);
     metrics::gauge!("twinfold_twins_connected").set(sum(|f| &f.connected) as f64);
     metrics::gauge!("twinfold_twins_memory_bytes").set(memory as f64);
+    metrics::gauge!("twinfold_lane_turns_waiting").set(sum(|f| &f.lane_turns) as f64);
+    metrics::gauge!("twinfold_command_waiters").set(sum(|f| &f.waiters) as f64);
+    metrics::gauge!("twinfold_wakes_waiting").set(runtime.wakes.len() as f64);
+    metrics::gauge!("twinfold_live_events_kept").set(runtime.hub.kept() as f64);
+    metrics::gauge!("twinfold_store_disk_bytes").set(runtime.store.stats().disk_bytes as f64);
     if idle.len() > EVICTED_AT_ONCE {
         idle.select_nth_unstable(EVICTED_AT_ONCE);
         idle.truncate(EVICTED_AT_ONCE);

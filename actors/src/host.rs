@@ -50,6 +50,10 @@ pub struct HostFigures {
     pub twins: AtomicU64,
     pub connected: AtomicU64,
     pub memory_bytes: AtomicU64,
+    /// Turns on their way to the journal.
+    pub lane_turns: AtomicU64,
+    /// Callers waiting for a command's end.
+    pub waiters: AtomicU64,
 }
 
 impl HostHandle {
@@ -252,7 +256,7 @@ impl Host {
     /// has been idle since `idle_since`; beyond it, all who are idle, for the longest idle to be picked.
     pub async fn survey(self: Rc<Self>, now: Timestamp, sweep: bool, idle_since: Timestamp) -> Vec<(Timestamp, TwinId, usize)> {
         let stale_after = self.runtime.settings.stale_after;
-        let (mut memory, mut connected, mut idle) = (0usize, 0u64, Vec::new());
+        let (mut memory, mut connected, mut waiters, mut idle) = (0usize, 0u64, 0u64, Vec::new());
         let bodies = self.bodies();
         for chunk in bodies.chunks(SURVEYED_AT_ONCE) {
             for body in chunk {
@@ -260,6 +264,7 @@ impl Host {
                 let bytes = b.memory_bytes();
                 memory += bytes;
                 connected += u64::from(b.state.connection.connected);
+                waiters += b.waiters.len() as u64;
                 reconcile(&mut b);
                 if b.last_used <= idle_since && b.is_idle() {
                     idle.push((b.last_used, b.id.clone(), bytes));
@@ -273,6 +278,8 @@ impl Host {
         }
         self.figures.twins.store(bodies.len() as u64, Ordering::Relaxed);
         self.figures.connected.store(connected, Ordering::Relaxed);
+        self.figures.waiters.store(waiters, Ordering::Relaxed);
+        self.figures.lane_turns.store(self.lane.waiting() as u64, Ordering::Relaxed);
         self.figures.memory_bytes.store(memory as u64, Ordering::Relaxed);
         idle
     }

@@ -152,6 +152,11 @@ impl Hub {
         }
     }
 
+    /// Events kept for readers that come back.
+    pub fn kept(&self) -> usize {
+        self.inner.lock().ring.len()
+    }
+
     /// Ends every reader.
     pub fn close(&self) {
         let mut inner = self.inner.lock();

@@ -88,6 +88,11 @@ impl Lane {
         }
     }
 
+    /// Turns that are not on their way to the disk yet.
+    pub fn waiting(&self) -> usize {
+        self.loads.borrow().iter().map(|load| load.batch.turns()).sum()
+    }
+
     pub fn failures(&self) -> u64 {
         self.failures.get()
     }

@@ -348,6 +348,9 @@ impl Runtime {
 
 /// Asks a twin at a known address. The permit is the twin's mailbox bound: when all are out, the sender waits here.
 pub async fn ask_ref(twin: &TwinRef, ask: Ask) -> Result<Answer, Problem> {
+    if twin.permits.available_permits() == 0 {
+        metrics::counter!("twinfold_mailbox_waits_total").increment(1);
+    }
     let Ok(_permit) = twin.permits.acquire().await else { return Err(Problem::Returned(Box::new(ask))) };
     let (envelope, answer) = Envelope::new(ask);
     // Never full: the permits bound what is under way. On a stopped actor the envelope comes back through its drop.

@@ -32,6 +32,10 @@ impl Wakes {
         self.heap.lock().push(Reverse((at, twin)));
     }
 
+    pub fn len(&self) -> usize {
+        self.heap.lock().len()
+    }
+
     fn due(&self, now: Timestamp) -> Vec<TwinId> {
         let mut heap = self.heap.lock();
         let mut due = Vec::new();

@@ -198,3 +198,27 @@ fn ended_commands_are_listed_newest_first_long_after_they_left_memory() {
         assert_eq!(listed, sent);
     });
 }
+
+#[test]
+fn the_desired_state_comes_whole_once_and_then_as_patches() {
+    run(|| async {
+        let world = World::new().await;
+        world.register("d", "Device", None).await;
+        let device = world.connect("d").await;
+        device.subscribe().await;
+        device.subscribe().await;
+        let patch = actors::TwinPatch { desired: Some(map(r#"{"level": 2}"#)), ..Default::default() };
+        world.twins.patch(&id("d"), patch, None).await.unwrap();
+        let desired: Vec<(bool, u64)> = device
+            .link
+            .down
+            .lock()
+            .iter()
+            .filter_map(|d| match d {
+                actors::device::Downlink::Desired { full, version, .. } => Some((*full, *version)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(desired, [(true, 0), (false, 1)]);
+    });
+}

@@ -113,3 +113,18 @@ fn a_behaviours_state_is_as_durable_as_the_event_that_changed_it() {
         assert_eq!(states, [1.0, 2.0], "the failed turn left nothing");
     });
 }
+
+#[test]
+fn a_message_that_breaks_a_rule_is_refused_and_kept_for_reading() {
+    run(|| async {
+        let world = world().await;
+        let calm = world.connect("calm").await;
+        let patch = hierarchy_models::DeviceMessage::Metadata { patch: map(r#"{"$owner": "me"}"#), raw: raw() };
+        assert!(matches!(calm.session.send(&id("calm"), patch, None).await, Err(Refusal::Invalid { .. })));
+        let far = world.now().plus(std::time::Duration::from_secs(7 * 24 * 3600));
+        assert!(matches!(calm.record(None, Some(far), r#"{"t": 1}"#).await, Err(Refusal::Invalid { .. })));
+        let view = world.view("calm").await;
+        assert!(view.metadata.is_empty() && view.telemetry.is_empty());
+        assert_eq!((view.diagnostics.rejected_total, view.diagnostics.rejected.len()), (2, 2));
+    });
+}

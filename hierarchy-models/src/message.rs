@@ -62,6 +62,20 @@ pub enum DeviceMessage {
 }
 
 impl DeviceMessage {
+    /// The payload as it came, of those that keep it.
+    pub fn raw(&self) -> Option<&Raw> {
+        match self {
+            Self::Telemetry { raw, .. }
+            | Self::Reported { raw, .. }
+            | Self::ReportedFull { raw, .. }
+            | Self::Event { raw, .. }
+            | Self::Diagnostics { raw, .. }
+            | Self::Metadata { raw, .. }
+            | Self::Unreadable { raw, .. } => Some(raw),
+            Self::Result { .. } | Self::Attach { .. } | Self::Detach { .. } | Self::Get => None,
+        }
+    }
+
     /// For logs and metrics.
     pub fn kind(&self) -> &'static str {
         match self {

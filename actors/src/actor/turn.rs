@@ -108,6 +108,7 @@ impl TwinActor {
             (Said::Connected { session_present }, Ok(Answer::Connected { subscriptions, held_packets, attached, .. })) => {
                 Ok(Answer::Connected { session_present, subscriptions, held_packets, attached })
             }
+            (Said::Refused(refusal), _) => Err(Problem::Device(refusal)),
             (Said::Done, reply) => reply,
             (said, _) => Ok(Answer::Said(said)),
         };

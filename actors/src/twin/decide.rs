@@ -157,7 +157,17 @@ fn hear(
 ) -> Result<Decided, Rejection> {
     twin.authorise(speaker)?;
     let what = message.kind();
-    let mut events = twin.hear(message, now)?;
+    // A handle, not a copy.
+    let raw = message.raw().cloned();
+    let mut events = match (twin.hear(message, now), raw) {
+        (Ok(events), _) => events,
+        // It broke a rule: kept for whoever mends the device, as what cannot be read is.
+        (Err(Refusal::Invalid { reason }), Some(raw)) => {
+            let events = vec![EventBody::Rejected { topic: what.into(), reason: reason.clone(), raw }];
+            return Ok(Decided { events, outbound: Vec::new(), said: Said::Refused(Refusal::Invalid { reason }) });
+        }
+        (Err(refusal), _) => return Err(refusal.into()),
+    };
     if let Some(packet) = packet {
         if twin.held_packets().len() >= HELD_PACKETS_MAX {
             return Err(held_too_many());

@@ -87,6 +87,8 @@ pub enum Said {
     },
     /// A command that was there already, under the same idempotency key.
     Existing(Box<Command>),
+    /// Nothing of it was taken, but that it came is recorded.
+    Refused(Refusal),
 }
 
 #[derive(Debug)]

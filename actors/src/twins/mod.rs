@@ -28,6 +28,7 @@ use crate::{
     identity::Identities,
     kind::Kinds,
     live::LiveFilter,
+    meters,
     runtime::Runtime,
     settings::Settings,
     twin::{decide::Input, device_input::Speaker},
@@ -119,7 +120,7 @@ impl Twins {
         clock: Arc<dyn Clock>,
         kinds: Kinds,
     ) -> Result<Self, TwinError> {
-        describe_metrics();
+        meters::register();
         let runtime = Runtime::new(store, identities, settings, clock, kinds);
         let turns = background::recover(&runtime).await?;
         if turns > 0 {
@@ -277,25 +278,4 @@ fn start_background(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
         .map_err(|e| failed(e.to_string()))?;
     told.recv().map_err(|e| failed(e.to_string()))?;
     Ok(())
-}
-
-fn describe_metrics() {
-    use metrics::{describe_counter, describe_gauge};
-    describe_gauge!("twinfold_twins_resident", "twins in memory");
-    describe_gauge!("twinfold_twins_connected", "twins whose device is connected");
-    describe_gauge!("twinfold_twins_memory_bytes", "bytes that twins in memory take, estimated; limit twins.memory_max_bytes");
-    describe_counter!("twinfold_twins_activated_total", "twins started from their snapshot");
-    describe_counter!("twinfold_twins_passivated_total", "twins sent out of memory");
-    describe_counter!("twinfold_twin_restarts_total", "restarts after a behaviour failed");
-    describe_counter!("twinfold_messages_refused_total", "device messages a twin refused");
-    describe_counter!("twinfold_records_deduplicated_total", "records whose id was taken before");
-    describe_counter!("twinfold_commits_failed_total", "commits that the store did not take");
-    describe_counter!("twinfold_turns_over_budget_total", "turns that took longer than twins.turn_budget");
-    describe_counter!("twinfold_intake_shut_total", "times devices had to wait because of journal.max_bytes");
-    describe_counter!("twinfold_flushes_failed_total", "flushes of projections that failed and are repeated");
-    describe_counter!("twinfold_commands_ended_total", "commands by the state they ended in");
-    describe_counter!("twinfold_outbound_failed_total", "commands between twins that were not taken");
-    describe_counter!("twinfold_alerts_refused_total", "alerts beyond ALERTS_PER_TWIN_MAX");
-    describe_gauge!("twinfold_live_readers", "readers of the live stream; limit live.readers_max");
-    describe_counter!("twinfold_live_readers_lagged_total", "readers that fell behind live.queue_events_max and start again");
 }

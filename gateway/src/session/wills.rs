@@ -11,6 +11,7 @@ use hierarchy_models::{
     DeviceMessage, TwinId,
     event::{Encoding, Raw, Will},
 };
+use metrics::gauge;
 use ntex::{
     rt,
     time::{Millis, sleep},
@@ -57,6 +58,9 @@ impl LastWill {
     }
 }
 
+/// Wills that may wait for their delay at once; one more is sent without waiting.
+const WILLS_PENDING_MAX: usize = 10_000;
+
 /// Wills that wait for their delay, by device. They are lost when the server ends before.
 #[derive(Default)]
 pub(crate) struct PendingWills(Mutex<HashMap<TwinId, oneshot::Sender<Fate>>>);
@@ -71,7 +75,21 @@ impl PendingWills {
     /// Sends the will after its delay, unless the device comes back before.
     pub(crate) fn schedule(&self, house: &Arc<House>, device: &TwinId, will: LastWill) {
         let (tx, rx) = oneshot::channel();
-        self.waiting().insert(device.clone(), tx);
+        let is_full = {
+            let mut waiting = self.waiting();
+            let is_full = waiting.len() >= WILLS_PENDING_MAX;
+            if !is_full {
+                waiting.insert(device.clone(), tx);
+                gauge!("twinfold_mqtt_wills_pending").set(waiting.len() as f64);
+            }
+            is_full
+        };
+        if is_full {
+            // Said too early rather than never.
+            let house = house.clone();
+            rt::spawn(async move { will.send(&house).await });
+            return;
+        }
         let (house, device) = (house.clone(), device.clone());
         rt::spawn(async move {
             let delay = Millis(u32::try_from(will.delay.as_millis()).unwrap_or(u32::MAX));
@@ -88,9 +106,11 @@ impl PendingWills {
 
     /// The device has come back.
     pub(crate) fn decide(&self, device: &TwinId, fate: Fate) {
-        if let Some(waiting) = self.waiting().remove(device) {
-            let _ = waiting.send(fate);
+        let mut waiting = self.waiting();
+        if let Some(will) = waiting.remove(device) {
+            let _ = will.send(fate);
         }
+        gauge!("twinfold_mqtt_wills_pending").set(waiting.len() as f64);
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<TwinId, oneshot::Sender<Fate>>> {

@@ -1,0 +1,50 @@
+//! What the runtime counts: every queue, bound and step has a series, and each is there from the start, so that an alert
+//! can tell nothing from never.
+
+use hierarchy_models::CommandState;
+use metrics::{counter, describe_counter, describe_gauge, gauge};
+
+const GAUGES: [(&str, &str); 9] = [
+    ("twinfold_twins_resident", "twins in memory"),
+    ("twinfold_twins_connected", "twins whose device is connected"),
+    ("twinfold_twins_memory_bytes", "bytes that twins in memory take, estimated; limit twins.memory_max_bytes"),
+    ("twinfold_lane_turns_waiting", "turns on their way to the journal, all threads together"),
+    ("twinfold_wakes_waiting", "expiries and timers that are to come"),
+    ("twinfold_command_waiters", "callers waiting for a command's end; limit commands.waiters_max a twin"),
+    ("twinfold_live_readers", "readers of the live stream; limit live.readers_max"),
+    ("twinfold_live_events_kept", "events kept for readers that come back; limit live.replay_events_max"),
+    ("twinfold_store_disk_bytes", "bytes of the store on disk"),
+];
+
+const COUNTERS: [(&str, &str); 14] = [
+    ("twinfold_twins_activated_total", "twins started from their snapshot"),
+    ("twinfold_twins_passivated_total", "twins sent out of memory"),
+    ("twinfold_twin_restarts_total", "restarts after a behaviour failed"),
+    ("twinfold_messages_refused_total", "device messages a twin refused"),
+    ("twinfold_records_deduplicated_total", "records whose id was taken before"),
+    ("twinfold_mailbox_waits_total", "messages that waited because twins.mailbox_max were on their way to the twin"),
+    ("twinfold_commits_failed_total", "commits that the store did not take"),
+    ("twinfold_turns_over_budget_total", "turns that took longer than twins.turn_budget"),
+    ("twinfold_intake_shut_total", "times devices had to wait because of journal.max_bytes"),
+    ("twinfold_flushes_total", "flushes of projections that were written"),
+    ("twinfold_flushes_failed_total", "flushes of projections that failed and are repeated"),
+    ("twinfold_outbound_failed_total", "commands between twins that were not taken"),
+    ("twinfold_alerts_refused_total", "alerts beyond ALERTS_PER_TWIN_MAX"),
+    ("twinfold_live_readers_lagged_total", "readers that fell behind live.queue_events_max and start again"),
+];
+
+/// Makes every series known, at zero.
+pub fn register() {
+    for (name, meaning) in GAUGES {
+        describe_gauge!(name, meaning);
+        gauge!(name).increment(0.0);
+    }
+    for (name, meaning) in COUNTERS {
+        describe_counter!(name, meaning);
+        counter!(name).increment(0);
+    }
+    describe_counter!("twinfold_commands_ended_total", "commands by the state they ended in");
+    for end in [CommandState::Completed, CommandState::Failed, CommandState::Expired, CommandState::Cancelled] {
+        counter!("twinfold_commands_ended_total", "state" => end.as_str()).increment(0);
+    }
+}
