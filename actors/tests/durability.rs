@@ -10,6 +10,13 @@ use actors::device::Refusal;
 use persistence::Error;
 use world::*;
 
+/// Waits until the store holds a commit back.
+async fn held(world: &World) {
+    while world.store.held_appends() == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[test]
 fn nothing_is_acknowledged_before_it_is_durable() {
     run(|| async {
@@ -19,9 +26,7 @@ fn nothing_is_acknowledged_before_it_is_durable() {
         world.store.hold_appends();
         let mut sending = Box::pin(device.telemetry(r#"{"t": 1}"#));
         assert!(futures_util::poll!(&mut sending).is_pending());
-        while world.store.held_appends() == 0 {
-            tokio::task::yield_now().await;
-        }
+        held(&world).await;
         assert!(futures_util::poll!(&mut sending).is_pending(), "the commit is held back, so must be the answer");
         world.store.release_appends();
         sending.await.unwrap();
@@ -37,9 +42,7 @@ fn a_reader_never_sees_what_is_not_durable() {
         world.store.hold_appends();
         let mut sending = Box::pin(device.telemetry(r#"{"t": 1}"#));
         assert!(futures_util::poll!(&mut sending).is_pending());
-        while world.store.held_appends() == 0 {
-            tokio::task::yield_now().await;
-        }
+        held(&world).await;
         let name = id("d");
         let mut reading = Box::pin(world.twins.get(&name));
         for _ in 0..50 {
@@ -83,9 +86,7 @@ fn a_failed_commit_leaves_no_trace_in_memory() {
         world.store.hold_appends();
         let mut sending = Box::pin(device.telemetry(r#"{"t": 2}"#));
         assert!(futures_util::poll!(&mut sending).is_pending());
-        while world.store.held_appends() == 0 {
-            tokio::task::yield_now().await;
-        }
+        held(&world).await;
         world.store.refuse_held(Error::Unavailable { doing: "appending", detail: "test".into() });
         world.store.release_appends();
         assert_eq!(sending.await, Err(Refusal::StoreUnavailable));
@@ -207,13 +208,6 @@ fn a_journal_too_far_ahead_makes_devices_wait_and_loses_nothing() {
         device.telemetry(r#"{"n": -1}"#).await.unwrap();
         assert_eq!(numbers(&world.view("d").await)["n"], -1.0);
     });
-}
-
-/// Waits until the store holds a commit back.
-async fn held(world: &World) {
-    while world.store.held_appends() == 0 {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[test]

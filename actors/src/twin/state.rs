@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use hierarchy_models::{
     Alert, ModelId, Name, Timestamp, TwinId, Value,
-    alert::Severity,
     event::{DisconnectReason, Status, Subscriptions},
     limits::ROLLUP_NAMES_PER_TWIN_MAX,
     model,
@@ -234,10 +233,6 @@ impl TwinState {
             .take(ROLLUP_NAMES_PER_TWIN_MAX)
             .collect();
         Contribution { counts, values, last_seen: self.connection.last_seen.filter(|_| is_device) }
-    }
-
-    pub fn worst_alert(&self) -> Option<Severity> {
-        self.alerts.iter().map(|a| a.severity).max()
     }
 
     /// Bytes on the heap, to the nearest guess: what the memory budget counts.

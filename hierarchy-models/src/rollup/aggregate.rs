@@ -46,18 +46,6 @@ impl Aggregate {
         self.children.is_empty()
     }
 
-    pub fn len(&self) -> usize {
-        self.children.len()
-    }
-
-    pub fn contains(&self, child: &TwinId) -> bool {
-        self.children.contains_key(child)
-    }
-
-    pub fn children(&self) -> impl Iterator<Item = &TwinId> {
-        self.children.keys()
-    }
-
     /// Whether a child below could still fall silent.
     pub fn has_fresh_leaf(&self) -> bool {
         self.children.values().any(|c| !c.stale && c.contribution.last_seen.is_some())
