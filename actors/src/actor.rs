@@ -1,22 +1,22 @@
-//! The actor shell: one supervised actix actor for each twin. It alone does IO for the twin; the core it wraps is pure.
+//! A twin as an actor: one letter at a time, in order, on one thread. It alone does IO for the twin; the core it wraps is pure.
 //!
-//! actix's own `Supervisor` does not survive a panic, so it is not used: a behaviour's turn runs under `catch_unwind`
-//! in [`crate::kind::run_turn`], and on a failure the shell drops what is in memory and reads the twin back from what is
-//! durable, while its mailbox waits. How often that may happen is for the parent to say.
+//! Ours and not actix's, which costs 0.85 KB a twin and two allocations a letter, and does not survive a panic
+//! (`docs/decisions/0005-twins-are-our-own-actors.md`). A behaviour's turn runs under `catch_unwind` in
+//! [`crate::kind::run_turn`], and on a failure the twin drops what is in memory and reads itself back from what is durable,
+//! while its mailbox waits. How often that may happen is for the parent to say.
 
+mod mailbox;
 mod marks;
+mod tree;
 mod turn;
 
-use std::time::Duration;
-
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use hierarchy_models::{Timestamp, event::DisconnectReason};
 
 use crate::{
     body::{Linked, SharedBody},
     completion::Completion,
     device::{CloseReason, Downlink},
-    envelope::{Answer, Answerer, Ask, Envelope, Reply},
+    envelope::{Answer, Answerer, Ask, Reply},
     error::TwinError,
     twin::{
         decide::{Input, Said},
@@ -24,102 +24,25 @@ use crate::{
     },
 };
 
+pub use mailbox::{receive, restart};
+pub use marks::mark_rollup;
 use marks::register_wake;
-pub use marks::{mark_rollup, relist};
 
-pub struct TwinActor {
+/// A twin at work on a letter.
+#[derive(Clone)]
+struct TwinActor {
     body: SharedBody,
 }
 
 impl TwinActor {
-    pub fn new(body: SharedBody) -> Self {
-        Self { body }
-    }
-}
-
-impl Actor for TwinActor {
-    type Context = Context<Self>;
-}
-
-/// Read the twin back from the store: what is in memory is not to be trusted.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Restart;
-
-/// Leave memory.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Stop;
-
-impl Handler<Stop> for TwinActor {
-    type Result = ();
-    fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
-        use actix::ActorContext;
-        ctx.stop();
-    }
-}
-
-/// Pause between attempts to read a twin back while the store does not answer.
-const REREAD_PAUSE: Duration = Duration::from_millis(200);
-
-impl Handler<Restart> for TwinActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Restart, ctx: &mut Context<Self>) {
-        let (runtime, id) = {
-            let b = self.body.borrow();
-            (b.host.runtime().clone(), b.id.clone())
-        };
-        let read = async move { runtime.load(&id).await }.into_actor(self);
-        ctx.wait(read.map(|loaded, actor, ctx| match loaded {
-            Ok(loaded) => {
-                actor.body.borrow_mut().reload(loaded);
-                relist(&actor.body);
-            }
-            Err(error) => {
-                tracing::warn!(twin = %actor.body.borrow().id, %error, "the twin cannot be read back yet");
-                ctx.notify_later(Restart, REREAD_PAUSE);
-            }
-        }));
-    }
-}
-
-impl Handler<Envelope> for TwinActor {
-    type Result = ();
-
-    fn handle(&mut self, envelope: Envelope, ctx: &mut Context<Self>) {
-        let (leaving, suspect, broken) = {
-            let b = self.body.borrow();
-            (b.leaving, b.suspect, b.host.lane.broken())
-        };
-        let is_figures = envelope.is_contribution();
-        if leaving && !is_figures {
-            // Dropping it returns the question to its sender.
-            return;
-        }
-        let Some((ask, answerer)) = envelope.open() else { return };
-        if suspect && !is_figures && !matches!(ask, Ask::CloseLink(_)) {
-            return answerer.send(Err(turn::suspect_problem(broken)));
-        }
-        let now = {
-            let mut b = self.body.borrow_mut();
-            let now = b.host.runtime().clock.now();
-            b.last_used = now;
-            now
-        };
-        self.take(ask, answerer, now, ctx);
-    }
-}
-
-impl TwinActor {
-    fn take(&mut self, ask: Ask, answerer: Answerer, now: Timestamp, ctx: &mut Context<Self>) {
+    fn take(&self, ask: Ask, answerer: Answerer, now: Timestamp) {
         match ask {
             Ask::Core(Input::Wake) => {
                 self.body.borrow_mut().wake_registered = None;
-                self.decide(Input::Wake, answerer, now, ctx, |_| Ok(Answer::Said(Said::Done)));
+                self.decide(Input::Wake, answerer, now, |_| Ok(Answer::Said(Said::Done)));
                 register_wake(&mut self.body.borrow_mut());
             }
-            Ask::Core(input) => self.decide(input, answerer, now, ctx, |_| Ok(Answer::Said(Said::Done))),
+            Ask::Core(input) => self.decide(input, answerer, now, |_| Ok(Answer::Said(Said::Done))),
             Ask::Connect { by, session, protocol, remote, clean_start, expiry_seconds, link } => {
                 if matches!(by, crate::twin::device_input::Speaker::Gateway { .. })
                     && let Err(refusal) = self.body.borrow().state.authorise(&by)
@@ -127,7 +50,7 @@ impl TwinActor {
                     return answerer.send(Err(refusal.into()));
                 }
                 let input = Input::Connect { session, protocol, remote, clean_start, expiry_seconds };
-                self.connect(input, Linked::new(session, link), answerer, now, ctx);
+                self.connect(input, Box::new(Linked::new(session, link)), answerer, now);
             }
             Ask::Ready { session } => {
                 let mut b = self.body.borrow_mut();
@@ -147,7 +70,7 @@ impl TwinActor {
                         linked.ready = true;
                     }
                 }
-                self.decide(Input::Subscribe { session, subscriptions }, answerer, now, ctx, |_| Ok(Answer::Said(Said::Done)));
+                self.decide(Input::Subscribe { session, subscriptions }, answerer, now, |_| Ok(Answer::Said(Said::Done)));
                 // Delivery must start even when nothing had to be recorded; what was recorded pumps when it is durable.
                 self.body.borrow_mut().pump();
             }
@@ -181,7 +104,8 @@ impl TwinActor {
             }
             Ask::Commands => {
                 let b = self.body.borrow();
-                let rows = b.rows_in_flush.values().chain(b.command_rows.values());
+                let extras = b.extras();
+                let rows = extras.rows_in_flush.values().chain(extras.command_rows.values());
                 let all: std::collections::BTreeMap<_, _> = rows.map(|c| (c.id.clone(), c.clone())).collect();
                 drop(b);
                 self.answer_durable(answerer, Ok(Answer::Commands(all.into_values().collect())));
@@ -202,7 +126,7 @@ impl TwinActor {
                 };
                 // From here on nothing of that session is taken, however long its socket takes to close.
                 let input = Input::Disconnect { session, reason: DisconnectReason::Revoked, will: None, expiry_seconds: Some(0) };
-                self.decide(input, answerer, now, ctx, |_| Ok(Answer::Done));
+                self.decide(input, answerer, now, |_| Ok(Answer::Done));
             }
             Ask::CloseLink(reason) => {
                 let b = self.body.borrow();
@@ -228,40 +152,6 @@ impl TwinActor {
         }
     }
 
-    /// What parents and children say to each other.
-    fn take_from_tree(&mut self, ask: Ask, answerer: Answerer, now: Timestamp) {
-        let mut b = self.body.borrow_mut();
-        let runtime = b.host.runtime().clone();
-        match ask {
-            Ask::Contribute => {
-                let contribution = b.contribution();
-                b.passed_on = Some(contribution.fingerprint());
-                drop(b);
-                self.answer_durable(answerer, Ok(Answer::Contribution(Box::new(contribution))));
-            }
-            Ask::Contribution { child, contribution } => {
-                b.below.get_or_insert_default().update(&child, contribution, runtime.settings.stale_after, now);
-                drop(b);
-                mark_rollup(&self.body);
-                answerer.send(Ok(Answer::Done));
-            }
-            Ask::ChildGone(child) => {
-                if let Some(below) = b.below.as_mut() {
-                    below.remove(&child);
-                }
-                b.child_restarts.remove(&child);
-                drop(b);
-                mark_rollup(&self.body);
-                answerer.send(Ok(Answer::Done));
-            }
-            Ask::ChildFailed(child) => {
-                let verdict = b.child_restarts.entry(child).or_default().failed(&runtime.settings.restart, now);
-                answerer.send(Ok(Answer::Verdict(verdict)));
-            }
-            _ => answerer.send(Ok(Answer::Done)),
-        }
-    }
-
     fn document(&self) -> Box<crate::view::TwinView> {
         let b = self.body.borrow();
         Box::new(view(&b.id, &b.path, &b.state, b.below()))
@@ -284,21 +174,23 @@ impl TwinActor {
     }
 
     fn await_command(
-        &mut self,
+        &self,
         command: &hierarchy_models::CommandId,
         tell: tokio::sync::oneshot::Sender<hierarchy_models::Command>,
         answerer: Answerer,
     ) {
         let mut b = self.body.borrow_mut();
         let max = b.host.runtime().settings.command_waiters_max;
-        b.waiters.retain(|(_, tell)| !tell.is_closed());
+        if !b.extras().waiters.is_empty() {
+            b.extras_mut().waiters.retain(|(_, tell)| !tell.is_closed());
+        }
         let known = b.state.inbox.as_deref().and_then(|i| i.get(command)).cloned();
         match known {
             None => {
                 let (twin, command) = (b.id.clone(), command.clone());
                 answerer.send(Err(TwinError::NoSuchCommand { twin, command }.into()));
             }
-            Some(_) if b.waiters.len() >= max => {
+            Some(_) if b.extras().waiters.len() >= max => {
                 let detail = format!("{max} callers wait for this twin's commands");
                 answerer.send(Err(TwinError::Limit { limit: "commands.waiters_max", detail }.into()));
             }
@@ -308,7 +200,7 @@ impl TwinActor {
                 answerer.send(Ok(Answer::Done));
             }
             Some(c) => {
-                b.waiters.push((command.clone(), tell));
+                b.extras_mut().waiters.push((command.clone(), tell));
                 drop(b);
                 answerer.send(Ok(Answer::Done));
                 if c.state.is_end() {
@@ -318,9 +210,9 @@ impl TwinActor {
         }
     }
 
-    fn connect(&mut self, input: Input, linked: Linked, answerer: Answerer, now: Timestamp, ctx: &mut Context<Self>) {
+    fn connect(&self, input: Input, linked: Box<Linked>, answerer: Answerer, now: Timestamp) {
         let body = self.body.clone();
-        self.decide(input, answerer, now, ctx, move |_| {
+        self.decide(input, answerer, now, move |_| {
             let mut b = body.borrow_mut();
             let old = b.unlink();
             b.linked = Some(linked);

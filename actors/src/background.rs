@@ -238,7 +238,7 @@ pub async fn survey(runtime: &Arc<Runtime>, stale_sweep: bool) {
             break;
         }
         if let Some(twin) = runtime.directory.peek(&id)
-            && runtime.evict(&twin, true).await
+            && runtime.evict(&id, twin, true).await
         {
             excess = excess.saturating_sub(bytes as u64);
             metrics::counter!("twinfold_twins_passivated_total").increment(1);

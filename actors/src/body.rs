@@ -2,9 +2,13 @@
 //!
 //! Shared between the actor (which decides) and the lane (which speaks once a commit is done): both live on one thread.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+    sync::Arc,
+};
 
-use actix::Addr;
 use hierarchy_models::{
     Command, CommandId, Event, EventBody, Timestamp, TwinId,
     limits::INBOX_IN_FLIGHT_MAX,
@@ -17,9 +21,8 @@ use persistence::{Error, RegistryRow, Snapshot};
 use tokio::sync::oneshot;
 
 use crate::{
-    actor::TwinActor,
     device::{Downlink, Link, LinkError, Refusal},
-    envelope::Problem,
+    envelope::{Envelope, Problem},
     error::TwinError,
     host::Host,
     kind::Kind,
@@ -56,35 +59,109 @@ pub struct Body {
     pub below: Option<Box<Aggregate>>,
     pub kind: Arc<dyn Kind>,
     pub host: Rc<Host>,
-    pub addr: Option<Addr<TwinActor>>,
-    pub linked: Option<Linked>,
-    /// Open commands that an earlier session was handed, acknowledged or not: they come again marked as such.
-    pub handed_before: Vec<CommandId>,
+    pub linked: Option<Box<Linked>>,
     pub durable_seq: u64,
     /// Completions that wait in the lane.
     pub pending: u32,
     pub last_used: Timestamp,
     /// Not trusted since a commit failed: nothing is decided on it.
     pub suspect: bool,
-    /// A behaviour failed and the twin is being read back: it stays where it is until that is over.
-    pub falling: bool,
+    /// It is being read back: its mailbox waits, and it stays where it is, until that is over.
+    pub waiting: bool,
     /// On its way out of memory or to another thread.
     pub leaving: bool,
     pub dirty: bool,
     pub registry_dirty: bool,
+    pub rollup_dirty: bool,
+    /// The fingerprint of what the parent was last told.
+    pub passed_on: Option<u64>,
+    pub wake_registered: Option<Timestamp>,
+    extras: Option<Box<Extras>>,
+}
+
+/// What few twins have at any time.
+#[derive(Default)]
+pub struct Extras {
+    /// Letters that came while the mailbox waits.
+    pub mailbox: VecDeque<Envelope>,
+    /// It must be read back once the mailbox does not wait any more.
+    pub restart_due: bool,
+    /// Open commands that an earlier session was handed, acknowledged or not: they come again marked as such.
+    pub handed_before: Vec<CommandId>,
     /// Commands that changed since the last flush, whether the core still holds them or not.
     pub command_rows: BTreeMap<CommandId, Command>,
     /// Those that the flush under way took.
     pub rows_in_flush: BTreeMap<CommandId, Command>,
-    pub rollup_dirty: bool,
-    /// The fingerprint of what the parent was last told.
-    pub passed_on: Option<u64>,
     pub waiters: Vec<(CommandId, oneshot::Sender<Command>)>,
     pub child_restarts: BTreeMap<TwinId, RestartWindow>,
-    pub wake_registered: Option<Timestamp>,
+}
+
+impl Extras {
+    const NONE: Self = Self {
+        mailbox: VecDeque::new(),
+        restart_due: false,
+        handed_before: Vec::new(),
+        command_rows: BTreeMap::new(),
+        rows_in_flush: BTreeMap::new(),
+        waiters: Vec::new(),
+        child_restarts: BTreeMap::new(),
+    };
+
+    fn is_empty(&self) -> bool {
+        self.mailbox.is_empty()
+            && !self.restart_due
+            && self.handed_before.is_empty()
+            && self.command_rows.is_empty()
+            && self.rows_in_flush.is_empty()
+            && self.waiters.is_empty()
+            && self.child_restarts.is_empty()
+    }
 }
 
 impl Body {
+    /// The body of a twin that starts.
+    pub fn new(host: &Rc<Host>, id: TwinId, path: Path, state: TwinState, below: Aggregate) -> Self {
+        let runtime = host.runtime();
+        Self {
+            id,
+            path,
+            below: (!below.is_empty()).then(|| Box::new(below)),
+            kind: runtime.kinds.of(&state.model).clone(),
+            host: host.clone(),
+            linked: None,
+            durable_seq: state.seq,
+            pending: 0,
+            last_used: runtime.clock.now(),
+            suspect: false,
+            waiting: false,
+            leaving: false,
+            dirty: false,
+            registry_dirty: false,
+            rollup_dirty: false,
+            passed_on: None,
+            wake_registered: state.wake_at(),
+            state,
+            extras: None,
+        }
+    }
+
+    pub fn extras(&self) -> &Extras {
+        // It owns nothing, so one serves all; a `static` would have to be shareable between threads.
+        const NONE: &Extras = &Extras::NONE;
+        self.extras.as_deref().unwrap_or(NONE)
+    }
+
+    pub fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// Lets go of what is empty.
+    pub fn tidy(&mut self) {
+        if self.extras.as_deref().is_some_and(Extras::is_empty) {
+            self.extras = None;
+        }
+    }
+
     pub fn below(&self) -> &Aggregate {
         static NOTHING: Aggregate = Aggregate::EMPTY;
         self.below.as_deref().unwrap_or(&NOTHING)
@@ -106,16 +183,16 @@ impl Body {
     }
 
     pub fn memory_bytes(&self) -> usize {
-        // The body, its actor with mailbox and context, its handle and its place in the directory, as measured.
-        const FIXED: usize = size_of::<Body>() + 1_200;
+        // The body, its seat and its place in the directory, with what the allocator and the maps add.
+        const FIXED: usize = size_of::<Body>() + 160;
         FIXED + self.state.heap_bytes() + self.below.as_ref().map_or(0, |below| size_of::<Aggregate>() + below.heap_bytes())
     }
 
     /// Whether it may leave memory. A place whose devices are not all stale stays, to notice when they fall silent.
     pub fn is_idle(&self) -> bool {
-        let awaited = self.waiters.iter().any(|(_, tell)| !tell.is_closed());
+        let awaited = self.extras().waiters.iter().any(|(_, tell)| !tell.is_closed());
         let watches = self.below.as_ref().is_some_and(|below| below.has_fresh_leaf());
-        self.linked.is_none() && self.pending == 0 && !awaited && !watches && !self.suspect && !self.falling && !self.leaving
+        self.linked.is_none() && self.pending == 0 && !awaited && !watches && !self.suspect && !self.waiting && !self.leaving
     }
 
     /// Applies a turn's events; what a live reader would be told of them.
@@ -150,12 +227,13 @@ impl Body {
     pub fn command(&self, wanted: impl Fn(&Command) -> bool) -> Option<&Command> {
         let inbox = self.state.inbox.as_deref();
         let held = inbox.into_iter().flat_map(|i| i.open.iter().map(|o| &o.command).chain(i.ended.iter().rev()));
-        held.chain(self.command_rows.values()).chain(self.rows_in_flush.values()).find(|c| wanted(c))
+        let extras = self.extras();
+        held.chain(extras.command_rows.values()).chain(extras.rows_in_flush.values()).find(|c| wanted(c))
     }
 
     fn command_changed(&mut self, id: &CommandId) {
-        if let Some(command) = self.state.inbox.as_deref().and_then(|i| i.get(id)) {
-            self.command_rows.insert(id.clone(), command.clone());
+        if let Some(command) = self.state.inbox.as_deref().and_then(|i| i.get(id)).cloned() {
+            self.extras_mut().command_rows.insert(id.clone(), command);
         }
     }
 
@@ -167,18 +245,21 @@ impl Body {
         self.state = state;
         self.suspect = false;
         // The tail reaches back to the checkpoint: whatever a flush under way has taken is among these too.
-        self.command_rows = commands;
-        self.rows_in_flush = BTreeMap::new();
+        let extras = self.extras_mut();
+        extras.command_rows = commands;
+        extras.rows_in_flush = BTreeMap::new();
+        // Whatever asked for it, this was it.
+        extras.restart_due = false;
         self.registry_dirty = self.state.registered;
         self.passed_on = None;
     }
 
     /// The link is gone or replaced; what it was handed is remembered.
-    pub fn unlink(&mut self) -> Option<Linked> {
+    pub fn unlink(&mut self) -> Option<Box<Linked>> {
         let mut old = self.linked.take()?;
         for id in std::mem::take(&mut old.handed) {
-            if !self.handed_before.contains(&id) {
-                self.handed_before.push(id);
+            if !self.extras().handed_before.contains(&id) {
+                self.extras_mut().handed_before.push(id);
             }
         }
         Some(old)
@@ -200,7 +281,10 @@ impl Body {
             }
         }
         let Some(inbox) = self.state.inbox.as_deref().filter(|_| subscriptions.commands.is_some()) else { return };
-        self.handed_before.retain(|id| inbox.open.iter().any(|o| o.command.id == *id));
+        if let Some(extras) = self.extras.as_deref_mut() {
+            extras.handed_before.retain(|id| inbox.open.iter().any(|o| o.command.id == *id));
+        }
+        let handed_before = self.extras.as_deref().map_or(&[][..], |e| &e.handed_before);
         linked.handed.retain(|id| inbox.open.iter().any(|o| o.command.id == *id));
         for open in &inbox.open {
             if linked.handed.len() >= INBOX_IN_FLIGHT_MAX {
@@ -215,7 +299,7 @@ impl Body {
                 name: c.name.clone(),
                 payload: c.payload.clone(),
                 expires_at: c.expires_at,
-                redelivery: c.deliveries > 0 || self.handed_before.contains(&c.id),
+                redelivery: c.deliveries > 0 || handed_before.contains(&c.id),
             };
             match linked.link.deliver(&self.id, message) {
                 Ok(()) => linked.handed.push(c.id.clone()),

@@ -1,25 +1,38 @@
 //! What is to be said and done once a turn is durable: answers, live events, effects, figures upward.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use hierarchy_models::{Command, CommandId, CommandState, Event, EventBody, TwinId, rollup::Contribution, value::Map};
 use persistence::Error;
 use tokio::sync::oneshot;
 
 use crate::{
-    actor::Restart,
-    body::{Body, SharedBody, store_problem},
-    device::Downlink,
+    actor,
+    body::{Body, SharedBody, refusal_of_problem, store_problem},
+    device::{Downlink, Link, Outcome},
     envelope::{Answerer, Reply},
     kind::Outbound,
     live::LiveEvent,
 };
 
-/// What is to be said and done once a turn is durable.
+/// What is to be said and done once a turn is durable. Small, as every message has one: most turns end with one word.
 pub struct Completion {
     body: SharedBody,
     seq: u64,
-    answer: Option<(Answerer, Reply)>,
+    words: Words,
+    more: Option<Box<More>>,
+}
+
+enum Words {
+    None,
+    /// A session's message was taken.
+    Taken(Arc<dyn Link>, u64),
+    Reply(Box<(Answerer, Reply)>),
+}
+
+/// What few turns have.
+#[derive(Default)]
+struct More {
     live: Vec<LiveEvent>,
     outbound: Vec<Outbound>,
     ended: Vec<CommandId>,
@@ -38,48 +51,52 @@ impl Completion {
             b.pending += 1;
             b.state.seq
         };
-        Self {
-            body: body.clone(),
-            seq,
-            answer: None,
-            live: Vec::new(),
-            outbound: Vec::new(),
-            ended: Vec::new(),
-            desired: Vec::new(),
-            up: None,
-            down: None,
-            barrier: None,
-        }
+        Self { body: body.clone(), seq, words: Words::None, more: None }
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
     }
 
     pub fn barrier(body: &SharedBody, tell: oneshot::Sender<()>) -> Self {
-        Self { barrier: Some(tell), ..Self::new(body) }
+        let mut this = Self::new(body);
+        this.more().barrier = Some(tell);
+        this
     }
 
     pub fn answering(mut self, answerer: Answerer, reply: Reply) -> Self {
-        self.answer = Some((answerer, reply));
+        self.words = match (answerer, reply) {
+            (Answerer::Nobody, _) => Words::None,
+            (Answerer::Ticket(link, ticket), Ok(_)) => Words::Taken(link, ticket),
+            (answerer, reply) => Words::Reply(Box::new((answerer, reply))),
+        };
         self
     }
 
     pub fn telling(mut self, live: Vec<LiveEvent>, outbound: Vec<Outbound>) -> Self {
-        self.live = live;
-        self.outbound = outbound;
+        if !live.is_empty() || !outbound.is_empty() {
+            let more = self.more();
+            (more.live, more.outbound) = (live, outbound);
+        }
         self
     }
 
     pub fn sending(mut self, down: Downlink) -> Self {
-        self.down = Some(down);
+        self.more().down = Some(down);
         self
     }
 
     pub fn ending(mut self, command: CommandId) -> Self {
-        self.ended.push(command);
+        self.more().ended.push(command);
         self
     }
 
     pub fn passing_on(mut self, parent: Option<TwinId>, contribution: Contribution, live: Option<LiveEvent>) -> Self {
-        self.up = parent.map(|parent| (parent, contribution));
-        self.live.extend(live);
+        if parent.is_some() || live.is_some() {
+            let more = self.more();
+            more.up = parent.map(|parent| (parent, contribution));
+            more.live.extend(live);
+        }
         self
     }
 
@@ -89,10 +106,10 @@ impl Completion {
         let mut version = self.body.borrow().state.desired_version.saturating_sub(patches);
         for event in events {
             match &event.body {
-                EventBody::CommandEnded { id, .. } => self.ended.push(id.clone()),
+                EventBody::CommandEnded { id, .. } => self.more().ended.push(id.clone()),
                 EventBody::DesiredPatched { patch } => {
                     version += 1;
-                    self.desired.push((patch.clone(), version));
+                    self.more().desired.push((patch.clone(), version));
                 }
                 _ => {}
             }
@@ -102,72 +119,107 @@ impl Completion {
 
     /// The commit returned.
     pub fn committed(self) {
-        let Self { body, seq, answer, live, outbound, ended, desired, up, down, barrier } = self;
-        let runtime = {
+        let Self { body, seq, words, more } = self;
+        {
             let mut b = body.borrow_mut();
             b.pending = b.pending.saturating_sub(1);
             b.durable_seq = b.durable_seq.max(seq);
-            for id in ended {
-                tell_waiters(&mut b, &id);
+            if more.is_none() {
+                pump_if_due(&mut b);
             }
-            for (patch, version) in desired {
-                b.desired_changed(patch, version);
-            }
-            if let (Some(down), Some(linked)) = (down, b.linked.as_ref()) {
-                // A device that asks faster than it reads asks again.
-                let _ = linked.link.deliver(&b.id, down);
-            }
-            if b.linked.as_ref().is_some_and(|l| l.desired_due || b.state.inbox.is_some()) {
-                b.pump();
-            }
-            b.host.runtime().clone()
-        };
-        if let Some((answerer, reply)) = answer {
-            answerer.send(reply);
         }
-        if let Some((parent, contribution)) = up {
-            let id = body.borrow().id.clone();
-            crate::rollups::send_up(&runtime, parent, id, contribution, Rc::downgrade(&body));
+        let up_and_out = more.map(|more| more.in_the_twin(&body));
+        match words {
+            Words::None => {}
+            Words::Taken(link, ticket) => link.settled(ticket, Outcome::Taken),
+            Words::Reply(reply) => reply.0.send(reply.1),
         }
-        if !live.is_empty() {
-            runtime.hub.publish(live);
+        if let Some(rest) = up_and_out {
+            rest.outside(&body);
         }
-        if !outbound.is_empty() {
-            let sender = body.borrow().id.clone();
-            actix_rt::spawn(async move { runtime.send_outbound(sender, outbound).await });
-        }
-        drop(barrier);
     }
 
     /// The commit failed.
     pub fn failed(self, error: &Error) {
-        let Self { body, answer, barrier, .. } = self;
-        {
+        let Self { body, words, more, .. } = self;
+        let fresh = {
             let mut b = body.borrow_mut();
             b.pending = b.pending.saturating_sub(1);
-            if !b.suspect {
-                b.suspect = true;
-                // What it passed on may not stand.
-                b.passed_on = None;
-                if let Some(addr) = &b.addr {
-                    addr.do_send(Restart);
-                }
-            }
+            // What it passed on may not stand.
+            b.passed_on = None;
+            !std::mem::replace(&mut b.suspect, true)
+        };
+        match words {
+            Words::None => {}
+            Words::Taken(link, ticket) => link.settled(ticket, Outcome::Refused(refusal_of_problem(store_problem(error)))),
+            Words::Reply(reply) => reply.0.send(Err(store_problem(error))),
         }
-        if let Some((answerer, _)) = answer {
-            answerer.send(Err(store_problem(error)));
+        drop(more);
+        if fresh {
+            actor::restart(&body);
         }
-        drop(barrier);
+    }
+}
+
+/// Something may wait to go down.
+fn pump_if_due(b: &mut Body) {
+    if b.linked.as_ref().is_some_and(|l| l.desired_due || b.state.inbox.is_some()) {
+        b.pump();
+    }
+}
+
+impl More {
+    /// What concerns the twin itself and its device.
+    fn in_the_twin(mut self, body: &SharedBody) -> Self {
+        let mut b = body.borrow_mut();
+        for id in std::mem::take(&mut self.ended) {
+            tell_waiters(&mut b, &id);
+        }
+        for (patch, version) in std::mem::take(&mut self.desired) {
+            b.desired_changed(patch, version);
+        }
+        if let (Some(down), Some(linked)) = (self.down.take(), b.linked.as_ref()) {
+            // A device that asks faster than it reads asks again.
+            let _ = linked.link.deliver(&b.id, down);
+        }
+        pump_if_due(&mut b);
+        self
+    }
+
+    /// What concerns others.
+    fn outside(self, body: &SharedBody) {
+        let (runtime, id) = {
+            let b = body.borrow();
+            (b.host.runtime().clone(), b.id.clone())
+        };
+        if let Some((parent, contribution)) = self.up {
+            crate::rollups::send_up(&runtime, parent, id.clone(), contribution, Rc::downgrade(body));
+        }
+        if !self.live.is_empty() {
+            runtime.hub.publish(self.live);
+        }
+        if !self.outbound.is_empty() {
+            let outbound = self.outbound;
+            actix_rt::spawn(async move { runtime.send_outbound(id, outbound).await });
+        }
+        drop(self.barrier);
     }
 }
 
 fn tell_waiters(body: &mut Body, id: &CommandId) {
     let Some(command) = body.command(|c| c.id == *id && c.state.is_end()).cloned() else { return };
-    let (told, waiting) = std::mem::take(&mut body.waiters).into_iter().partition(|(waited, _)| waited == id);
-    body.waiters = waiting;
+    if body.extras().waiters.is_empty() {
+        return count_end(command.state);
+    }
+    let (told, waiting) = std::mem::take(&mut body.extras_mut().waiters).into_iter().partition(|(waited, _)| waited == id);
+    body.extras_mut().waiters = waiting;
     let told: Vec<(CommandId, oneshot::Sender<Command>)> = told;
     for (_, tell) in told {
         let _ = tell.send(command.clone());
     }
-    metrics::counter!("twinfold_commands_ended_total", "state" => CommandState::as_str(command.state)).increment(1);
+    count_end(command.state);
+}
+
+fn count_end(state: CommandState) {
+    metrics::counter!("twinfold_commands_ended_total", "state" => CommandState::as_str(state)).increment(1);
 }

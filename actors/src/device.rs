@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hierarchy_models::{CommandId, Name, Timestamp, TwinId, Value, value::Map};
+use hierarchy_models::{CommandId, DeviceMessage, Name, Timestamp, TwinId, Value, value::Map};
 
 use crate::view::TwinView;
 
@@ -56,6 +56,20 @@ pub trait Link: Send + Sync {
 
     /// Whether the session has ended, so that nothing will ever be delivered.
     fn is_closed(&self) -> bool;
+
+    /// What became of the message that was given this ticket with [`DeviceSession::post`]. Called once for each; never for
+    /// a session that only sends.
+    fn settled(&self, _ticket: u64, _outcome: Outcome) {}
+}
+
+/// What became of a posted message.
+#[derive(Debug)]
+pub enum Outcome {
+    /// What it changed is durable.
+    Taken,
+    Refused(Refusal),
+    /// Its twin has moved. Here it is again, with its QoS 2 packet id: hand it over with [`DeviceSession::send`].
+    Returned(Box<(DeviceMessage, Option<u16>)>),
 }
 
 /// A device that has proved who it is and wants a session.

@@ -6,24 +6,19 @@ use std::{
     sync::Arc,
 };
 
-use actix::Addr;
 use hierarchy_models::TwinId;
 use parking_lot::Mutex;
 use persistence::shard_of;
 use tokio::sync::Semaphore;
 
-use crate::actor::TwinActor;
+use crate::seats::Seat;
 
-/// A resident twin's address.
-pub struct Handle {
-    pub id: TwinId,
-    pub host: usize,
-    pub addr: Addr<TwinActor>,
-    /// One for each message that may be under way: actix's own mailbox capacity bounds nothing.
-    pub permits: Semaphore,
+/// A resident twin's address: the thread it lives on, and its seat there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TwinRef {
+    pub host: u32,
+    pub seat: Seat,
 }
-
-pub type TwinRef = Arc<Handle>;
 
 /// Closed when the move is over; nobody ever gets a permit of it.
 pub type Gate = Arc<Semaphore>;
@@ -62,7 +57,7 @@ impl Directory {
     pub fn claim(&self, id: &TwinId) -> Found {
         match self.stripe(id).lock().entry(id.clone()) {
             Entry::Occupied(entry) => match entry.get() {
-                Place::Resident(twin) => Found::Resident(twin.clone()),
+                Place::Resident(twin) => Found::Resident(*twin),
                 Place::Moving(gate) => Found::Moving(gate.clone()),
             },
             Entry::Vacant(entry) => {
@@ -76,7 +71,7 @@ impl Directory {
     /// Looks a twin up and leaves everything as it is.
     pub fn peek(&self, id: &TwinId) -> Option<TwinRef> {
         match self.stripe(id).lock().get(id) {
-            Some(Place::Resident(twin)) => Some(twin.clone()),
+            Some(Place::Resident(twin)) => Some(*twin),
             _ => None,
         }
     }
@@ -87,21 +82,12 @@ impl Directory {
     }
 
     /// Takes a resident's entry for a move; `None` when it is not there or another has it.
-    pub fn begin_move(&self, twin: &TwinRef) -> Option<Gate> {
-        let mut stripe = self.stripe(&twin.id).lock();
-        match stripe.get_mut(&twin.id) {
-            Some(place @ Place::Resident(_)) => {
-                if let Place::Resident(there) = &*place
-                    && !Arc::ptr_eq(there, twin)
-                {
-                    return None;
-                }
-                let gate = Arc::new(Semaphore::new(0));
-                *place = Place::Moving(gate.clone());
-                Some(gate)
-            }
-            _ => None,
-        }
+    pub fn begin_move(&self, id: &TwinId, twin: TwinRef) -> Option<Gate> {
+        let mut stripe = self.stripe(id).lock();
+        let place = stripe.get_mut(id).filter(|place| matches!(place, Place::Resident(there) if *there == twin))?;
+        let gate = Arc::new(Semaphore::new(0));
+        *place = Place::Moving(gate.clone());
+        Some(gate)
     }
 
     /// Ends a claim or a move: the twin lives there now, or (`None`) nowhere.
@@ -121,7 +107,7 @@ impl Directory {
 
     pub fn residents(&self) -> Vec<TwinRef> {
         let place = |p: &Place| match p {
-            Place::Resident(twin) => Some(twin.clone()),
+            Place::Resident(twin) => Some(*twin),
             Place::Moving(_) => None,
         };
         self.stripes.iter().flat_map(|s| s.lock().values().filter_map(place).collect::<Vec<_>>()).collect()

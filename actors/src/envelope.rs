@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use actix::Message;
 use hierarchy_models::{Command, CommandId, Name, TwinId, event::Subscriptions, rollup::Contribution, supervision::Verdict, tree::Path};
 use tokio::sync::oneshot;
 
 use crate::{
-    device::{Link, Refusal},
+    body::refusal_of_problem,
+    device::{Link, Outcome, Refusal},
     error::TwinError,
     twin::{
         decide::{Input, Said},
@@ -106,22 +106,27 @@ impl From<TwinError> for Problem {
 
 pub type Reply = Result<Answer, Problem>;
 
-/// A question and the way back. A question is never lost: when the actor stops with letters in its mailbox, each
-/// returns to its sender, who looks the twin up again.
+/// A question and the way back. A question is never lost: when its twin is not there any more, or leaves with letters in
+/// its mailbox, each returns to its sender, who looks the twin up again.
 pub struct Envelope {
     ask: Option<Ask>,
-    reply: Option<oneshot::Sender<Reply>>,
+    answerer: Answerer,
 }
 
 impl Envelope {
     pub fn new(ask: Ask) -> (Self, oneshot::Receiver<Reply>) {
         let (reply, answer) = oneshot::channel();
-        (Self { ask: Some(ask), reply: Some(reply) }, answer)
+        (Self { ask: Some(ask), answerer: Answerer::Call(reply) }, answer)
+    }
+
+    /// A device's message whose outcome goes to its session under `ticket`.
+    pub fn post(ask: Ask, link: Arc<dyn Link>, ticket: u64) -> Self {
+        Self { ask: Some(ask), answerer: Answerer::Ticket(link, ticket) }
     }
 
     /// Without an answer; lost when the twin leaves, which is fine for what comes again by itself.
     pub fn tell(ask: Ask) -> Self {
-        Self { ask: Some(ask), reply: None }
+        Self { ask: Some(ask), answerer: Answerer::Nobody }
     }
 
     /// Whether it brings a parent the figures of a child, which are taken whatever state the parent is in.
@@ -130,30 +135,44 @@ impl Envelope {
     }
 
     pub fn open(mut self) -> Option<(Ask, Answerer)> {
-        Some((self.ask.take()?, Answerer(self.reply.take())))
+        Some((self.ask.take()?, std::mem::replace(&mut self.answerer, Answerer::Nobody)))
     }
 }
 
 impl Drop for Envelope {
     fn drop(&mut self) {
-        if let (Some(ask), Some(reply)) = (self.ask.take(), self.reply.take()) {
-            let _ = reply.send(Err(Problem::Returned(Box::new(ask))));
+        let Some(ask) = self.ask.take() else { return };
+        match std::mem::replace(&mut self.answerer, Answerer::Nobody) {
+            Answerer::Nobody => {}
+            Answerer::Call(reply) => drop(reply.send(Err(Problem::Returned(Box::new(ask))))),
+            Answerer::Ticket(link, ticket) => {
+                let outcome = match ask {
+                    Ask::Core(Input::Device { message, packet, .. }) => Outcome::Returned(Box::new((message, packet))),
+                    _ => Outcome::Refused(Refusal::SessionEnded),
+                };
+                link.settled(ticket, outcome);
+            }
         }
     }
 }
 
-impl Message for Envelope {
-    type Result = ();
-}
-
 /// The way back of one question.
-pub struct Answerer(Option<oneshot::Sender<Reply>>);
+pub enum Answerer {
+    Nobody,
+    Call(oneshot::Sender<Reply>),
+    /// A session's message, by the number the session gave it.
+    Ticket(Arc<dyn Link>, u64),
+}
 
 impl Answerer {
     pub fn send(self, reply: Reply) {
-        // Nobody listening is no error: a caller may have given up.
-        if let Some(tx) = self.0 {
-            let _ = tx.send(reply);
+        match self {
+            Self::Nobody => {}
+            // Nobody listening is no error: a caller may have given up.
+            Self::Call(tell) => drop(tell.send(reply)),
+            Self::Ticket(link, ticket) => {
+                link.settled(ticket, reply.map_or_else(|p| Outcome::Refused(refusal_of_problem(p)), |_| Outcome::Taken))
+            }
         }
     }
 }

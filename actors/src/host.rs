@@ -1,11 +1,14 @@
 //! A thread that twins live on: its lane into the journal, its list of changed twins, its tick.
+//!
+//! To actix a thread is one actor, the [`Door`]: letters from other threads come through its mailbox and are carried to the
+//! twin's seat. Between twins, sessions and their thread there is no queue: a letter is taken at once.
 
+mod door;
 mod leaving;
 mod rows;
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
     rc::Rc,
     sync::{
         Arc, Weak,
@@ -14,20 +17,22 @@ use std::{
     time::Duration,
 };
 
-use actix::Actor;
+use actix::{Actor, Addr};
 use hierarchy_models::{Timestamp, TwinId, event::DisconnectReason, rollup::Aggregate, tree::Path};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    actor::TwinActor,
+    actor,
     body::{Body, SharedBody},
     completion::Completion,
-    directory::{Handle, TwinRef},
+    directory::TwinRef,
     envelope::{Ask, Envelope},
     lane::Lane,
     runtime::Runtime,
+    seats::{Seat, Seats},
     twin::{TwinState, decide::Input},
 };
+use door::{Door, Letter};
 
 /// Twins looked at before others get a turn on the thread.
 const SURVEYED_AT_ONCE: usize = 512;
@@ -39,8 +44,9 @@ type Job = Box<dyn FnOnce(&Rc<Host>) + Send>;
 /// The way to a host from any thread.
 #[derive(Clone)]
 pub struct HostHandle {
-    pub id: usize,
+    pub id: u32,
     jobs: mpsc::Sender<Job>,
+    door: Addr<Door>,
     pub figures: Arc<HostFigures>,
 }
 
@@ -57,6 +63,12 @@ pub struct HostFigures {
 }
 
 impl HostHandle {
+    /// Carries a letter to a twin there. It comes back through its sender when the twin, or the thread, is gone. Who
+    /// sends letters bounds them: each waits for its answer, or is one of a parent's children once a tick.
+    pub fn carry(&self, seat: Seat, envelope: Envelope) {
+        self.door.do_send(Letter { seat, envelope });
+    }
+
     /// Runs `job` on the host's thread; `false` when the thread is gone.
     pub async fn run(&self, job: impl FnOnce(&Rc<Host>) + Send + 'static) -> bool {
         self.jobs.send(Box::new(job)).await.is_ok()
@@ -80,14 +92,14 @@ impl HostHandle {
 }
 
 pub struct Host {
-    pub id: usize,
+    pub id: u32,
     runtime: Arc<Runtime>,
     pub lane: Rc<Lane>,
     pub dirty: RefCell<Vec<SharedBody>>,
     pub rollup_dirty: RefCell<Vec<SharedBody>>,
     /// What the flush under way took; changed again if it fails.
     in_flush: RefCell<Vec<SharedBody>>,
-    twins: RefCell<HashMap<TwinId, SharedBody>>,
+    seats: RefCell<Seats>,
     figures: Arc<HostFigures>,
 }
 
@@ -110,23 +122,24 @@ impl Host {
         if let Some(host) = Self::here()
             && Arc::ptr_eq(&host.runtime, runtime)
         {
-            return runtime.hosts.read()[host.id].clone();
+            return runtime.hosts.read()[host.id as usize].clone();
         }
         let (jobs, mut inbox) = mpsc::channel::<Job>(JOBS_MAX);
         let figures = Arc::<HostFigures>::default();
         let (host, handle) = {
             let mut hosts = runtime.hosts.write();
             let host = Rc::new(Self {
-                id: hosts.len(),
+                id: hosts.len() as u32,
                 runtime: runtime.clone(),
                 lane: Lane::new(runtime.store.clone()),
                 dirty: RefCell::default(),
                 rollup_dirty: RefCell::default(),
                 in_flush: RefCell::default(),
-                twins: RefCell::default(),
+                seats: RefCell::default(),
                 figures: figures.clone(),
             });
-            let handle = HostHandle { id: host.id, jobs, figures };
+            let door = Door::new(&host).start();
+            let handle = HostHandle { id: host.id, jobs, door, figures };
             hosts.push(handle.clone());
             (host, handle)
         };
@@ -153,46 +166,32 @@ impl Host {
         }
     }
 
-    /// Starts the actor of a twin on this thread.
+    /// Gives a twin its seat on this thread.
     pub fn start(self: &Rc<Self>, id: TwinId, path: Path, state: TwinState, below: Aggregate) -> TwinRef {
-        let now = self.runtime.clock.now();
-        let kind = self.runtime.kinds.of(&state.model).clone();
-        let durable_seq = state.seq;
-        let passed_on = None;
-        let body = Rc::new(RefCell::new(Body {
-            id: id.clone(),
-            path,
-            below: (!below.is_empty()).then(|| Box::new(below)),
-            kind,
-            host: self.clone(),
-            addr: None,
-            linked: None,
-            handed_before: self.runtime.handed.lock().remove(&id).unwrap_or_default(),
-            durable_seq,
-            pending: 0,
-            last_used: now,
-            suspect: false,
-            falling: false,
-            leaving: false,
-            dirty: false,
-            registry_dirty: false,
-            command_rows: Default::default(),
-            rows_in_flush: Default::default(),
-            rollup_dirty: false,
-            passed_on,
-            waiters: Vec::new(),
-            child_restarts: Default::default(),
-            wake_registered: state.wake_at(),
-            state,
-        }));
-        let addr = TwinActor::new(body.clone()).start();
-        body.borrow_mut().addr = Some(addr.clone());
-        if let Some(end) = self.lost_connection(&body.borrow().state) {
-            // First in its mailbox: nobody else has the address yet.
-            addr.do_send(Envelope::tell(Ask::Core(end)));
+        let handed = self.runtime.handed.lock().remove(&id).unwrap_or_default();
+        let end = self.lost_connection(&state);
+        let body = Rc::new(RefCell::new(Body::new(self, id, path, state, below)));
+        let seat = self.seats.borrow_mut().seat(body.clone());
+        if !handed.is_empty() {
+            body.borrow_mut().extras_mut().handed_before = handed;
         }
-        self.twins.borrow_mut().insert(id.clone(), body);
-        Arc::new(Handle { id, host: self.id, addr, permits: Semaphore::new(self.runtime.settings.mailbox_max) })
+        if let Some(end) = end {
+            // Before anything else: nobody else has the address yet.
+            actor::receive(&body, Envelope::tell(Ask::Core(end)));
+        }
+        TwinRef { host: self.id, seat }
+    }
+
+    /// A letter for one of this thread's twins, taken now. It returns to its sender when the twin is not there.
+    pub fn deliver(&self, seat: Seat, envelope: Envelope) {
+        match self.body_at(seat) {
+            Some(body) => actor::receive(&body, envelope),
+            None => drop(envelope),
+        }
+    }
+
+    fn body_at(&self, seat: Seat) -> Option<SharedBody> {
+        self.seats.borrow().get(seat).cloned()
     }
 
     /// A twin that starts has no link. One that was connected when it was written lost its connection with the process
@@ -241,15 +240,11 @@ impl Host {
 
     /// Connections that twins here hold.
     pub fn links(&self) -> usize {
-        self.twins.borrow().values().filter(|b| b.borrow().linked.is_some()).count()
+        self.seats.borrow().iter().filter(|b| b.borrow().linked.is_some()).count()
     }
 
     fn bodies(&self) -> Vec<SharedBody> {
-        self.twins.borrow().values().cloned().collect()
-    }
-
-    fn body_of(&self, id: &TwinId) -> Option<SharedBody> {
-        self.twins.borrow().get(id).cloned()
+        self.seats.borrow().iter().cloned().collect()
     }
 
     /// Every few seconds: counts, marks the stale, and says who may leave. While memory is within its budget that is only who
@@ -264,8 +259,14 @@ impl Host {
                 let bytes = b.memory_bytes();
                 memory += bytes;
                 connected += u64::from(b.state.connection.connected);
-                waiters += b.waiters.len() as u64;
-                reconcile(&mut b);
+                waiters += b.extras().waiters.len() as u64;
+                b.tidy();
+                let lost = reconcile(&mut b);
+                if let Some(end) = lost {
+                    drop(b);
+                    actor::receive(body, Envelope::tell(Ask::Core(end)));
+                    b = body.borrow_mut();
+                }
                 if b.last_used <= idle_since && b.is_idle() {
                     idle.push((b.last_used, b.id.clone(), bytes));
                 }
@@ -286,20 +287,15 @@ impl Host {
 }
 
 /// A link that ended without a word (its end could not be recorded then), or that belongs to a session that never became
-/// durable, is let go of, and the end is recorded.
-fn reconcile(b: &mut Body) {
-    if b.pending > 0 || b.suspect || b.falling || b.leaving {
-        return;
+/// durable, is let go of; the end that is to be recorded.
+fn reconcile(b: &mut Body) -> Option<Input> {
+    if b.pending > 0 || b.suspect || b.waiting || b.leaving {
+        return None;
     }
     if b.linked.as_ref().is_some_and(|l| l.link.is_closed() || !b.state.connection.connected) {
         b.unlink();
     }
-    if b.state.connection.connected
-        && b.linked.is_none()
-        && let Some(addr) = &b.addr
-    {
-        let session = b.state.connection.session;
-        let end = Input::Disconnect { session, reason: DisconnectReason::Unknown, will: None, expiry_seconds: None };
-        addr.do_send(Envelope::tell(Ask::Core(end)));
-    }
+    let session = b.state.connection.session;
+    let lost = b.state.connection.connected && b.linked.is_none();
+    lost.then_some(Input::Disconnect { session, reason: DisconnectReason::Unknown, will: None, expiry_seconds: None })
 }

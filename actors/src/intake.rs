@@ -14,9 +14,13 @@ pub struct Intake {
 }
 
 impl Intake {
+    pub fn is_open(&self) -> bool {
+        !self.shut.load(Ordering::Acquire)
+    }
+
     /// Returns when messages are taken.
     pub async fn pass(&self) {
-        if self.shut.load(Ordering::Acquire) {
+        if !self.is_open() {
             drop(self.queue.read().await);
         }
     }

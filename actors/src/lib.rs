@@ -22,6 +22,7 @@ pub mod live;
 mod meters;
 mod rollups;
 mod runtime;
+mod seats;
 mod session;
 mod settings;
 pub mod twin;

@@ -16,13 +16,14 @@ const GAUGES: [(&str, &str); 9] = [
     ("twinfold_store_disk_bytes", "bytes of the store on disk"),
 ];
 
-const COUNTERS: [(&str, &str); 14] = [
+const COUNTERS: [(&str, &str); 15] = [
     ("twinfold_twins_activated_total", "twins started from their snapshot"),
     ("twinfold_twins_passivated_total", "twins sent out of memory"),
     ("twinfold_twin_restarts_total", "restarts after a behaviour failed"),
     ("twinfold_messages_refused_total", "device messages a twin refused"),
     ("twinfold_records_deduplicated_total", "records whose id was taken before"),
-    ("twinfold_mailbox_waits_total", "messages that waited because twins.mailbox_max were on their way to the twin"),
+    ("twinfold_mailbox_waits_total", "messages that waited while their twin was read back; limit twins.mailbox_max a twin"),
+    ("twinfold_mailbox_full_total", "messages refused because twins.mailbox_max waited for their twin"),
     ("twinfold_commits_failed_total", "commits that the store did not take"),
     ("twinfold_turns_over_budget_total", "turns that took longer than twins.turn_budget"),
     ("twinfold_intake_shut_total", "times devices had to wait because of journal.max_bytes"),

@@ -23,7 +23,7 @@ use crate::{
 pub fn send_up(runtime: &Arc<Runtime>, parent: TwinId, child: TwinId, contribution: Contribution, body: Weak<RefCell<Body>>) {
     if let Some(twin) = runtime.directory.peek(&parent) {
         // Bounded by the number of children a tick; if the parent leaves meanwhile, it asks when it starts again.
-        twin.addr.do_send(Envelope::tell(Ask::Contribution { child, contribution }));
+        runtime.post(twin, Envelope::tell(Ask::Contribution { child, contribution }));
         return;
     }
     let runtime = runtime.clone();
@@ -37,7 +37,7 @@ pub fn send_up(runtime: &Arc<Runtime>, parent: TwinId, child: TwinId, contributi
             stands.then(|| b.contribution())
         };
         if let Some(contribution) = still {
-            twin.addr.do_send(Envelope::tell(Ask::Contribution { child, contribution }));
+            runtime.post(twin, Envelope::tell(Ask::Contribution { child, contribution }));
         }
     });
 }

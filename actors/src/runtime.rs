@@ -94,7 +94,7 @@ impl Claim {
 
     fn settle(mut self, twin: TwinRef) -> TwinRef {
         if let Some(gate) = self.gate.take() {
-            self.runtime.directory.settle(&self.id, &gate, Some(twin.clone()));
+            self.runtime.directory.settle(&self.id, &gate, Some(twin));
         }
         twin
     }
@@ -181,7 +181,7 @@ impl Runtime {
             Place::Here => Host::here().map(|h| h.id),
             Place::Any => None,
         };
-        let index = here.unwrap_or_else(|| usize::from(persistence::shard_of(id)) % hosts.len().max(1));
+        let index = here.map_or_else(|| usize::from(persistence::shard_of(id)) % hosts.len().max(1), |here| here as usize);
         hosts.get(index).cloned().ok_or(TwinError::Stopping)
     }
 
@@ -197,7 +197,7 @@ impl Runtime {
                     match here {
                         // One that has to stay where it is serves its device from there.
                         Some(here) if here.id != twin.host => {
-                            if !self.evict(&twin, false).await {
+                            if !self.evict(id, twin, false).await {
                                 return Ok(twin);
                             }
                         }
@@ -261,11 +261,37 @@ impl Runtime {
     }
 
     /// Sends a twin out of memory; `false` when it has to stay.
-    pub async fn evict(&self, twin: &TwinRef, only_idle: bool) -> bool {
-        let host = self.hosts.read().get(twin.host).cloned();
-        let Some(host) = host else { return false };
-        let twin = twin.clone();
-        host.call(move |host| host.evict(twin, only_idle)).await.unwrap_or(false)
+    pub async fn evict(&self, id: &TwinId, twin: TwinRef, only_idle: bool) -> bool {
+        let Some(host) = self.host_of(twin) else { return false };
+        let id = id.clone();
+        host.call(move |host| host.evict(id, twin, only_idle)).await.unwrap_or(false)
+    }
+
+    pub fn host_of(&self, twin: TwinRef) -> Option<HostHandle> {
+        self.hosts.read().get(twin.host as usize).cloned()
+    }
+
+    /// Gives a twin a letter: at once when it lives on this thread, else through its thread's door.
+    pub fn post(self: &Arc<Self>, twin: TwinRef, envelope: Envelope) {
+        match self.here(twin) {
+            Some(host) => host.deliver(twin.seat, envelope),
+            None => match self.hosts.read().get(twin.host as usize) {
+                Some(host) => host.carry(twin.seat, envelope),
+                None => drop(envelope),
+            },
+        }
+    }
+
+    /// This thread, when the twin lives on it.
+    pub fn here(self: &Arc<Self>, twin: TwinRef) -> Option<Rc<Host>> {
+        Host::here().filter(|host| host.id == twin.host && Arc::ptr_eq(host.runtime(), self))
+    }
+
+    /// Asks a twin at a known address.
+    pub async fn ask_at(self: &Arc<Self>, twin: TwinRef, ask: Ask) -> Result<Answer, Problem> {
+        let (envelope, answer) = Envelope::new(ask);
+        self.post(twin, envelope);
+        answer.await.unwrap_or(Err(Problem::Call(TwinError::Overloaded)))
     }
 
     async fn read_snapshot(&self, id: &TwinId) -> Result<Option<TwinState>, TwinError> {
@@ -297,7 +323,7 @@ impl Runtime {
         let mut ask = ask;
         loop {
             let twin = self.resolve(id, Place::Any).await?;
-            match ask_ref(&twin, ask).await {
+            match self.ask_at(twin, ask).await {
                 Err(Problem::Returned(again)) => ask = *again,
                 reply => return reply,
             }
@@ -308,7 +334,7 @@ impl Runtime {
     pub async fn verdict(self: &Arc<Self>, id: &TwinId, parent: Option<&TwinId>) -> Verdict {
         // A parent that is not in memory is not started for this: it could be waiting for this very child.
         if let Some(parent) = parent.and_then(|p| self.directory.peek(p)) {
-            let asked = tokio::time::timeout(VERDICT_WAIT, ask_ref(&parent, Ask::ChildFailed(id.clone()))).await;
+            let asked = tokio::time::timeout(VERDICT_WAIT, self.ask_at(parent, Ask::ChildFailed(id.clone()))).await;
             if let Ok(Ok(Answer::Verdict(verdict))) = asked {
                 return verdict;
             }
@@ -344,18 +370,6 @@ impl Runtime {
             }
         }
     }
-}
-
-/// Asks a twin at a known address. The permit is the twin's mailbox bound: when all are out, the sender waits here.
-pub async fn ask_ref(twin: &TwinRef, ask: Ask) -> Result<Answer, Problem> {
-    if twin.permits.available_permits() == 0 {
-        metrics::counter!("twinfold_mailbox_waits_total").increment(1);
-    }
-    let Ok(_permit) = twin.permits.acquire().await else { return Err(Problem::Returned(Box::new(ask))) };
-    let (envelope, answer) = Envelope::new(ask);
-    // Never full: the permits bound what is under way. On a stopped actor the envelope comes back through its drop.
-    twin.addr.do_send(envelope);
-    answer.await.unwrap_or(Err(Problem::Call(TwinError::Overloaded)))
 }
 
 pub fn new_command_id() -> CommandId {

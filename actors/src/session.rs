@@ -1,6 +1,10 @@
 //! A device's session: its way into its own twin, and into those of the devices it speaks for.
 
-use std::{cell::RefCell, collections::HashSet, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashSet,
+    sync::Arc,
+};
 
 use hierarchy_models::{
     CommandId, DeviceMessage, TwinId,
@@ -9,11 +13,11 @@ use hierarchy_models::{
 
 use crate::{
     body::refusal_of_problem,
-    device::{CloseReason, Connect, ConnectError, Downlink, Link, LinkError, Refusal},
+    device::{CloseReason, Connect, ConnectError, Downlink, Link, LinkError, Outcome, Refusal},
     directory::TwinRef,
-    envelope::{Answer, Ask, Problem},
+    envelope::{Answer, Ask, Envelope, Problem},
     error::TwinError,
-    runtime::{Place, Runtime, ask_ref},
+    runtime::{Place, Runtime},
     twin::{
         decide::{GATEWAY_PROTOCOL, Input},
         device_input::{ATTACHED_MAX, Speaker},
@@ -24,7 +28,7 @@ use crate::{
 pub struct DeviceSession {
     runtime: Arc<Runtime>,
     device: TwinId,
-    twin: RefCell<TwinRef>,
+    twin: Cell<TwinRef>,
     number: u64,
     expiry_seconds: u32,
     link: Arc<dyn Link>,
@@ -46,20 +50,20 @@ impl DeviceSession {
         let mut ask = Ask::Connect { by, session: number, protocol, remote, clean_start, expiry_seconds, link: link.clone() };
         loop {
             let twin = runtime.resolve(&device, Place::Here).await.map_err(|e| connect_error(&device, e))?;
-            match ask_ref(&twin, ask).await {
+            match runtime.ask_at(twin, ask).await {
                 Err(Problem::Returned(again)) => ask = *again,
                 Ok(Answer::Connected { session_present, subscriptions, held_packets, attached }) => {
                     // The key may have been withdrawn between the door and here, when nobody was inside to be shown out.
                     if let Some(generation) = generation
                         && !runtime.identities.is_current(&device, generation).await
                     {
-                        let _ = ask_ref(&twin, Ask::Kick(CloseReason::Revoked)).await;
+                        let _ = runtime.ask_at(twin, Ask::Kick(CloseReason::Revoked)).await;
                         return Err(ConnectError::Inactive(device));
                     }
                     return Ok(Self {
                         runtime: runtime.clone(),
                         device,
-                        twin: RefCell::new(twin),
+                        twin: Cell::new(twin),
                         number,
                         expiry_seconds,
                         link,
@@ -109,13 +113,11 @@ impl DeviceSession {
     async fn ask_own(&self, ask: Ask) -> Result<Answer, Problem> {
         let mut ask = ask;
         loop {
-            let twin = self.twin.borrow().clone();
-            match ask_ref(&twin, ask).await {
+            match self.runtime.ask_at(self.twin.get(), ask).await {
                 Err(Problem::Returned(again)) => ask = *again,
                 reply => return reply,
             }
-            let found = self.runtime.resolve(&self.device, Place::Any).await?;
-            *self.twin.borrow_mut() = found;
+            self.twin.set(self.runtime.resolve(&self.device, Place::Any).await?);
         }
     }
 
@@ -165,6 +167,20 @@ impl DeviceSession {
             Some(packet) => self.hold(packet).await,
             None => Ok(()),
         }
+    }
+
+    /// The same for the device's own twin where that needs no waiting: the twin takes the message now, and what becomes of
+    /// it is told to the session's link under `ticket`. `Err` gives the message back when it cannot be so: the twin lives on
+    /// another thread, the message opens or closes a way for somebody, or the intake is shut.
+    #[allow(clippy::result_large_err)] // it is the message, and comes back to be sent
+    pub fn post(&self, message: DeviceMessage, packet: Option<u16>, ticket: u64) -> Result<(), DeviceMessage> {
+        let plain = !matches!(message, DeviceMessage::Attach { .. } | DeviceMessage::Detach { .. } | DeviceMessage::Get);
+        let host = self.runtime.here(self.twin.get()).filter(|_| plain && self.runtime.intake.is_open());
+        let Some(host) = host else { return Err(message) };
+        let speaker = Speaker::Own { session: self.number };
+        let ask = Ask::Core(Input::Device { speaker, message, packet });
+        host.deliver(self.twin.get().seat, Envelope::post(ask, self.link.clone(), ticket));
+        Ok(())
     }
 
     async fn hold(&self, packet: u16) -> Result<(), Refusal> {
@@ -235,7 +251,7 @@ impl DeviceSession {
         let input = Input::Disconnect { session: self.number, reason, will: None, expiry_seconds: None };
         // A child that is not in memory has no link; and nobody is started any more while the server stops.
         let Some(twin) = self.runtime.directory.peek(child) else { return Ok(()) };
-        ask_ref(&twin, Ask::Core(input)).await.map(drop).map_err(refusal_of_problem)
+        self.runtime.ask_at(twin, Ask::Core(input)).await.map(drop).map_err(refusal_of_problem)
     }
 
     /// Ends the session's connection; a persistent session goes on without it until it expires.
@@ -268,6 +284,10 @@ impl Link for ChildLink {
 
     fn is_closed(&self) -> bool {
         self.0.is_closed()
+    }
+
+    fn settled(&self, ticket: u64, outcome: Outcome) {
+        self.0.settled(ticket, outcome);
     }
 }
 

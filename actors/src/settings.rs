@@ -10,7 +10,7 @@ pub struct Settings {
     pub memory_max_bytes: u64,
     /// `twins.idle_after`: a twin without a connection and without work leaves memory after this long.
     pub idle_after: Duration,
-    /// `twins.mailbox_max`: messages on their way to one twin; one more waits at its sender.
+    /// `twins.mailbox_max`: messages that wait for one twin while it is read back; one more is refused as overload.
     pub mailbox_max: usize,
     /// `twins.dedupe_records_max`: record ids remembered, a twin.
     pub dedupe_records_max: usize,
@@ -45,7 +45,7 @@ impl Default for Settings {
         Self {
             memory_max_bytes: 2 << 30,
             idle_after: Duration::from_secs(600),
-            mailbox_max: 64,
+            mailbox_max: 1_024,
             dedupe_records_max: limits::DEDUPE_RECORDS_MAX,
             rollup_tick: Duration::from_millis(100),
             stale_after: Duration::from_secs(900),

@@ -71,7 +71,7 @@ pub static SETTINGS: &[Setting] = &[
 
     setting("twins.memory_max_bytes", Size(|c, v| fit(v, &mut c.twins.memory_max_bytes)), "2GiB", "beyond it the twins idle longest leave memory first"),
     setting("twins.idle_after", Duration(|c, v| c.twins.idle_after = v), "10m", "a twin without connection and work leaves memory after this long"),
-    setting("twins.mailbox_max", Count(|c, v| fit(v, &mut c.twins.mailbox_max)), "64", "messages on their way to one twin; one more waits at its sender"),
+    setting("twins.mailbox_max", Count(|c, v| fit(v, &mut c.twins.mailbox_max)), "1024", "messages that wait for one twin while it is read back; one more is refused"),
     setting("twins.dedupe_records_max", Count(|c, v| fit(v, &mut c.twins.dedupe_records_max)), "1024", "record ids remembered, a twin"),
     setting("twins.turn_budget", Duration(|c, v| c.twins.turn_budget = v), "50ms", "a behaviour's turn that takes longer is counted and logged"),
     setting("rollup.tick", Duration(|c, v| c.twins.rollup_tick = v), "100ms", "a twin passes its figures to its parent at most once in this time"),

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use hierarchy_models::{Raw, Timestamp, supervision::Verdict};
 
 use super::{
-    REREAD_PAUSE, Restart, TwinActor,
+    TwinActor,
+    mailbox::{restart_later, wait},
     marks::{mark, register_wake, relist},
 };
 use crate::{
@@ -23,14 +23,7 @@ use crate::{
 
 impl TwinActor {
     /// Decides, applies, hands to the lane. `answer` is made after the events were applied and sent when they are durable.
-    pub(super) fn decide(
-        &mut self,
-        input: Input,
-        answerer: Answerer,
-        now: Timestamp,
-        ctx: &mut Context<Self>,
-        answer: impl FnOnce(&SharedBody) -> Reply,
-    ) {
+    pub(super) fn decide(&self, input: Input, answerer: Answerer, now: Timestamp, answer: impl FnOnce(&SharedBody) -> Reply) {
         let ends = match &input {
             Input::Disconnect { session, .. } => Some(*session),
             _ => None,
@@ -70,7 +63,7 @@ impl TwinActor {
             }
             Err(Rejection::Device(refusal)) => self.refuse(refusal, answerer),
             Err(Rejection::Call(error)) => self.answer_durable(answerer, Err(Problem::Call(error))),
-            Err(Rejection::Failed { error, what, raw }) => self.fall(error, what, raw, answerer, ctx),
+            Err(Rejection::Failed { error, what, raw }) => self.fall(error, what, raw, answerer),
         }
     }
 
@@ -80,7 +73,7 @@ impl TwinActor {
     }
 
     fn carry_out(
-        &mut self,
+        &self,
         decided: Decided,
         seq_base: u64,
         ends: Option<u64>,
@@ -126,7 +119,7 @@ impl TwinActor {
     }
 
     /// A behaviour failed: ask the parent, wait, read the twin back, and put the message aside.
-    fn fall(&mut self, error: String, what: String, raw: Option<Raw>, answerer: Answerer, ctx: &mut Context<Self>) {
+    fn fall(&self, error: String, what: String, raw: Option<Raw>, answerer: Answerer) {
         let body = self.body.clone();
         let (runtime, lane, id, parent) = {
             let b = body.borrow();
@@ -134,7 +127,6 @@ impl TwinActor {
         };
         tracing::warn!(twin = %id, %what, %error, "a behaviour failed; the twin restarts");
         metrics::counter!("twinfold_twin_restarts_total").increment(1);
-        self.body.borrow_mut().falling = true;
         let recover = async move {
             lane.barrier(&body).await;
             let verdict = runtime.verdict(&id, parent.as_ref()).await;
@@ -143,8 +135,7 @@ impl TwinActor {
             }
             (verdict, runtime.load(&id).await)
         };
-        ctx.wait(recover.into_actor(self).map(move |(verdict, loaded), actor, ctx| {
-            actor.body.borrow_mut().falling = false;
+        wait(&self.body, recover, move |actor, (verdict, loaded)| {
             match loaded {
                 Ok(loaded) => {
                     actor.body.borrow_mut().reload(loaded);
@@ -152,7 +143,7 @@ impl TwinActor {
                 }
                 Err(error) => {
                     actor.body.borrow_mut().suspect = true;
-                    ctx.notify_later(Restart, REREAD_PAUSE);
+                    restart_later(&actor.body);
                     return answerer.send(Err(store_problem(&error)));
                 }
             }
@@ -163,8 +154,8 @@ impl TwinActor {
             let now = actor.body.borrow().host.runtime().clock.now();
             let refusal = Refusal::Poisoned { error: error.clone() };
             let input = Input::Poison { what, error, raw, quarantine };
-            actor.decide(input, answerer, now, ctx, |_| Err(Problem::Device(refusal)));
-        }));
+            actor.decide(input, answerer, now, |_| Err(Problem::Device(refusal)));
+        });
     }
 }
 

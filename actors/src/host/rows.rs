@@ -52,7 +52,11 @@ impl Host {
         let changed = std::mem::take(&mut *self.in_flush.borrow_mut());
         for body in changed {
             if written {
-                body.borrow_mut().rows_in_flush.clear();
+                let mut b = body.borrow_mut();
+                if !b.extras().rows_in_flush.is_empty() {
+                    b.extras_mut().rows_in_flush.clear();
+                }
+                b.tidy();
                 continue;
             }
             self.again(&body);
@@ -63,9 +67,12 @@ impl Host {
     pub(super) fn again(&self, body: &SharedBody) {
         let mut b = body.borrow_mut();
         b.registry_dirty = true;
-        let taken = std::mem::take(&mut b.rows_in_flush);
-        let newer = std::mem::take(&mut b.command_rows);
-        b.command_rows = taken.into_iter().chain(newer).collect();
+        if !b.extras().rows_in_flush.is_empty() {
+            let extras = b.extras_mut();
+            let taken = std::mem::take(&mut extras.rows_in_flush);
+            let newer = std::mem::take(&mut extras.command_rows);
+            extras.command_rows = taken.into_iter().chain(newer).collect();
+        }
         // A suspect one was passed over and stands in no list any more, dirty as it is.
         if !b.dirty || b.suspect {
             b.dirty = true;
@@ -92,7 +99,10 @@ pub(super) fn take_rows(body: &SharedBody, out: &mut Collected) {
         out.deleted.push(id);
         return;
     }
-    let rows = std::mem::take(&mut b.command_rows);
-    out.commands.extend(rows.values().map(|c| (id.clone(), c.clone())));
-    b.rows_in_flush.extend(rows);
+    if !b.extras().command_rows.is_empty() {
+        let extras = b.extras_mut();
+        let rows = std::mem::take(&mut extras.command_rows);
+        out.commands.extend(rows.values().map(|c| (id.clone(), c.clone())));
+        extras.rows_in_flush.extend(rows);
+    }
 }

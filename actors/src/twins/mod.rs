@@ -146,7 +146,7 @@ impl Twins {
         }
         runtime.hub.close();
         for twin in runtime.directory.residents() {
-            twin.addr.do_send(Envelope::tell(Ask::CloseLink(CloseReason::ServerStops)));
+            runtime.post(twin, Envelope::tell(Ask::CloseLink(CloseReason::ServerStops)));
         }
         let deadline = tokio::time::Instant::now() + GOODBYE_WAIT;
         while tokio::time::Instant::now() < deadline && self.links_open().await > 0 {

@@ -14,9 +14,10 @@ use super::{Registered, Registration, TwinPatch, Twins, error_of};
 use crate::{
     body::registry_row,
     device::CloseReason,
+    directory::TwinRef,
     envelope::{Answer, Ask},
     error::TwinError,
-    runtime::{Runtime, ask_ref},
+    runtime::Runtime,
     twin::decide::{Input, NewTwin},
     view::TwinView,
 };
@@ -48,31 +49,29 @@ impl Twins {
             let (generation, keys) = runtime.identities.enrol(&id, keys).await?;
             let seq_base = generation.saturating_sub(1) << hierarchy_models::event::SEQ_BITS;
             let new = NewTwin { model, parent, gateway, metadata, tags, seq_base };
-            ask_ref(&twin, Ask::Core(Input::Register(Box::new(new)))).await.map_err(error_of)?;
-            ask_ref(&twin, Ask::PathChanged(path)).await.map_err(error_of)?;
+            runtime.ask_at(twin, Ask::Core(Input::Register(Box::new(new)))).await.map_err(error_of)?;
+            runtime.ask_at(twin, Ask::PathChanged(path)).await.map_err(error_of)?;
             self.write_row(&id).await?;
             Ok(keys)
         };
         match outcome.await {
             Ok(keys) => Ok(Registered { view: self.get(&id).await?, keys }),
             Err(error) => {
-                self.undo_create(&twin).await;
+                self.undo_create(&id, twin).await;
                 Err(error)
             }
         }
     }
 
     /// A twin whose registration failed half way must not stay as an empty shell.
-    async fn undo_create(&self, twin: &crate::directory::TwinRef) {
-        if let Ok(Answer::View(_)) = ask_ref(twin, Ask::View).await {
+    async fn undo_create(&self, id: &TwinId, twin: TwinRef) {
+        if let Ok(Answer::View(_)) = self.runtime.ask_at(twin, Ask::View).await {
             return;
         }
-        let Some(gate) = self.runtime.directory.begin_move(twin) else { return };
-        let host = self.runtime.hosts.read().get(twin.host).cloned();
-        let Some(host) = host else { return };
-        let gone = twin.clone();
-        host.run(move |host| host.forget(&gone)).await;
-        self.runtime.directory.settle(&twin.id, &gate, None);
+        let Some(gate) = self.runtime.directory.begin_move(id, twin) else { return };
+        let Some(host) = self.runtime.host_of(twin) else { return };
+        host.run(move |host| host.forget(twin)).await;
+        self.runtime.directory.settle(id, &gate, None);
     }
 
     async fn path_under(&self, parent: &TwinId, id: &TwinId) -> Result<Path, TwinError> {
@@ -154,7 +153,7 @@ impl Twins {
         self.write_row(id).await?;
         for moved in below.iter().chain([id]) {
             if let (Some(twin), Some(entry)) = (runtime.directory.peek(moved), runtime.store.entry(moved).await?) {
-                let _ = ask_ref(&twin, Ask::PathChanged(entry.path)).await;
+                let _ = runtime.ask_at(twin, Ask::PathChanged(entry.path)).await;
             }
         }
         let _ = runtime.ask(id, Ask::PassOn).await;
@@ -245,14 +244,12 @@ async fn remove(runtime: &Arc<Runtime>, id: &TwinId, if_version: Option<u64>) ->
     let Some(twin) = runtime.directory.peek(id) else { return Ok(()) };
     // Nobody gathers rows between the deletion of its rows and the end of its actor.
     let _shared = runtime.rows.read().await;
-    let gate = runtime.directory.begin_move(&twin);
+    let gate = runtime.directory.begin_move(id, twin);
     let written = runtime.store.project(Projection { deleted: vec![id.clone()], ..Projection::default() }).await;
     // When its rows cannot be taken away now, its shell stays for the next flush to do it.
     let gone = written.is_ok();
-    let host = runtime.hosts.read().get(twin.host).cloned().filter(|_| gone);
-    if let Some(host) = host {
-        let twin = twin.clone();
-        host.call(move |host| async move { host.forget(&twin) }).await;
+    if let Some(host) = runtime.host_of(twin).filter(|_| gone) {
+        host.call(move |host| async move { host.forget(twin) }).await;
     }
     if let Some(gate) = gate {
         runtime.directory.settle(id, &gate, (!gone).then_some(twin));

@@ -26,44 +26,81 @@ use crate::{
 /// Longest part of a topic that is kept with an unreadable message.
 const KEPT_TOPIC_CHARS: usize = 256;
 
-/// Hands a message to its twin and says what became of it. Everything up to the twin's mailbox happens in the first
-/// poll, which is what keeps messages in order.
-pub(crate) async fn publish(session: Rc<Session>, publish: Publish) -> Answer {
-    let answer = hand_over(&session, &publish).await;
-    if publish.qos == 2 {
-        session.exactly_once.borrow_mut().under_way.remove(&publish.id);
-    }
-    answer
+/// A PUBLISH as far as it can be judged without its twin.
+pub(crate) enum Heard {
+    /// The session's own device speaks.
+    Own(DeviceMessage),
+    Child(TwinId, DeviceMessage),
+    /// A payload that cannot be read; `None`: of the session's own device.
+    Unreadable(Option<TwinId>, PayloadError),
+    Refused(Answer),
 }
 
-async fn hand_over(session: &Session, publish: &Publish) -> Answer {
-    let meters = &session.house.meters;
-    let receipt = Receipt { version: session.version, qos: publish.qos, id: publish.id };
+pub(crate) fn hear(session: &Session, receipt: Receipt, publish: &Publish) -> Heard {
     let uplink = match session.dialect().uplink(&publish.topic) {
         Ok(uplink) => uplink,
-        Err(TopicError::Malformed) => return Answer::End(End::refused("topic_malformed", DisconnectReasonCode::TopicNameInvalid)),
-        Err(e) => return refuse_topic(session, receipt, publish, &e.to_string()),
+        Err(TopicError::Malformed) => {
+            return Heard::Refused(Answer::End(End::refused("topic_malformed", DisconnectReasonCode::TopicNameInvalid)));
+        }
+        Err(e) => return Heard::Refused(refuse_topic(session, receipt, publish, &e.to_string())),
     };
     let own = uplink.device == session.device.as_str();
     let about_children = matches!(uplink.subject, Subject::Attach { .. } | Subject::Detach { .. });
     if about_children && !own {
-        return refuse_topic(session, receipt, publish, "only the device itself may say this");
+        return Heard::Refused(refuse_topic(session, receipt, publish, "only the device itself may say this"));
     }
     let child = if own { None } else { TwinId::new(uplink.device).ok() };
-    let target = child.as_ref().unwrap_or(&session.device);
-    match read(session, &uplink, publish) {
-        Ok(message) => {
+    match (read(session, &uplink, publish), child) {
+        (Ok(message), None) => Heard::Own(message),
+        (Ok(message), Some(child)) => Heard::Child(child, message),
+        (Err(error), child) => Heard::Unreadable(child, error),
+    }
+}
+
+/// Does with it what takes waiting, and says what became of it. Everything up to the twin's mailbox happens in the first
+/// poll, which is what keeps messages in order.
+pub(crate) async fn work(session: Rc<Session>, receipt: Receipt, publish: Publish, heard: Heard) -> Answer {
+    let meters = &session.house.meters;
+    let answer = match heard {
+        Heard::Own(message) => return send(session, receipt, message).await,
+        Heard::Child(child, message) => {
             let kind = message.kind();
-            let packet = (publish.qos == 2).then_some(publish.id);
-            let result = session.twin.send(target, message, packet).await;
+            let packet = (receipt.qos == 2).then_some(receipt.id);
+            let result = session.twin.send(&child, message, packet).await;
             meters.publish(kind, outcome(&result));
-            conclude(session, receipt, target, result)
+            conclude(&session, receipt, &child, result)
         }
-        Err(error) => {
+        Heard::Unreadable(child, error) => {
             meters.publish("unreadable", Outcome::BadPayload);
             meters.payload_rejected(error.kind);
-            keep_unreadable(session, receipt, target, publish, error).await
+            keep_unreadable(&session, receipt, child.as_ref().unwrap_or(&session.device), &publish, error).await
         }
+        Heard::Refused(answer) => answer,
+    };
+    decided(&session, receipt);
+    answer
+}
+
+/// A message of the session's own device, waited for.
+pub(crate) async fn send(session: Rc<Session>, receipt: Receipt, message: DeviceMessage) -> Answer {
+    let kind = message.kind();
+    let packet = (receipt.qos == 2).then_some(receipt.id);
+    let result = session.twin.send(&session.device, message, packet).await;
+    settled(&session, receipt, kind, result)
+}
+
+/// What a message of the session's own device came to.
+pub(crate) fn settled(session: &Session, receipt: Receipt, kind: &'static str, result: Result<(), Refusal>) -> Answer {
+    session.house.meters.publish(kind, outcome(&result));
+    let answer = conclude(session, receipt, &session.device, result);
+    decided(session, receipt);
+    answer
+}
+
+/// The twin has spoken on a message: at QoS 2 a repetition need not wait for it any more.
+fn decided(session: &Session, receipt: Receipt) {
+    if receipt.qos == 2 {
+        session.exactly_once.borrow_mut().under_way.remove(&receipt.id);
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     task::Context,
 };
 
-use actors::device::{CloseReason, Downlink, Link, LinkError};
+use actors::device::{CloseReason, Downlink, Link, LinkError, Outcome};
 use futures_util::task::AtomicWaker;
 use hierarchy_models::TwinId;
 use metrics::{Counter, Gauge};
@@ -27,6 +27,8 @@ pub(crate) struct SessionLink {
 #[derive(Default)]
 struct State {
     queue: VecDeque<(TwinId, Downlink)>,
+    /// What became of posted messages, by their tickets; as many at most as the session has in work.
+    settled: Vec<(u64, Outcome)>,
     /// Set once; what was queued before does not hold it up.
     close: Option<CloseReason>,
     /// A message was turned away: its twin waits to hear that there is room.
@@ -65,6 +67,11 @@ impl SessionLink {
             self.queued.decrement(1.0);
         }
         taken
+    }
+
+    /// Moves what became of posted messages into `out`, which must be empty.
+    pub(crate) fn take_settled(&self, out: &mut Vec<(u64, Outcome)>) {
+        std::mem::swap(out, &mut self.state().settled);
     }
 
     /// Whether somebody was turned away and there is room again; true once for each time.
@@ -113,6 +120,11 @@ impl Link for SessionLink {
 
     fn is_closed(&self) -> bool {
         self.state().ended
+    }
+
+    fn settled(&self, ticket: u64, outcome: Outcome) {
+        self.state().settled.push((ticket, outcome));
+        self.bell.wake();
     }
 }
 

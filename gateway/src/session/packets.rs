@@ -2,14 +2,25 @@
 
 use std::task::Context;
 
+use actors::device::Outcome;
 use ntex::{time::now, util::ByteString};
 use ntex_mqtt::v5::codec::DisconnectReasonCode as Code;
 
-use super::{ending::End, inbound, run::Run, subscribe};
+use super::{
+    answers::Posted,
+    ending::End,
+    inbound::{self, Heard},
+    run::Run,
+    subscribe,
+    verdict::Receipt,
+};
 use crate::wire::{Inbound, Outbound, Publish, Version};
 
 /// A topic of ours is shorter; a longer one is not worth an alias.
 const ALIASED_TOPIC_BYTES_MAX: usize = 512;
+
+/// Room for outcomes that a connection keeps between its bursts.
+const SETTLED_ROOM_KEPT: usize = 16;
 
 impl Run {
     pub(super) fn take(&mut self, packet: Inbound, cx: &mut Context<'_>) -> Result<(), End> {
@@ -77,9 +88,41 @@ impl Run {
         if publish.qos == 2 {
             session.exactly_once.borrow_mut().under_way.insert(id);
         }
-        let size = self.codec.last_size() as usize;
-        self.answers.push(inbound::publish(session, publish), size, cx);
+        let bytes = self.codec.last_size() as usize;
+        let receipt = Receipt { version: session.version, qos: publish.qos, id };
+        match inbound::hear(&session, receipt, &publish) {
+            Heard::Own(message) if !self.answers.is_working() => {
+                let ticket = self.answers.post(Posted { receipt, kind: message.kind(), bytes });
+                let packet = (receipt.qos == 2).then_some(id);
+                if let Err(message) = session.twin.post(message, packet, ticket) {
+                    self.answers.work_on(ticket, inbound::send(session, receipt, message), cx);
+                }
+            }
+            heard => self.answers.push(inbound::work(session, receipt, publish, heard), bytes, cx),
+        }
         Ok(())
+    }
+
+    /// Takes in what became of posted messages.
+    pub(super) fn settle(&mut self, cx: &mut Context<'_>) {
+        self.link.take_settled(&mut self.settled);
+        let mut settled = std::mem::take(&mut self.settled);
+        for (ticket, outcome) in settled.drain(..) {
+            let Some(Posted { receipt, kind, .. }) = self.answers.posted(ticket) else { continue };
+            let result = match outcome {
+                Outcome::Taken => Ok(()),
+                Outcome::Refused(refusal) => Err(refusal),
+                Outcome::Returned(again) => {
+                    self.answers.work_on(ticket, inbound::send(self.session.clone(), receipt, again.0), cx);
+                    continue;
+                }
+            };
+            let answer = inbound::settled(&self.session, receipt, kind, result);
+            self.answers.settle(ticket, answer);
+        }
+        if settled.capacity() <= SETTLED_ROOM_KEPT {
+            self.settled = settled;
+        }
     }
 
     fn resolve_alias(&mut self, publish: &mut Publish) -> Result<(), End> {

@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use actors::device::Outcome;
 use futures_util::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use hierarchy_models::event::DisconnectReason;
 use ntex::{
@@ -37,6 +38,8 @@ pub(crate) struct Run {
     pub(super) io: IoBoxed,
     pub(super) codec: Codec,
     pub(super) answers: Answers,
+    /// What becomes of posted messages on its way from the link into `answers`; kept for its room.
+    pub(super) settled: Vec<(u64, Outcome)>,
     pub(super) delivery: Delivery,
     /// Words to twins that nobody waits for.
     pub(super) asides: FuturesUnordered<LocalBoxFuture<'static, ()>>,
@@ -71,6 +74,7 @@ impl Run {
             io,
             codec,
             answers: Answers::default(),
+            settled: Vec::new(),
             delivery: Delivery::new(terms.send_window),
             asides: FuturesUnordered::new(),
             aliases: HashMap::new(),
@@ -147,6 +151,7 @@ impl Run {
 
     /// Sends the answers whose turn has come.
     fn answer(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        self.settle(cx);
         self.answers.poll(cx);
         while let Some(answer) = self.answers.next() {
             match answer {
