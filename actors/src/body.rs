@@ -28,7 +28,7 @@ use crate::{
     kind::Kind,
     live::LiveEvent,
     runtime::Loaded,
-    twin::{TwinState, live_events::live_event, snapshot::contribution_to_bytes, view::desired_document},
+    twin::{TwinState, decide::Input, live_events::live_event, snapshot::contribution_to_bytes, view::desired_document},
 };
 
 pub type SharedBody = Rc<RefCell<Body>>;
@@ -96,6 +96,19 @@ pub struct Extras {
     pub child_restarts: BTreeMap<TwinId, RestartWindow>,
 }
 
+/// A twin on its way to another thread, all of it durable.
+pub struct Luggage {
+    id: TwinId,
+    path: Path,
+    state: TwinState,
+    below: Option<Box<Aggregate>>,
+    dirty: bool,
+    registry_dirty: bool,
+    last_used: Timestamp,
+    wake_registered: Option<Timestamp>,
+    extras: Option<Box<Extras>>,
+}
+
 impl Extras {
     const NONE: Self = Self {
         mailbox: VecDeque::new(),
@@ -143,6 +156,30 @@ impl Body {
             state,
             extras: None,
         }
+    }
+
+    /// Takes the twin out of a body that stays behind as a shell.
+    pub fn pack(&mut self) -> Luggage {
+        let dirty = std::mem::take(&mut self.dirty);
+        Luggage {
+            id: self.id.clone(),
+            path: self.path.clone(),
+            state: std::mem::replace(&mut self.state, TwinState::blank()),
+            below: self.below.take(),
+            dirty,
+            registry_dirty: self.registry_dirty,
+            last_used: self.last_used,
+            wake_registered: self.wake_registered,
+            extras: self.extras.take(),
+        }
+    }
+
+    /// The twin on its new thread, and the end of its connection that is to be recorded there.
+    pub fn unpack(host: &Rc<Host>, luggage: Luggage) -> (Self, Option<Input>) {
+        let Luggage { id, path, state, below, dirty, registry_dirty, last_used, wake_registered, extras } = luggage;
+        let end = host.lost_connection(&state);
+        let fresh = Self::new(host, id, path, state, Aggregate::default());
+        (Self { below, dirty, registry_dirty, last_used, wake_registered, extras, ..fresh }, end)
     }
 
     pub fn extras(&self) -> &Extras {
@@ -373,10 +410,9 @@ mod tests {
     #[test]
     fn a_twin_with_ten_values_fits_its_budget() {
         let mut state = TwinState::blank();
-        for n in 0..10 {
-            state.telemetry.put(&format!("value-{n}").into(), &hierarchy_models::Value::Float(1.0), Timestamp::EPOCH, Timestamp::EPOCH);
-        }
+        let values: Vec<_> = (0..10).map(|n| (format!("value-{n}").into(), hierarchy_models::Value::Float(1.0))).collect();
+        state.telemetry.put_all(&values, Timestamp::EPOCH, Timestamp::EPOCH);
         let bytes = size_of::<Body>() + state.heap_bytes();
-        assert!(bytes <= 1_800, "{bytes} bytes without the actor's own");
+        assert!(bytes <= 1_000, "{bytes} bytes");
     }
 }

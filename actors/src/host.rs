@@ -175,11 +175,15 @@ impl Host {
         if !handed.is_empty() {
             body.borrow_mut().extras_mut().handed_before = handed;
         }
-        if let Some(end) = end {
-            // Before anything else: nobody else has the address yet.
-            actor::receive(&body, Envelope::tell(Ask::Core(end)));
-        }
+        self.first_letter(&body, end);
         TwinRef { host: self.id, seat }
+    }
+
+    /// Before anything else: nobody else has the address yet.
+    fn first_letter(&self, body: &SharedBody, end: Option<Input>) {
+        if let Some(end) = end {
+            actor::receive(body, Envelope::tell(Ask::Core(end)));
+        }
     }
 
     /// A letter for one of this thread's twins, taken now. It returns to its sender when the twin is not there.
@@ -196,7 +200,7 @@ impl Host {
 
     /// A twin that starts has no link. One that was connected when it was written lost its connection with the process
     /// before this one, or is being taken over from another thread of this one.
-    fn lost_connection(&self, state: &TwinState) -> Option<Input> {
+    pub fn lost_connection(&self, state: &TwinState) -> Option<Input> {
         let connection = &state.connection;
         let ours = connection.session > self.runtime.first_session;
         let reason = if ours { DisconnectReason::TakenOver } else { DisconnectReason::Unknown };

@@ -193,15 +193,11 @@ impl Runtime {
             }
             match self.directory.claim(id) {
                 Found::Resident(twin) => {
-                    let here = Host::here().filter(|_| place == Place::Here);
-                    match here {
+                    let here = Host::here().filter(|here| place == Place::Here && here.id != twin.host);
+                    return match here {
                         // One that has to stay where it is serves its device from there.
-                        Some(here) if here.id != twin.host => {
-                            if !self.evict(id, twin, false).await {
-                                return Ok(twin);
-                            }
-                        }
-                        _ => return Ok(twin),
+                        Some(here) => Ok(self.move_to(id, twin, here.id).await.unwrap_or(twin)),
+                        None => Ok(twin),
                     };
                 }
                 Found::Moving(gate) => {
@@ -265,6 +261,12 @@ impl Runtime {
         let Some(host) = self.host_of(twin) else { return false };
         let id = id.clone();
         host.call(move |host| host.evict(id, twin, only_idle)).await.unwrap_or(false)
+    }
+
+    async fn move_to(&self, id: &TwinId, twin: TwinRef, to: u32) -> Option<TwinRef> {
+        let (from, to) = (self.host_of(twin)?, self.hosts.read().get(to as usize).cloned()?);
+        let id = id.clone();
+        from.call(move |host| host.move_to(id, twin, to)).await.flatten()
     }
 
     pub fn host_of(&self, twin: TwinRef) -> Option<HostHandle> {

@@ -208,11 +208,11 @@ proptest! {
             // Through a snapshot and back, at every step.
             prop_assert_eq!(&TwinState::from_bytes(&twin.to_bytes()).unwrap(), &twin);
         }
-        let values: BTreeMap<String, (i64, Timestamp)> = twin.telemetry.0.iter()
-            .map(|s| (s.name.to_string(), (s.value.as_f64().unwrap() as i64, s.at))).collect();
+        let values: BTreeMap<String, (i64, Timestamp)> = twin.telemetry.iter()
+            .map(|(name, s)| (name.to_string(), (s.value.as_f64().unwrap() as i64, s.at))).collect();
         prop_assert_eq!(values, naive.values);
-        let reported: BTreeMap<String, i64> = twin.reported.0.iter()
-            .map(|s| (s.name.to_string(), s.value.as_f64().unwrap() as i64)).collect();
+        let reported: BTreeMap<String, i64> = twin.reported.iter()
+            .map(|(name, s)| (name.to_string(), s.value.as_f64().unwrap() as i64)).collect();
         prop_assert_eq!(reported, naive.reported);
         let inbox = twin.inbox.as_deref().cloned().unwrap_or_default();
         for (n, (state, _)) in &naive.commands {

@@ -1,16 +1,19 @@
 //! How a twin leaves a thread: for its row, for another thread, or for good.
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use hierarchy_models::TwinId;
+use parking_lot::Mutex;
 use persistence::Projection;
+use tokio::sync::RwLockReadGuard;
 
 use super::{
-    Host,
+    Host, HostHandle,
     rows::{Collected, take_rows},
 };
 use crate::{
-    body::SharedBody,
+    actor::mark_rollup,
+    body::{Body, Luggage, SharedBody},
     device::{CloseReason, Downlink},
     directory::TwinRef,
     seats::Seat,
@@ -22,8 +25,7 @@ impl Host {
     pub async fn evict(self: Rc<Self>, id: TwinId, twin: TwinRef, only_idle: bool) -> bool {
         let directory = &self.runtime.directory;
         let Some(gate) = directory.begin_move(&id, twin) else { return false };
-        let stay = |body: &SharedBody| {
-            body.borrow_mut().leaving = false;
+        let stay = || {
             directory.settle(&id, &gate, Some(twin));
             false
         };
@@ -31,18 +33,10 @@ impl Host {
             directory.settle(&id, &gate, None);
             return true;
         };
-        if body.borrow().waiting || (only_idle && !body.borrow().is_idle()) {
-            return stay(&body);
+        if only_idle && !body.borrow().is_idle() {
+            return stay();
         }
-        self.pass_on(&body);
-        body.borrow_mut().leaving = true;
-        let _shared = self.runtime.rows.read().await;
-        while body.borrow().pending > 0 {
-            self.lane.barrier(&body).await;
-        }
-        if body.borrow().suspect || body.borrow().waiting {
-            return stay(&body);
-        }
+        let Some(_shared) = self.come_to_rest(&body).await else { return stay() };
         if body.borrow().dirty {
             let mut rows = Collected::default();
             take_rows(&body, &mut rows);
@@ -51,20 +45,81 @@ impl Host {
             if let Err(error) = self.runtime.store.project(projection).await {
                 tracing::warn!(twin = %id, %error, "the twin cannot be written and stays in memory");
                 self.again(&body);
-                return stay(&body);
+                body.borrow_mut().leaving = false;
+                return stay();
             }
         }
-        let linked = body.borrow_mut().unlink();
+        self.let_go_of_link(&id, &body);
         let handed = body.borrow_mut().extras_mut().handed_before.split_off(0);
         if !handed.is_empty() {
             self.runtime.handed.lock().insert(id.clone(), handed);
         }
-        if let Some(linked) = linked {
-            let _ = linked.link.deliver(&id, Downlink::Close(CloseReason::TakenOver));
-        }
         self.stand_up(twin.seat);
         directory.settle(&id, &gate, None);
         true
+    }
+
+    /// Moves a twin to another thread as it is, without the store; `None` when it has to stay.
+    pub async fn move_to(self: Rc<Self>, id: TwinId, twin: TwinRef, to: HostHandle) -> Option<TwinRef> {
+        let directory = &self.runtime.directory;
+        let gate = directory.begin_move(&id, twin)?;
+        let rest = match self.body_at(twin.seat) {
+            Some(body) => self.come_to_rest(&body).await.map(|shared| (body, shared)),
+            None => None,
+        };
+        let Some((body, _shared)) = rest else {
+            directory.settle(&id, &gate, Some(twin));
+            return None;
+        };
+        self.let_go_of_link(&id, &body);
+        self.stand_up(twin.seat);
+        // In a box of its own, for the case that the other thread is gone.
+        let luggage = Arc::new(Mutex::new(Some(body.borrow_mut().pack())));
+        let carried = luggage.clone();
+        let unpacked = to.call(move |host| async move { carried.lock().take().map(|luggage| host.arrive(luggage)) }).await.flatten();
+        let back = || luggage.lock().take().map(|luggage| self.arrive(luggage));
+        let there = unpacked.or_else(back);
+        directory.settle(&id, &gate, there);
+        there
+    }
+
+    /// Seats a twin that comes from another thread.
+    fn arrive(self: &Rc<Self>, luggage: Luggage) -> TwinRef {
+        let (body, end) = Body::unpack(self, luggage);
+        let is_dirty = body.dirty;
+        let body = Rc::new(RefCell::new(body));
+        let seat = self.seats.borrow_mut().seat(body.clone());
+        if is_dirty {
+            self.dirty.borrow_mut().push(body.clone());
+        }
+        mark_rollup(&body);
+        self.first_letter(&body, end);
+        TwinRef { host: self.id, seat }
+    }
+
+    /// Nothing new is decided, and all that was is durable: no flush gathers rows while the guard is held. `None` when the twin
+    /// is not to be trusted or is being read back, and stays.
+    async fn come_to_rest(self: &Rc<Self>, body: &SharedBody) -> Option<RwLockReadGuard<'_, ()>> {
+        if body.borrow().waiting {
+            return None;
+        }
+        self.pass_on(body);
+        body.borrow_mut().leaving = true;
+        let shared = self.runtime.rows.read().await;
+        while body.borrow().pending > 0 {
+            self.lane.barrier(body).await;
+        }
+        if body.borrow().suspect || body.borrow().waiting {
+            body.borrow_mut().leaving = false;
+            return None;
+        }
+        Some(shared)
+    }
+
+    fn let_go_of_link(&self, id: &TwinId, body: &SharedBody) {
+        if let Some(linked) = body.borrow_mut().unlink() {
+            let _ = linked.link.deliver(id, Downlink::Close(CloseReason::TakenOver));
+        }
     }
 
     /// Forgets a twin that is unregistered.

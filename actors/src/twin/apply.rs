@@ -9,7 +9,10 @@ use hierarchy_models::{
     patch::merge,
 };
 
-use super::state::{Slot, Slots, TwinState};
+use super::{
+    slots::{Slot, Slots},
+    state::TwinState,
+};
 use crate::view::KeptMessage;
 
 /// The identity of a record id in the dedupe window. 64 bits of FNV-1a: among 256 remembered ids a false match has odds of 10^-17.
@@ -49,9 +52,7 @@ impl TwinState {
             Telemetry { records, .. } => {
                 self.heard(now);
                 for record in records {
-                    for (name, value) in &record.values {
-                        self.telemetry.put(name, value, record.at, now);
-                    }
+                    self.telemetry.put_all(&record.values, record.at, now);
                     if let Some(id) = &record.id {
                         let ids = &mut self.rare_mut().record_ids;
                         while ids.len() >= dedupe_records_max.max(1) {
@@ -63,21 +64,17 @@ impl TwinState {
             }
             ReportedPatched { patch, .. } => {
                 self.heard(now);
-                for (name, change) in patch {
-                    self.reported.patch(name, change, now);
-                }
+                self.reported.patch_all(patch, now);
             }
             ReportedReplaced { properties, .. } => {
                 self.heard(now);
                 self.reported = Slots::default();
-                for (name, value) in properties {
-                    self.reported.patch(name, value, now);
-                }
+                self.reported.patch_all(properties, now);
             }
             Special { .. } => self.heard(now),
             Diagnostics { payload, .. } => {
                 self.heard(now);
-                let slot = Slot { name: "diagnostics".into(), value: payload.clone(), at: now, received_at: now };
+                let slot = Slot { value: payload.clone(), at: now, received_at: now };
                 self.rare_mut().diagnostics = Some(slot);
             }
             Rejected { topic, reason, raw } => {

@@ -62,8 +62,8 @@ impl TwinState {
             }
             DeviceMessage::Reported { patch, raw } => {
                 check_properties("reported", &patch, self.reported.heap_bytes())?;
-                if self.reported.0.len() + patch.len() > 2 * VALUES_PER_TWIN_MAX {
-                    return Err(quota("VALUES_PER_TWIN_MAX", format!("{} reported properties", self.reported.0.len())));
+                if self.reported.len() + patch.len() > 2 * VALUES_PER_TWIN_MAX {
+                    return Err(quota("VALUES_PER_TWIN_MAX", format!("{} reported properties", self.reported.len())));
                 }
                 vec![EventBody::ReportedPatched { patch, raw }]
             }
@@ -149,23 +149,23 @@ impl TwinState {
         let fresh: usize = records.iter().flat_map(|r| &r.values).map(|(_, value)| value.heap_bytes()).sum();
         if fresh > 0 {
             let stays = |name: &str| !records.iter().flat_map(|r| &r.values).any(|(n, _)| n == name);
-            let held: usize = self.telemetry.0.iter().filter(|s| stays(&s.name)).map(|s| s.value.heap_bytes()).sum();
+            let held: usize = self.telemetry.iter().filter(|(name, _)| stays(name)).map(|(_, s)| s.value.heap_bytes()).sum();
             if fresh + held > VALUES_BYTES_MAX {
                 let detail = format!("the twin's last known values would take more than {VALUES_BYTES_MAX} bytes");
                 return Err(quota("VALUES_BYTES_MAX", detail));
             }
         }
-        if self.telemetry.0.len() + records.iter().map(|r| r.values.len()).max().unwrap_or(0) <= VALUES_PER_TWIN_MAX && records.len() == 1 {
+        if self.telemetry.len() + records.iter().map(|r| r.values.len()).max().unwrap_or(0) <= VALUES_PER_TWIN_MAX && records.len() == 1 {
             return Ok(());
         }
         let fresh: std::collections::BTreeSet<_> = records
             .iter()
             .flat_map(|r| &r.values)
-            .filter(|(name, _)| self.telemetry.position(name).is_err())
+            .filter(|(name, _)| !self.telemetry.knows(name))
             .map(|(name, _)| name)
             .collect();
-        if self.telemetry.0.len() + fresh.len() > VALUES_PER_TWIN_MAX {
-            return Err(quota("VALUES_PER_TWIN_MAX", format!("the twin has {} values already", self.telemetry.0.len())));
+        if self.telemetry.len() + fresh.len() > VALUES_PER_TWIN_MAX {
+            return Err(quota("VALUES_PER_TWIN_MAX", format!("the twin has {} values already", self.telemetry.len())));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use hierarchy_models::{Command, Event, EventBody, Timestamp, TwinId, Value, event::shown_seq, tree::Path, value::Map};
 
-use super::state::{Slot, TwinState};
+use super::{slots::Slot, state::TwinState};
 use crate::live::{LiveEvent, LiveKind};
 
 fn time(at: Timestamp) -> Value {

@@ -1,4 +1,4 @@
-//! The pure core of a twin: what it knows ([`state`]), what it decides ([`decide`]), how an event changes it ([`apply`]).
+//! The pure core of a twin: what it knows ([`state`], [`slots`]), what it decides ([`decide`]), how an event changes it ([`apply`]).
 //!
 //! `decide` reads the state and never changes it; `apply` changes it and never decides. No IO, no clock, no threads:
 //! the actor shell around it ([`crate::actor`]) does all of that.
@@ -9,6 +9,7 @@ pub mod device_input;
 pub mod inbox;
 pub mod input;
 pub mod live_events;
+pub mod slots;
 pub mod snapshot;
 pub mod state;
 pub mod view;

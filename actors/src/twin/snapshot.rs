@@ -14,7 +14,8 @@ use prost::Message;
 
 use super::{
     inbox::{Inbox, OpenCommand},
-    state::{Connection, Rare, Slot, Slots, TwinState},
+    slots::{Slot, Slots},
+    state::{Connection, Rare, TwinState},
 };
 use crate::view::KeptMessage;
 
@@ -159,17 +160,18 @@ fn time(ms: i64) -> Timestamp {
     Timestamp::from_millis_clamped(ms)
 }
 
-fn slot_to(slot: &Slot) -> SlotWire {
+fn slot_to((name, slot): (&Name, &Slot)) -> SlotWire {
     SlotWire {
-        name: slot.name.to_string(),
+        name: name.to_string(),
         value: Some((&slot.value).into()),
         at: slot.at.as_millis(),
         received_at: slot.received_at.as_millis(),
     }
 }
 
-fn slot_from(wire: SlotWire) -> Result<Slot, Error> {
-    Ok(Slot { name: wire.name.into(), value: value_from(wire.value)?, at: time(wire.at), received_at: time(wire.received_at) })
+fn slot_from(wire: SlotWire) -> Result<(Name, Slot), Error> {
+    let slot = Slot { value: value_from(wire.value)?, at: time(wire.at), received_at: time(wire.received_at) };
+    Ok((wire.name.into(), slot))
 }
 
 fn value_from(wire: Option<wire::Value>) -> Result<Value, Error> {
@@ -246,8 +248,8 @@ impl TwinState {
             created_at: self.created_at.as_millis(),
             metadata: Some((&self.metadata).into()),
             tags: self.tags.iter().map(ToString::to_string).collect(),
-            telemetry: self.telemetry.0.iter().map(slot_to).collect(),
-            reported: self.reported.0.iter().map(slot_to).collect(),
+            telemetry: self.telemetry.iter().map(slot_to).collect(),
+            reported: self.reported.iter().map(slot_to).collect(),
             desired: Some((&self.desired).into()),
             desired_version: self.desired_version,
             connection: Some(connection_to(&self.connection)),
@@ -258,7 +260,7 @@ impl TwinState {
             record_ids: rare.record_ids.iter().copied().collect(),
             rejected: rare.rejected.iter().map(kept_to).collect(),
             rejected_total: rare.rejected_total,
-            diagnostics: rare.diagnostics.as_ref().map(slot_to),
+            diagnostics: rare.diagnostics.as_ref().map(|slot| slot_to((&"diagnostics".into(), slot))),
             attached: rare.attached.iter().map(ToString::to_string).collect(),
             timers: rare.timers.iter().map(|(n, due)| TimerWire { name: n.to_string(), due: due.as_millis() }).collect(),
             behaviour: (rare.behaviour != Value::Null).then(|| (&rare.behaviour).into()),
@@ -274,7 +276,7 @@ impl TwinState {
         if w.format > FORMAT {
             return Err(Error::TooNew { found: w.format, known: FORMAT });
         }
-        let slots = |list: Vec<SlotWire>| list.into_iter().map(slot_from).collect::<Result<Vec<_>, _>>().map(Slots);
+        let slots = |list: Vec<SlotWire>| list.into_iter().map(slot_from).collect::<Result<Vec<_>, _>>().map(Slots::from_sorted);
         let open = w.open.into_iter().map(|o| {
             let command = o.command.ok_or_else(|| damaged("an open command is missing"))?;
             Ok::<_, Error>(OpenCommand { command: Command::try_from(command)?, seq: o.seq })
@@ -286,7 +288,7 @@ impl TwinState {
             record_ids: w.record_ids.into(),
             rejected: w.rejected.into_iter().map(kept_from).collect(),
             rejected_total: w.rejected_total,
-            diagnostics: w.diagnostics.map(slot_from).transpose()?,
+            diagnostics: w.diagnostics.map(slot_from).transpose()?.map(|(_, slot)| slot),
             attached: w.attached.into_iter().map(id_from).collect::<Result<_, _>>()?,
             timers: w.timers.into_iter().map(|t| (t.name.into(), time(t.due))).collect(),
             behaviour: value_from(w.behaviour)?,

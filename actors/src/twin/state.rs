@@ -11,84 +11,11 @@ use hierarchy_models::{
     value::{Map, map_heap_bytes},
 };
 
-use super::inbox::Inbox;
+use super::{
+    inbox::Inbox,
+    slots::{Slot, Slots},
+};
 use crate::view::KeptMessage;
-
-/// A last known value.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Slot {
-    pub name: Name,
-    pub value: Value,
-    pub at: Timestamp,
-    pub received_at: Timestamp,
-}
-
-/// Slots in the order of their names.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Slots(pub Vec<Slot>);
-
-impl Slots {
-    pub fn get(&self, name: &str) -> Option<&Slot> {
-        self.position(name).ok().map(|i| &self.0[i])
-    }
-
-    pub fn position(&self, name: &str) -> Result<usize, usize> {
-        // Ten names fit a cache line or two: a scan by length and bytes would win little over this.
-        self.0.binary_search_by(|slot| slot.name.as_str().cmp(name))
-    }
-
-    /// Keeps the value that was measured last; of two measured at the same instant, the one received last.
-    pub fn put(&mut self, name: &Name, value: &Value, at: Timestamp, received_at: Timestamp) {
-        match self.position(name) {
-            Ok(i) => {
-                let slot = &mut self.0[i];
-                if at >= slot.at {
-                    slot.value.clone_from(value);
-                    slot.at = at;
-                    slot.received_at = received_at;
-                }
-            }
-            Err(i) => {
-                if self.0.len() == self.0.capacity() {
-                    // Exact growth in small steps: doubling would waste half of a small twin.
-                    self.0.reserve_exact(if self.0.len() < 16 { 4 } else { self.0.len() / 2 });
-                }
-                self.0.insert(i, Slot { name: name.clone(), value: value.clone(), at, received_at });
-            }
-        }
-    }
-
-    /// A member of a merge patch of properties: always newer than what is there.
-    pub fn patch(&mut self, name: &Name, change: &Value, now: Timestamp) {
-        match (self.position(name), change) {
-            (Ok(i), Value::Null) => {
-                self.0.remove(i);
-            }
-            (Err(_), Value::Null) => {}
-            (Ok(i), Value::Map(inner)) => {
-                let slot = &mut self.0[i];
-                if !matches!(slot.value, Value::Map(_)) {
-                    slot.value = Value::from(Map::new());
-                }
-                if let Value::Map(existing) = &mut slot.value {
-                    hierarchy_models::patch::merge(existing, inner);
-                }
-                slot.at = now;
-                slot.received_at = now;
-            }
-            (Err(_), Value::Map(inner)) => {
-                let mut fresh = Map::new();
-                hierarchy_models::patch::merge(&mut fresh, inner);
-                self.put(name, &Value::from(fresh), now, now);
-            }
-            (_, other) => self.put(name, other, now, now),
-        }
-    }
-
-    pub fn heap_bytes(&self) -> usize {
-        self.0.capacity() * size_of::<Slot>() + self.0.iter().map(|s| s.value.heap_bytes()).sum::<usize>()
-    }
-}
 
 /// Whether, how and since when the device is connected.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -227,9 +154,8 @@ impl TwinState {
         }
         let values = self
             .telemetry
-            .0
             .iter()
-            .filter_map(|s| s.value.as_f64().map(|v| (s.name.clone(), Fold::of(v, s.at))))
+            .filter_map(|(name, s)| s.value.as_f64().map(|v| (name.clone(), Fold::of(v, s.at))))
             .take(ROLLUP_NAMES_PER_TWIN_MAX)
             .collect();
         Contribution { counts, values, last_seen: self.connection.last_seen.filter(|_| is_device) }

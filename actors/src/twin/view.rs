@@ -10,11 +10,11 @@ use hierarchy_models::{
     value::Map,
 };
 
-use super::state::{Slots, TwinState};
+use super::{slots::Slots, state::TwinState};
 use crate::view::{AlertCounts, ConnectionView, DiagnosticsView, FoldView, RollupView, SupervisionView, TwinView, ValueView};
 
 fn values(slots: &Slots) -> BTreeMap<Name, ValueView> {
-    slots.0.iter().map(|s| (s.name.clone(), ValueView { value: s.value.clone(), at: s.at, received_at: s.received_at })).collect()
+    slots.iter().map(|(name, s)| (name.clone(), ValueView { value: s.value.clone(), at: s.at, received_at: s.received_at })).collect()
 }
 
 pub fn fold_view(fold: &Fold) -> FoldView {
