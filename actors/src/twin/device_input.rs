@@ -158,12 +158,8 @@ impl TwinState {
         if self.telemetry.len() + records.iter().map(|r| r.values.len()).max().unwrap_or(0) <= VALUES_PER_TWIN_MAX && records.len() == 1 {
             return Ok(());
         }
-        let fresh: std::collections::BTreeSet<_> = records
-            .iter()
-            .flat_map(|r| &r.values)
-            .filter(|(name, _)| !self.telemetry.knows(name))
-            .map(|(name, _)| name)
-            .collect();
+        let fresh: std::collections::BTreeSet<_> =
+            records.iter().flat_map(|r| &r.values).filter(|(name, _)| !self.telemetry.knows(name)).map(|(name, _)| name).collect();
         if self.telemetry.len() + fresh.len() > VALUES_PER_TWIN_MAX {
             return Err(quota("VALUES_PER_TWIN_MAX", format!("the twin has {} values already", self.telemetry.len())));
         }

@@ -154,7 +154,9 @@ impl Slots {
     /// Without the names, which many twins share.
     pub fn heap_bytes(&self) -> usize {
         self.0.as_deref().map_or(0, |inner| {
-            size_of::<Inner>() + inner.slots.capacity() * size_of::<Slot>() + inner.slots.iter().map(|s| s.value.heap_bytes()).sum::<usize>()
+            size_of::<Inner>()
+                + inner.slots.capacity() * size_of::<Slot>()
+                + inner.slots.iter().map(|s| s.value.heap_bytes()).sum::<usize>()
         })
     }
 }

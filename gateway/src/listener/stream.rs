@@ -21,7 +21,8 @@ pub(super) enum Transport {
 
 /// Serves one connection to its end. Its failures are its own: nothing is told to the server, which would stop for it.
 pub(super) async fn serve(house: Arc<House>, transport: Transport, io: Io) -> Result<(), io::Error> {
-    match wrap(&house, transport, io).await {
+    // Boxed, so that a connection that has begun does not carry a handshake's room.
+    match Box::pin(wrap(&house, transport, io)).await {
         Ok(io) => session::serve(house, io).await,
         Err((stage, error)) => {
             if error.kind() == io::ErrorKind::TimedOut {

@@ -17,11 +17,13 @@ use super::{
     certificate,
     door::{self, Admitted, Peer, Turned},
     ending::{self, End},
+    link::SessionLink,
     run::{Run, Terms},
     state::Session,
+    wills::LastWill,
 };
 use crate::{
-    house::House,
+    house::{House, Place},
     wire::{
         Accepted, Codec, Hello, Inbound, Outbound, Version,
         frame::{Opening, OpeningCodec},
@@ -31,21 +33,31 @@ use crate::{
 /// CONNACK of 3.1.1 for a version that is not served.
 const UNACCEPTABLE_VERSION: [u8; 4] = [0x20, 2, 0, 1];
 
+/// What is only for the beginning and the end of a connection is boxed, so that an idle one does not carry its room.
 pub(crate) async fn serve(house: Arc<House>, io: IoBoxed) {
+    let Some(attended) = Box::pin(begin(&house, io)).await else { return };
+    attend(attended).await;
+}
+
+/// From the first byte to the CONNACK; `None` when the connection was turned away.
+async fn begin(house: &Arc<House>, io: IoBoxed) -> Option<Box<Attended>> {
     let patience = Millis::from(house.settings.handshake_timeout);
-    let Ok(opened) = timeout(patience, read_hello(&house, &io)).await else {
+    let Ok(opened) = timeout(patience, read_hello(house, &io)).await else {
         house.meters.handshake_timeout("connect");
         io.terminate();
-        return;
+        return None;
     };
     let Some((codec, hello)) = opened else {
         let _ = io.shutdown().await;
-        return;
+        return None;
     };
     let hello = Rc::new(hello);
-    match timeout(patience, decide(&house, &hello, peer(&io))).await.unwrap_or(Err(Turned::timeout())) {
-        Ok(admitted) => attend(house, io, codec, hello, admitted).await,
-        Err(turned) => turn_away(&house, &io, &codec, &hello, turned).await,
+    match timeout(patience, decide(house, &hello, peer(&io))).await.unwrap_or(Err(Turned::timeout())) {
+        Ok(admitted) => Some(admit(house, io, codec, &hello, admitted)),
+        Err(turned) => {
+            turn_away(house, &io, &codec, &hello, turned).await;
+            None
+        }
     }
 }
 
@@ -115,11 +127,20 @@ async fn turn_away(house: &House, io: &IoBoxed, codec: &Codec, hello: &Hello, tu
     let _ = io.shutdown().await;
 }
 
-/// From the CONNACK to the end. A panic in here is a defect that ends this connection, and its session properly.
-async fn attend(house: Arc<House>, io: IoBoxed, codec: Codec, hello: Rc<Hello>, admitted: Admitted) {
+/// A connection that has its session.
+struct Attended {
+    run: Run,
+    session: Rc<Session>,
+    link: Arc<SessionLink>,
+    will: Option<LastWill>,
+    place: Place,
+}
+
+/// Sends the CONNACK. The password, and the page that it was read into, go with the CONNECT.
+fn admit(house: &Arc<House>, io: IoBoxed, codec: Codec, hello: &Hello, admitted: Admitted) -> Box<Attended> {
     let Admitted { session, link, will, place, expiry } = admitted;
     house.meters.connect(hello.version.name(), "accepted");
-    let accepted = accepted(&house, &hello, &session, expiry.as_secs());
+    let accepted = accepted(house, hello, &session, expiry.as_secs());
     let terms = Terms {
         keep_alive_seconds: accepted.keep_alive.unwrap_or(hello.keep_alive),
         send_window: house.settings.send_max.min(hello.receive_max),
@@ -129,22 +150,28 @@ async fn attend(house: Arc<House>, io: IoBoxed, codec: Codec, hello: Rc<Hello>, 
         codec.limit_outbound(max);
     }
     let session = Rc::new(Session::new(house.clone(), session, hello.version));
-    // with it go the password, and the page that it was read into
-    drop(hello);
     let _ = io.encode(Outbound::ConnAck(Box::new(accepted)), &codec);
-    let ended = {
-        let mut run = Run::new(session.clone(), link.clone(), io, codec, &terms);
-        AssertUnwindSafe(async {
-            let end = run.until_end().await;
-            run.wind_up(&end).await;
-            end
-        })
-        .catch_unwind()
-        .await
+    let run = Run::new(session.clone(), link.clone(), io, codec, &terms);
+    Box::new(Attended { run, session, link, will, place })
+}
+
+/// From the CONNACK to the end. A panic in here is a defect that ends this connection, and its session properly.
+async fn attend(mut attended: Box<Attended>) {
+    let ended = AssertUnwindSafe(attended.run.until_end()).catch_unwind().await;
+    Box::pin(end(*attended, ended.ok())).await;
+}
+
+async fn end(attended: Attended, ended: Option<End>) {
+    let Attended { run, session, link, will, place } = attended;
+    let end = match ended {
+        Some(end) => AssertUnwindSafe(run.wind_up(&end)).catch_unwind().await.map_or(End::lost("panic"), |()| end),
+        None => {
+            drop(run);
+            End::lost("panic")
+        }
     };
     link.end();
-    let end = ended.unwrap_or(End::lost("panic"));
-    house.meters.disconnect(end.label);
+    session.house.meters.disconnect(end.label);
     tracing::debug!(device = %session.device, why = end.label, "a connection ended");
     ending::close(session, &end, will).await;
     drop(place);
@@ -161,5 +188,19 @@ fn accepted(house: &House, hello: &Hello, session: &actors::device::DeviceSessio
         topic_alias_max: settings.topic_alias_max,
         keep_alive: (hello.version == Version::V5 && hello.keep_alive > keep_alive_max).then_some(keep_alive_max),
         expiry_seconds: (asked_expiry != Some(expiry)).then(|| u32::try_from(expiry).unwrap_or(u32::MAX)),
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_bytes<A, B, F: Future>(_: fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_carries_no_room_for_its_beginning_and_end() {
+        let idle = future_bytes(serve) + size_of::<Attended>() + size_of::<Session>();
+        assert!(idle <= 1_024, "{idle} bytes");
     }
 }
