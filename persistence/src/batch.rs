@@ -57,37 +57,34 @@ impl Batch {
     }
 }
 
-/// Walks the turns of a batch's bytes without decoding them: `(shard, turn bytes)`.
-pub fn turns_in(bytes: &Bytes) -> TurnsIn {
-    TurnsIn { bytes: bytes.clone(), at: 0 }
+/// Walks the turns of a batch's bytes without decoding them: `(shard, turn bytes)`. They share the batch's memory.
+pub fn turns_in(bytes: &Bytes) -> impl Iterator<Item = Result<(u16, Bytes), Error>> {
+    turn_slices(bytes).map(|turn| turn.map(|(shard, turn)| (shard, bytes.slice_ref(turn))))
 }
 
-pub struct TurnsIn {
-    bytes: Bytes,
-    at: usize,
+/// As [`turns_in`], for who only looks.
+pub fn turn_slices(bytes: &[u8]) -> TurnSlices<'_> {
+    TurnSlices { rest: bytes }
 }
 
-impl Iterator for TurnsIn {
-    type Item = Result<(u16, Bytes), Error>;
+pub struct TurnSlices<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for TurnSlices<'a> {
+    type Item = Result<(u16, &'a [u8]), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.at == self.bytes.len() {
+        if self.rest.is_empty() {
             return None;
         }
-        let cut = || Error::Damaged { doing: "reading a journal frame", detail: "it ends in the middle of a turn".into() };
-        let Some(head) = self.bytes.get(self.at..self.at + 6) else {
-            self.at = self.bytes.len();
-            return Some(Err(cut()));
-        };
-        let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        let shard = u16::from_le_bytes([head[4], head[5]]);
-        let start = self.at + 6;
-        if self.bytes.len() - start < length {
-            self.at = self.bytes.len();
-            return Some(Err(cut()));
-        }
-        self.at = start + length;
-        Some(Ok((shard, self.bytes.slice(start..self.at))))
+        let rest = std::mem::take(&mut self.rest);
+        let turn = rest.split_first_chunk::<6>().and_then(|([a, b, c, d, e, f], rest)| {
+            let (turn, rest) = rest.split_at_checked(u32::from_le_bytes([*a, *b, *c, *d]) as usize)?;
+            self.rest = rest;
+            Some((u16::from_le_bytes([*e, *f]), turn))
+        });
+        Some(turn.ok_or_else(|| Error::Damaged { doing: "reading a journal frame", detail: "it ends in the middle of a turn".into() }))
     }
 }
 

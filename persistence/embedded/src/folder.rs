@@ -2,11 +2,12 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io,
     path::{Path, PathBuf},
 };
 
 use persistence::Error;
+
+use crate::files;
 
 pub struct Folder {
     path: PathBuf,
@@ -16,23 +17,17 @@ pub struct Folder {
 
 impl Folder {
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let failed = |e: io::Error| {
-            let detail = format!("{}: {e}", path.display());
-            match e.kind() {
-                io::ErrorKind::StorageFull => Error::Full { doing: "opening the store's folder", detail },
-                _ => Error::Unavailable { doing: "opening the store's folder", detail },
-            }
-        };
-        fs::create_dir_all(path).map_err(failed)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(path.join("lock")).map_err(failed)?;
+        let failed = files::failed("opening the store's folder", path);
+        fs::create_dir_all(path).map_err(&failed)?;
+        let lock = File::options().create(true).truncate(false).write(true).open(path.join("lock")).map_err(&failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::InUse { detail: format!("{} is open elsewhere", path.display()) }),
             Err(TryLockError::Error(e)) => return Err(failed(e)),
         }
-        // The folder's own entry must survive a power cut too; SQLite sees to the files in it.
-        if let Some(above) = path.canonicalize().map_err(failed)?.parent() {
-            File::open(above).and_then(|above| above.sync_all()).map_err(failed)?;
+        // The folder's own entry must survive a power cut too; SQLite and the journal see to what is in it.
+        if let Some(above) = path.canonicalize().map_err(&failed)?.parent() {
+            files::sync_folder(above)?;
         }
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
@@ -41,9 +36,17 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// Bytes of all files in it.
+    /// Bytes of all files in it, the journal's included.
     pub fn bytes(&self) -> u64 {
-        let files = fs::read_dir(&self.path).into_iter().flatten().flatten();
-        files.filter_map(|file| Some(file.metadata().ok()?.len())).sum()
+        bytes_in(&self.path)
     }
+}
+
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = |entry: fs::DirEntry| {
+        let found = entry.metadata().ok()?;
+        Some(if found.is_dir() { bytes_in(&entry.path()) } else { found.len() })
+    };
+    entries.filter_map(bytes).sum()
 }

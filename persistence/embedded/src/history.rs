@@ -1,6 +1,6 @@
 //! History, buckets and the event log: a sweep over chunks and unprojected turns in the order of time.
 //!
-//! A view of `state.db` says which frame its chunks reach to; the turns after that frame come from memory (or `journal.db`), so
+//! A view of `state.db` says which frame its chunks reach to; the turns after that frame come from memory (or the journal), so
 //! that every committed event is seen once, whatever is being flushed meanwhile. The order in which the three are looked at
 //! matters: memory, then the journal, then the view, because a flush goes the other way.
 
@@ -18,7 +18,6 @@ use rusqlite::{Connection, params};
 
 use crate::{
     Core, EmbeddedStore, commands,
-    journal::disk,
     projections::{
         checkpoint_of,
         chunk::{self, stream_code},
@@ -175,34 +174,24 @@ impl EmbeddedStore {
 impl Core {
     fn in_view<T>(&self, conn: &Connection, twin: &TwinId, read: impl FnOnce(Vec<Bytes>) -> Result<T, Error>) -> Result<T, Error> {
         let tail = self.journal.backlog.turns_of(twin)?;
-        let from_disk = |journal: Option<&Connection>| {
-            let _view = View::begin(conn, "reading history")?;
-            let checkpoint = checkpoint_of(conn)?;
-            let mut turns = Vec::new();
-            if let Some(journal) = journal {
-                disk::read(journal, checkpoint, tail.resident_from, |_, frame| of_twin(twin, &frame, &mut turns).map(|()| true))?;
-            }
-            turns.extend(tail.found.iter().filter(|(id, _)| *id > checkpoint).map(|(_, turn)| turn.clone()));
-            read(turns)
-        };
-        if !tail.needs_disk() {
-            return from_disk(None);
+        let journal = if tail.needs_disk() { Some(self.journal.shelf.view()?) } else { None };
+        let _view = View::begin(conn, "reading history")?;
+        let checkpoint = checkpoint_of(conn)?;
+        let mut turns = Vec::new();
+        if let Some(journal) = journal {
+            journal.read(checkpoint, tail.resident_from, |_, frame| of_twin(twin, &frame, &mut turns).map(|()| true))?;
         }
-        self.journal_readers.with(|journal| {
-            let _view = View::begin(journal, "reading the journal")?;
-            // The first read fixes the view: what is trimmed after this is still seen.
-            disk::first(journal)?;
-            from_disk(Some(journal))
-        })
+        turns.extend(tail.found.into_iter().filter(|(id, _)| *id > checkpoint).map(|(_, turn)| turn));
+        read(turns)
     }
 }
 
-/// The turns of one twin in a frame.
+/// The turns of one twin in a frame, copied: a turn must not keep all that was read from disk with it.
 pub fn of_twin(twin: &TwinId, frame: &Bytes, turns: &mut Vec<Bytes>) -> Result<(), Error> {
-    for turn in batch::turns_in(frame) {
+    for turn in batch::turn_slices(frame) {
         let (_, turn) = turn?;
-        if codec::turn_twin(&turn)? == twin.as_str() {
-            turns.push(turn);
+        if codec::turn_twin(turn)? == twin.as_str() {
+            turns.push(Bytes::copy_from_slice(turn));
         }
     }
     Ok(())

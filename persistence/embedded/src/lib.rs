@@ -1,6 +1,6 @@
-//! The default store: one folder, three SQLite files.
+//! The default store: one folder, with a journal in files of its own and two SQLite files.
 //!
-//! `journal.db` holds frames, one row for every group commit, and is all that an acknowledgement waits for. `state.db` holds the
+//! `journal/` holds frames, one for every group commit, and is all that an acknowledgement waits for. `state.db` holds the
 //! projections and has its own writer, so that a flush never delays an acknowledgement. `identities.db` holds who may connect.
 //! `lock` is held while the folder is open.
 //!
@@ -10,6 +10,7 @@
 
 mod commands;
 mod documents;
+mod files;
 mod folder;
 mod history;
 mod identities;

@@ -1,13 +1,13 @@
 //! Names of the metrics this store reports, and the few lines that report them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge, histogram};
 use persistence::Error;
 
 /// A commit of a frame: its time, and what was in it.
-pub fn committed(since: Instant, turns: usize, bytes: usize) {
-    histogram!("twinfold_journal_commit_seconds").record(since.elapsed());
+pub fn committed(took: Duration, turns: usize, bytes: usize) {
+    histogram!("twinfold_journal_commit_seconds").record(took);
     histogram!("twinfold_journal_frame_turns").record(turns as f64);
     histogram!("twinfold_journal_frame_bytes").record(bytes as f64);
 }

@@ -122,16 +122,6 @@ fn is_about_room(code: ffi::Error) -> bool {
     [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_SHMSIZE].contains(&code.extended_code)
 }
 
-/// Runs `work` in a transaction of its own, all or nothing.
-pub fn transaction<T>(conn: &Connection, what: &'static str, work: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
-    conn.execute_batch("BEGIN IMMEDIATE").map_err(doing(what))?;
-    let result = work(conn).and_then(|done| conn.execute_batch("COMMIT").map_err(doing(what)).map(|()| done));
-    if result.is_err() {
-        roll_back(conn);
-    }
-    result
-}
-
 /// Ends a transaction that failed; some errors have ended it already.
 pub fn roll_back(conn: &Connection) {
     if !conn.is_autocommit()

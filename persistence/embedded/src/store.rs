@@ -1,4 +1,4 @@
-//! Opens and closes the three files together, and ties the parts into a [`Store`].
+//! Opens and closes the journal and the two database files together, and ties the parts into a [`Store`].
 
 use std::{path::Path, sync::Arc};
 
@@ -13,10 +13,9 @@ use crate::{
     folder::Folder,
     history::of_twin,
     identities,
-    journal::{Journal, backlog::Backlog, disk},
+    journal::Journal,
     projections::{checkpoint_of, state},
     readers::Readers,
-    sqlite::View,
     writer::Writer,
 };
 
@@ -27,7 +26,6 @@ pub struct EmbeddedStore {
 
 pub(crate) struct Core {
     pub journal: Journal,
-    pub journal_readers: Readers,
     pub state: Writer,
     pub state_readers: Readers,
     pub identities: Writer,
@@ -49,21 +47,16 @@ impl std::fmt::Debug for Opened {
 }
 
 impl EmbeddedStore {
-    /// Opens the store in `dir`, or makes one there. Blocks for as long as SQLite needs to look through its logs.
+    /// Opens the store in `dir`, or makes one there. Blocks for as long as it takes to look through the journal and SQLite's logs.
     pub fn open(dir: &Path, options: Options) -> Result<Opened, Error> {
         let folder = Folder::open(dir)?;
         let state = state::open(&folder.file("state.db"), options.state_pages_max)?;
-        let journal = disk::open(&folder.file("journal.db"), options.journal_pages_max)?;
         let identities = identities::open(&folder.file("identities.db"))?;
         let readers = |name: &str| Readers::new(folder.file(name), options.readers_max);
 
-        let checkpoint = checkpoint_of(&state)?;
-        let (last, backlog_bytes) = disk::extent(&journal, checkpoint)?;
-        // Frames that were trimmed still count: an id is never used again.
-        let backlog = Backlog::new(checkpoint, last.max(checkpoint), backlog_bytes, options.backlog_memory_bytes_max);
+        let journal = Journal::open(dir, checkpoint_of(&state)?, &options)?;
         let core = Arc::new(Core {
-            journal: Journal::start(journal, backlog, options.queue_bytes_max)?,
-            journal_readers: readers("journal.db"),
+            journal,
             state: Writer::start("twinfold-state", state)?,
             state_readers: readers("state.db"),
             identities: Writer::start("twinfold-identities", identities)?,
@@ -80,9 +73,8 @@ impl Core {
         let tail = self.journal.backlog.turns_of(twin)?;
         let mut turns = Vec::new();
         if tail.needs_disk() {
-            self.journal_readers.with(|conn| {
-                disk::read(conn, tail.after, tail.resident_from, |_, frame| of_twin(twin, &frame, &mut turns).map(|()| true))
-            })?;
+            let view = self.journal.shelf.view()?;
+            view.read(tail.after, tail.resident_from, |_, frame| of_twin(twin, &frame, &mut turns).map(|()| true))?;
         }
         turns.extend(tail.found.into_iter().filter(|(id, _)| *id > tail.after).map(|(_, turn)| turn));
         turns.into_iter().map(codec::decode_turn).collect()
@@ -103,10 +95,7 @@ impl Core {
             true
         };
         if part.needs_disk() {
-            self.journal_readers.with(|conn| {
-                let _view = View::begin(conn, "reading the journal")?;
-                disk::read(conn, checkpoint, part.resident_from, |id, frame| Ok(take(id, frame)))
-            })?;
+            self.journal.shelf.view()?.read(checkpoint, part.resident_from, |id, frame| Ok(take(id, frame)))?;
         } else {
             part.found.into_iter().all(|(id, frame)| take(id, frame));
         }
@@ -117,7 +106,7 @@ impl Core {
         self.journal.close();
         self.state.close();
         self.identities.close();
-        [&self.journal_readers, &self.state_readers, &self.identity_readers].into_iter().for_each(Readers::close);
+        [&self.state_readers, &self.identity_readers].into_iter().for_each(Readers::close);
         self.folder.lock().take();
     }
 }

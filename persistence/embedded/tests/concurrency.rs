@@ -4,13 +4,16 @@
 
 mod common;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
-use common::{FolderPlace, batch, id};
-use persistence::{EventQuery, History, Journal, Projection, Projections};
+use common::{FolderPlace, batch, event, id};
+use persistence::{Batch, EventQuery, History, Journal, Projection, Projections, Store};
 use persistence_embedded::{EmbeddedStore, Options};
 
 async fn logged(store: &EmbeddedStore) -> Vec<u64> {
@@ -90,7 +93,31 @@ async fn many_callers_share_a_commit() {
     for caller in (0..2_000).map(one).collect::<Vec<_>>() {
         caller.await.unwrap();
     }
-    let stats = persistence::Store::stats(&*store);
+    let stats = store.stats();
     assert_eq!(stats.turns_committed, 2_000);
     assert!(stats.frames_committed < 200, "{} frames for 2,000 turns that queued together", stats.frames_committed);
+}
+
+#[tokio::test]
+async fn commits_keep_their_distance_unless_the_store_was_idle_or_the_frame_is_full() {
+    // Far longer than any test: what does not commit at once would hang.
+    let place = FolderPlace::new(Options { commit_spacing: Duration::from_secs(3_600), ..Options::default() });
+    let store = place.open_here().store;
+    store.append(batch(&id("a"), 1, 20)).await.unwrap();
+    let mut full = Batch::default();
+    while !full.is_full() {
+        full.push(&id("a"), &[event(full.turns() as u64 + 2, 20)]);
+    }
+    store.append(full).await.unwrap();
+    store.close().await.unwrap();
+
+    let spacing = Duration::from_millis(20);
+    let place = FolderPlace::new(Options { commit_spacing: spacing, ..Options::default() });
+    let store = place.open_here().store;
+    let since = Instant::now();
+    for seq in 1..=6 {
+        store.append(batch(&id("a"), seq, 20)).await.unwrap();
+    }
+    assert!(since.elapsed() >= spacing * 5, "{:?} for six commits", since.elapsed());
+    assert_eq!(logged(&store).await, (1..=6).collect::<Vec<_>>());
 }

@@ -1,5 +1,5 @@
 //! The store on disk is held to the contract of every store: as it is shipped, and with so little memory for its backlog that
-//! everything unprojected is read from `journal.db` again.
+//! everything unprojected is read from the journal's files again.
 
 #![allow(clippy::unwrap_used)]
 

@@ -7,6 +7,7 @@ mod common;
 use std::{path::Path, process::Command};
 
 use common::{FolderPlace, batch, event, id};
+use hierarchy_models::EventBody;
 use persistence::{Error, EventQuery, History, Journal, Projection, Projections, Store};
 use persistence_embedded::{EmbeddedStore, Opened, Options};
 
@@ -38,7 +39,7 @@ fn flush(store: &EmbeddedStore) -> impl Future<Output = Result<(), Error>> {
 
 #[tokio::test]
 async fn a_full_journal_loses_nothing_and_takes_more_when_there_is_room() {
-    let place = FolderPlace::new(Options { journal_pages_max: Some(100), ..Options::default() });
+    let place = FolderPlace::new(Options { journal_bytes_max: Some(400 * 1024), ..Options::default() });
     let Opened { store, .. } = place.open_here();
     let acked = fill(&store, "a", 1).await;
     assert!(acked > 10);
@@ -133,6 +134,7 @@ fn a_newer_schema_is_left_alone() {
     for file in ["journal.db", "state.db", "identities.db"] {
         let place = FolderPlace::default();
         drop(place.open_here());
+        // `journal.db` is what an older program left; it is looked at before it goes.
         let conn = rusqlite::Connection::open(place.folder.path().join(file)).unwrap();
         conn.pragma_update(None, "user_version", 99).unwrap();
         drop(conn);
@@ -141,27 +143,45 @@ fn a_newer_schema_is_left_alone() {
     }
 }
 
-/// Opens a store whose second of three frames was changed on disk by `sql`.
-async fn damaged_by(sql: &str) -> Error {
-    let place = FolderPlace::default();
-    let Opened { store, .. } = place.open_here();
+/// Changes one byte in the second of three frames on disk.
+fn damage(place: &FolderPlace) {
+    let path = place.folder.path().join("journal/0000000000000001.log");
+    let mut file = std::fs::read(&path).unwrap();
+    let payload = match event(2, 100).body {
+        EventBody::Telemetry { raw, .. } => raw.bytes,
+        _ => unreachable!(),
+    };
+    let at = file.windows(payload.len()).position(|window| window == payload).unwrap();
+    file[at] ^= 1;
+    std::fs::write(&path, file).unwrap();
+}
+
+async fn three_frames(store: &EmbeddedStore) {
     for seq in 1..=3 {
         store.append(batch(&id("a"), seq, 100)).await.unwrap();
     }
-    store.close().await.unwrap();
-    drop(store);
-    rusqlite::Connection::open(place.folder.path().join("journal.db")).unwrap().execute(sql, []).unwrap();
-    let Opened { store, .. } = place.open_here();
-    let error = store.unprojected(usize::MAX).await.unwrap_err();
-    assert!(store.tail(&id("a")).await.is_err());
-    assert!(flush(&store).await.is_err(), "damage is not flushed into history");
-    error
 }
 
 #[tokio::test]
-async fn a_damaged_frame_is_named_and_never_skipped() {
-    let error = damaged_by("UPDATE frame SET data = zeroblob(length(data)) WHERE id = 2").await;
-    assert!(matches!(&error, Error::Damaged { detail, .. } if detail.contains("frame 2")), "{error}");
-    let error = damaged_by("DELETE FROM frame WHERE id = 2").await;
-    assert!(matches!(&error, Error::Damaged { detail, .. } if detail.contains("frame 3")), "{error}");
+async fn a_damaged_frame_is_named_and_nothing_starts_without_it() {
+    let place = FolderPlace::default();
+    let Opened { store, .. } = place.open_here();
+    three_frames(&store).await;
+    store.close().await.unwrap();
+    drop(store);
+    damage(&place);
+    let opened = EmbeddedStore::open(place.folder.path(), Options::default());
+    assert!(matches!(&opened, Err(Error::Damaged { detail, .. }) if detail.contains("frame 2 in 0000000000000001.log")), "{opened:?}");
+}
+
+#[tokio::test]
+async fn a_frame_damaged_while_the_store_is_open_is_named_and_never_skipped() {
+    let place = FolderPlace::new(Options { backlog_memory_bytes_max: 0, ..Options::default() });
+    let Opened { store, .. } = place.open_here();
+    three_frames(&store).await;
+    damage(&place);
+    let error = store.unprojected(usize::MAX).await.unwrap_err();
+    assert!(matches!(&error, Error::Damaged { detail, .. } if detail.contains("frame 2 in")), "{error}");
+    assert!(store.tail(&id("a")).await.is_err());
+    assert!(flush(&store).await.is_err(), "damage is not flushed into history");
 }

@@ -1,4 +1,4 @@
-//! A store folder of every schema version is kept, and opens.
+//! A store folder of every form is kept, and opens: `v1` with its journal in SQLite, `v2` with segments.
 //!
 //! `WRITE_FIXTURES=1 cargo test -p persistence-embedded --test fixture` writes the newest: once for a new version, then never
 //! again for it.
@@ -7,7 +7,10 @@
 
 mod common;
 
-use std::{env, fs, path::Path};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
 use common::id;
@@ -22,12 +25,25 @@ use persistence::{
 };
 use persistence_embedded::{EmbeddedStore, Opened, Options};
 
-const FILES: [&str; 3] = ["journal.db", "state.db", "identities.db"];
+const NEWEST: &str = "v2";
+const SEGMENT: &str = "journal/0000000000000001.log";
 
 fn copy(from: &Path, to: &Path) {
-    for file in FILES {
-        fs::copy(from.join(file), to.join(file)).unwrap();
+    fs::create_dir_all(to.join("journal")).unwrap();
+    for file in ["state.db", "identities.db", "journal.db", SEGMENT] {
+        if from.join(file).exists() {
+            fs::copy(from.join(file), to.join(file)).unwrap();
+        }
     }
+    // Only a folder with segments has one.
+    let _ = fs::remove_dir(to.join("journal"));
+}
+
+/// The room made ahead is not worth keeping.
+fn cut_zeros(path: &Path) {
+    let file = fs::read(path).unwrap();
+    let end = file.iter().rposition(|byte| *byte != 0).unwrap() + 16;
+    fs::write(path, &file[..end]).unwrap();
 }
 
 /// As the kept folders hold it: not to be changed.
@@ -102,19 +118,35 @@ async fn write(folder: &Path) {
     store.close().await.unwrap();
 }
 
+fn kept(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(version)
+}
+
 #[tokio::test]
-async fn a_folder_of_version_1_opens() {
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1");
+async fn a_folder_of_version_1_opens_and_its_journal_moves() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&kept("v1"), folder.path());
+    opens(folder.path()).await;
+    assert!(folder.path().join("journal").exists() && !folder.path().join("journal.db").exists());
+    let again = EmbeddedStore::open(folder.path(), Options::default()).unwrap().store;
+    assert_eq!(again.tail(&id("room")).await.unwrap().len(), 3, "what was appended after the move is there too");
+}
+
+#[tokio::test]
+async fn a_folder_of_version_2_opens() {
     if env::var_os("WRITE_FIXTURES").is_some() {
         let fresh = tempfile::tempdir().unwrap();
         write(fresh.path()).await;
-        fs::create_dir_all(&kept).unwrap();
-        copy(fresh.path(), &kept);
+        cut_zeros(&fresh.path().join(SEGMENT));
+        copy(fresh.path(), &kept(NEWEST));
     }
     let folder = tempfile::tempdir().unwrap();
-    copy(&kept, folder.path());
+    copy(&kept(NEWEST), folder.path());
+    opens(folder.path()).await;
+}
 
-    let Opened { store, identities } = EmbeddedStore::open(folder.path(), Options::default()).unwrap();
+async fn opens(folder: &Path) {
+    let Opened { store, identities } = EmbeddedStore::open(folder, Options::default()).unwrap();
     let room = id("room");
     let query = EventQuery { after_seq: 0, twin: room.clone(), stream: None, from: None, to: None, limit: 100, cursor: None };
     let events: Vec<_> = store.events(query).await.unwrap().items.into_iter().map(|l| l.event).collect();
@@ -128,4 +160,5 @@ async fn a_folder_of_version_1_opens() {
     assert_eq!(store.document("rule", "r-1").await.unwrap(), Some(Bytes::from("body")));
     assert_eq!(identities.identity(&room).await.unwrap(), Some(identity()));
     store.append(batch(7)).await.unwrap();
+    store.close().await.unwrap();
 }

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use hierarchy_models::{Alert, Command, Event, Map, TwinId, Value};
 use prost::Message;
 
-pub use peek::{EventHead, event_head, events_in, turn_twin};
+pub use peek::{EventHead, event_head, events_in, turn_parts, turn_twin};
 
 use crate::{error::Error, store::Turn};
 

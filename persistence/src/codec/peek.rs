@@ -14,8 +14,7 @@ struct Fields<'a> {
 
 enum Field<'a> {
     Number(u64),
-    /// Content and where it begins.
-    Bytes(&'a [u8], usize),
+    Bytes(&'a [u8]),
 }
 
 impl<'a> Fields<'a> {
@@ -36,12 +35,16 @@ impl<'a> Fields<'a> {
         Err(damaged("a number has no end"))
     }
 
-    fn take(&mut self, length: u64) -> Result<(&'a [u8], usize), Error> {
-        let start = self.at;
-        let end = usize::try_from(length).ok().and_then(|l| start.checked_add(l)).ok_or_else(cut)?;
-        let content = self.bytes.get(start..end).ok_or_else(cut)?;
+    fn take(&mut self, length: u64) -> Result<Field<'a>, Error> {
+        let end = usize::try_from(length).ok().and_then(|l| self.at.checked_add(l)).ok_or_else(cut)?;
+        let content = self.bytes.get(self.at..end).ok_or_else(cut)?;
         self.at = end;
-        Ok((content, start))
+        Ok(Field::Bytes(content))
+    }
+
+    /// After an error there is nothing more to read.
+    fn stop(&mut self) {
+        self.at = self.bytes.len();
     }
 
     /// The next field's number and content.
@@ -53,12 +56,12 @@ impl<'a> Fields<'a> {
         let tag = u32::try_from(key >> 3).map_err(|_| damaged("a field number is out of range"))?;
         let field = match key & 7 {
             0 => Field::Number(self.varint()?),
-            1 => self.take(8).map(|(b, at)| Field::Bytes(b, at))?,
+            1 => self.take(8)?,
             2 => {
                 let length = self.varint()?;
-                self.take(length).map(|(b, at)| Field::Bytes(b, at))?
+                self.take(length)?
             }
-            5 => self.take(4).map(|(b, at)| Field::Bytes(b, at))?,
+            5 => self.take(4)?,
             other => return Err(damaged(format!("a field of wire type {other}"))),
         };
         Ok(Some((tag, field)))
@@ -79,14 +82,47 @@ fn time(n: u64) -> Result<Timestamp, Error> {
 
 /// The twin a turn belongs to, without decoding the rest.
 pub fn turn_twin(turn: &[u8]) -> Result<&str, Error> {
+    turn_parts(turn).map(|(twin, _)| twin)
+}
+
+/// The twin a turn belongs to and its encoded events, one after another.
+pub fn turn_parts(turn: &[u8]) -> Result<(&str, EventSlices<'_>), Error> {
     let mut fields = Fields::new(turn);
     match fields.field()? {
         Some((TURN_FORMAT, Field::Number(format))) => check_format(format)?,
         _ => return Err(damaged("a turn does not begin with its format")),
     }
     match fields.field()? {
-        Some((TURN_TWIN, Field::Bytes(twin, _))) => std::str::from_utf8(twin).map_err(|_| damaged("a twin id is not UTF-8")),
+        Some((TURN_TWIN, Field::Bytes(twin))) => {
+            let twin = std::str::from_utf8(twin).map_err(|_| damaged("a twin id is not UTF-8"))?;
+            Ok((twin, EventSlices(fields)))
+        }
         _ => Err(damaged("a turn does not name its twin")),
+    }
+}
+
+/// Encoded events of a turn.
+pub struct EventSlices<'a>(Fields<'a>);
+
+impl<'a> Iterator for EventSlices<'a> {
+    type Item = Result<&'a [u8], Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            return match self.0.field() {
+                Ok(None) => None,
+                Ok(Some((TURN_EVENT, Field::Bytes(event)))) => Some(Ok(event)),
+                Ok(Some((TURN_FORMAT | TURN_TWIN, _))) => continue,
+                Ok(Some((other, _))) => {
+                    self.0.stop();
+                    Some(Err(damaged(format!("a turn has field {other}, which this program does not know"))))
+                }
+                Err(error) => {
+                    self.0.stop();
+                    Some(Err(error))
+                }
+            };
+        }
     }
 }
 
@@ -99,17 +135,7 @@ fn check_format(format: u64) -> Result<(), Error> {
 
 /// The encoded events of a turn; they share its memory.
 pub fn events_in(turn: &Bytes) -> Result<Vec<Bytes>, Error> {
-    turn_twin(turn)?;
-    let mut fields = Fields::new(turn);
-    let mut events = Vec::with_capacity(1);
-    while let Some((tag, field)) = fields.field()? {
-        match (tag, field) {
-            (TURN_EVENT, Field::Bytes(event, at)) => events.push(turn.slice(at..at + event.len())),
-            (TURN_FORMAT | TURN_TWIN, _) => {}
-            (other, _) => return Err(damaged(format!("a turn has field {other}, which this program does not know"))),
-        }
-    }
-    Ok(events)
+    turn_parts(turn)?.1.map(|event| event.map(|event| turn.slice_ref(event))).collect()
 }
 
 /// What a projection files an event under.
@@ -136,7 +162,7 @@ pub fn event_head(event: &[u8]) -> Result<EventHead, Error> {
     let Some((tag, field)) = kind else { return Err(unknown_kind(seq, event)) };
     let Some(stream) = body::stream_of(tag) else { return Err(unknown_kind(seq, event)) };
     let at = match field {
-        Field::Bytes(telemetry, _) if tag == body::TELEMETRY => record_times(telemetry)?,
+        Field::Bytes(telemetry) if tag == body::TELEMETRY => record_times(telemetry)?,
         _ => None,
     };
     Ok(EventHead { seq, received_at, stream, at: at.unwrap_or((received_at, received_at)) })
@@ -147,7 +173,7 @@ fn record_times(telemetry: &[u8]) -> Result<Option<(Timestamp, Timestamp)>, Erro
     let mut span: Option<(Timestamp, Timestamp)> = None;
     let mut fields = Fields::new(telemetry);
     while let Some((tag, field)) = fields.field()? {
-        let (2, Field::Bytes(record, _)) = (tag, field) else { continue };
+        let (2, Field::Bytes(record)) = (tag, field) else { continue };
         let Some((1, Field::Number(n))) = Fields::new(record).field()? else {
             return Err(damaged("a record does not begin with its time"));
         };

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use hierarchy_models::{Event, Timestamp, event::STREAMS};
+use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use persistence::{
     Error,
     codec::{self, EventHead},
@@ -14,6 +15,13 @@ use persistence::{
 pub const CHUNK_BYTES_MAX: usize = 128 * 1024;
 /// A stored chunk smaller than this is joined with the events that follow it.
 pub const JOIN_BYTES_MAX: usize = 4 * 1024;
+
+/// Bytes before an LZ4 block.
+const PREFIX_BYTES: usize = 4;
+/// Bytes of an event's length before it, at most.
+const LENGTH_BYTES_MAX: usize = 10;
+/// Events of the present size that a chunk makes room for when it must grow.
+const GROWTH_EVENTS: usize = 4;
 
 /// Stored numbers of the streams. For ever.
 const STREAM_CODES: [(&str, i64); 11] = [
@@ -78,6 +86,10 @@ impl Chunk {
     }
 
     pub fn push(&mut self, head: &EventHead, event: &[u8]) {
+        if self.events.capacity() - self.events.len() < event.len() + LENGTH_BYTES_MAX {
+            // A second event is rarely the last, while most chunks of a flush over a large fleet hold one only.
+            self.events.reserve(self.events.len() + GROWTH_EVENTS * event.len());
+        }
         self.extent = self.extent.join(Extent::of(head));
         self.write(event);
     }
@@ -97,11 +109,33 @@ impl Chunk {
     }
 }
 
-pub fn pack(events: &[u8]) -> Vec<u8> {
-    lz4_flex::block::compress_prepend_size(events)
+/// Compresses chunks one after another, with the same memory for all.
+pub struct Packer {
+    table: CompressTable,
+    packed: Vec<u8>,
 }
 
-/// What [`pack`] was given. `id` is for the error.
+impl Default for Packer {
+    fn default() -> Self {
+        Self { table: CompressTable::small(), packed: Vec::new() }
+    }
+}
+
+impl Packer {
+    /// The length of `events` in four bytes, and their LZ4 block.
+    pub fn pack(&mut self, events: &[u8]) -> Result<&[u8], Error> {
+        let room = PREFIX_BYTES + get_maximum_output_size(events.len());
+        if self.packed.len() < room {
+            self.packed.resize(room, 0);
+        }
+        self.packed[..PREFIX_BYTES].copy_from_slice(&(events.len() as u32).to_le_bytes());
+        let packed = compress_into_with_table(events, &mut self.packed[PREFIX_BYTES..], &mut self.table);
+        let length = packed.map_err(|e| Error::Refused(format!("a chunk cannot be packed: {e}")))?;
+        Ok(&self.packed[..PREFIX_BYTES + length])
+    }
+}
+
+/// What [`Packer::pack`] was given. `id` is for the error.
 pub fn unpack(id: i64, format: u32, crc: u32, data: &[u8]) -> Result<Vec<u8>, Error> {
     if format > codec::FORMAT {
         return Err(Error::TooNew { found: format, known: codec::FORMAT });
@@ -186,15 +220,25 @@ mod tests {
     #[test]
     fn a_chunk_gives_back_its_events() {
         let chunk = chunk(1..300);
-        let packed = pack(&chunk.events);
-        let events = unpack(1, codec::FORMAT, crc32fast::hash(&packed), &packed).unwrap();
+        let mut packer = Packer::default();
+        let alone = packer.pack(&chunk.events).unwrap().to_vec();
+        assert_eq!(alone, lz4_flex::block::compress_prepend_size(&chunk.events));
+        // The memory of another chunk, large or small, makes no difference to what comes out.
+        for other in [300, 200_000] {
+            packer.pack(&chunk.events[..300].repeat(other / 300)).unwrap();
+            let packed = packer.pack(&chunk.events).unwrap();
+            let unpacked = unpack(1, codec::FORMAT, crc32fast::hash(packed), packed).unwrap();
+            assert_eq!(unpacked, chunk.events, "after {other} bytes");
+        }
+        let packed = packer.pack(&chunk.events).unwrap();
+        let events = unpack(1, codec::FORMAT, crc32fast::hash(packed), packed).unwrap();
         assert_eq!(decoded(1, events).unwrap(), (1..300).map(event).collect::<Vec<_>>());
         assert_eq!((chunk.extent.seq, chunk.extent.count), ((1, 299), 299));
     }
 
     #[test]
     fn a_damaged_chunk_is_found() {
-        let mut packed = pack(&chunk(1..9).events);
+        let mut packed = Packer::default().pack(&chunk(1..9).events).unwrap().to_vec();
         let crc = crc32fast::hash(&packed);
         packed[7] ^= 1;
         assert!(matches!(unpack(4, codec::FORMAT, crc, &packed), Err(Error::Damaged { detail, .. }) if detail.contains("chunk 4")));

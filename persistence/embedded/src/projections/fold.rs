@@ -2,40 +2,33 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use hierarchy_models::TwinId;
 use persistence::{Error, batch, codec};
 
 use super::chunk::{Chunk, stream_code};
 
-/// Chunks by twin and stream, each list in the order of the commits.
+/// Chunks of each twin's streams, each list in the order of the commits.
 #[derive(Default)]
 pub struct Fold {
-    chunks: HashMap<(String, i64), Vec<Chunk>>,
+    twins: HashMap<String, Vec<(i64, Vec<Chunk>)>>,
     bytes: usize,
 }
 
 impl Fold {
-    pub fn add_frame(&mut self, frame: &Bytes) -> Result<(), Error> {
-        for turn in batch::turns_in(frame) {
-            let (_, turn) = turn?;
-            let twin = codec::turn_twin(&turn)?;
-            for event in codec::events_in(&turn)? {
-                self.add_event(twin, &event)?;
+    pub fn add_frame(&mut self, frame: &[u8]) -> Result<(), Error> {
+        for turn in batch::turn_slices(frame) {
+            let (twin, events) = codec::turn_parts(turn?.1)?;
+            // Not `entry`, which wants a name of its own for every turn.
+            if !self.twins.contains_key(twin) {
+                self.twins.insert(twin.to_owned(), Vec::new());
+            }
+            let Some(streams) = self.twins.get_mut(twin) else { continue };
+            for event in events {
+                let event = event?;
+                self.bytes += event.len();
+                add_event(twin, streams, event)?;
             }
         }
-        Ok(())
-    }
-
-    fn add_event(&mut self, twin: &str, event: &[u8]) -> Result<(), Error> {
-        let head = codec::event_head(event)?;
-        let unknown = || Error::Damaged { doing: "filing an event", detail: format!("{twin}: no number for stream {}", head.stream) };
-        let chunks = self.chunks.entry((twin.to_owned(), stream_code(head.stream).ok_or_else(unknown)?)).or_default();
-        match chunks.last_mut() {
-            Some(chunk) if !chunk.is_full() => chunk.push(&head, event),
-            _ => chunks.push(Chunk::new(&head, event)),
-        }
-        self.bytes += event.len();
         Ok(())
     }
 
@@ -44,12 +37,28 @@ impl Fold {
         self.bytes
     }
 
-    /// The chunks in the order of their keys, which is the order in which a B-tree likes them best.
-    pub fn into_chunks(self) -> Vec<((String, i64), Vec<Chunk>)> {
-        let mut chunks: Vec<_> = self.chunks.into_iter().collect();
-        chunks.sort_by(|(a, _), (b, _)| a.cmp(b));
-        chunks
+    /// The chunks in the order of their twins and streams, which is the order in which a B-tree likes them best.
+    pub fn into_chunks(self) -> impl Iterator<Item = ((String, i64), Vec<Chunk>)> {
+        let mut twins: Vec<_> = self.twins.into_iter().collect();
+        twins.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        twins.into_iter().flat_map(|(twin, mut streams)| {
+            streams.sort_unstable_by_key(|(stream, _)| *stream);
+            streams.into_iter().map(move |(stream, chunks)| ((twin.clone(), stream), chunks))
+        })
     }
+}
+
+fn add_event(twin: &str, streams: &mut Vec<(i64, Vec<Chunk>)>, event: &[u8]) -> Result<(), Error> {
+    let head = codec::event_head(event)?;
+    let unknown = || Error::Damaged { doing: "filing an event", detail: format!("{twin}: no number for stream {}", head.stream) };
+    let code = stream_code(head.stream).ok_or_else(unknown)?;
+    let known = streams.iter_mut().find(|(stream, _)| *stream == code);
+    match known.and_then(|(_, chunks)| chunks.last_mut()) {
+        Some(chunk) if !chunk.is_full() => chunk.push(&head, event),
+        Some(_) => streams.iter_mut().filter(|(stream, _)| *stream == code).for_each(|(_, chunks)| chunks.push(Chunk::new(&head, event))),
+        None => streams.push((code, vec![Chunk::new(&head, event)])),
+    }
+    Ok(())
 }
 
 /// The twin's name as a stored text, checked.

@@ -16,8 +16,17 @@ use persistence::{Error, Mark, Projection, Projections, Snapshot};
 use rusqlite::{Connection, OptionalExtension};
 
 pub use self::fold::twin_id;
-use self::{chunk::Chunk, fold::Fold};
-use crate::{EmbeddedStore, journal::backlog::Backlog, journal::disk, metrics, readers::Readers, registry::tree, sqlite::doing};
+use self::{
+    chunk::{Chunk, Packer},
+    fold::Fold,
+};
+use crate::{
+    EmbeddedStore,
+    journal::{backlog::Backlog, shelf::Shelf},
+    metrics,
+    registry::tree,
+    sqlite::doing,
+};
 
 /// Bytes of frames that are held at once while they are projected.
 const STEP_BYTES: usize = 16 * 1024 * 1024;
@@ -32,7 +41,7 @@ struct Moved {
 /// Frames of the journal, from memory or from disk.
 struct Frames<'a> {
     backlog: &'a Backlog,
-    journal: &'a Readers,
+    journal: &'a Shelf,
 }
 
 impl Frames<'_> {
@@ -43,7 +52,7 @@ impl Frames<'_> {
             let part = self.backlog.frames_after(done, STEP_BYTES);
             if part.needs_disk() {
                 let before = part.resident_from.min(through + 1);
-                self.journal.with(|conn| disk::read_all(conn, done, before, |data| each(&data)))?;
+                self.journal.view()?.read_all(done, before, |data| each(&data))?;
                 done = before - 1;
             } else {
                 for (id, data) in part.found.iter().filter(|(id, _)| *id <= through) {
@@ -85,25 +94,26 @@ fn advance(conn: &Connection, frames: &Frames<'_>, mark: &Mark) -> Result<Moved,
 }
 
 fn store_chunks(conn: &Connection, fold: Fold) -> Result<(), Error> {
+    let mut packer = Packer::default();
     for ((twin, stream), chunks) in fold.into_chunks() {
         let mut chunks = chunks.into_iter();
         if let Some(first) = chunks.next() {
-            store_first(conn, &twin, stream, first)?;
+            store_first(conn, &twin, stream, first, &mut packer)?;
         }
-        chunks.try_for_each(|chunk| state::insert_chunk(conn, &twin, stream, &chunk))?;
+        chunks.try_for_each(|chunk| state::insert_chunk(conn, &twin, stream, &chunk, &mut packer))?;
     }
     Ok(())
 }
 
 /// Joins the chunk with the newest one that is stored, when that is still small.
-fn store_first(conn: &Connection, twin: &str, stream: i64, chunk: Chunk) -> Result<(), Error> {
+fn store_first(conn: &Connection, twin: &str, stream: i64, chunk: Chunk, packer: &mut Packer) -> Result<(), Error> {
     match state::small_newest(conn, twin, stream)? {
         Some((id, mut stored)) if stored.events.len() + chunk.events.len() <= chunk::CHUNK_BYTES_MAX => {
             stored.events.extend_from_slice(&chunk.events);
             stored.extent = stored.extent.join(chunk.extent);
-            state::replace_chunk(conn, id, &stored)
+            state::replace_chunk(conn, id, &stored, packer)
         }
-        _ => state::insert_chunk(conn, twin, stream, &chunk),
+        _ => state::insert_chunk(conn, twin, stream, &chunk, packer),
     }
 }
 
@@ -124,9 +134,9 @@ fn project(conn: &Connection, frames: &Frames<'_>, projection: Projection) -> Re
 impl Projections for EmbeddedStore {
     async fn project(&self, projection: Projection) -> Result<(), Error> {
         let since = Instant::now();
-        let (backlog, readers) = (self.core.journal.backlog.clone(), self.core.journal_readers.clone());
+        let (backlog, shelf) = (self.core.journal.backlog.clone(), self.core.journal.shelf.clone());
         let then_backlog = backlog.clone();
-        let work = move |conn: &Connection| project(conn, &Frames { backlog: &backlog, journal: &readers }, projection);
+        let work = move |conn: &Connection| project(conn, &Frames { backlog: &backlog, journal: &shelf }, projection);
         // Told by the writer's thread and not below: the caller may be gone by then, and memory must follow the disk.
         let then = move |moved: &Option<Moved>| moved.iter().for_each(|m| then_backlog.projected(m.through, m.bytes));
         let result = self.core.state.write_then("projecting", work, then).await;

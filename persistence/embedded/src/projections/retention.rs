@@ -60,6 +60,6 @@ fn delete(conn: &Connection, id: i64) -> Result<(), Error> {
 fn thin(conn: &Connection, old: Old, before: Timestamp) -> Result<usize, Error> {
     let kept = chunk::filtered(old.id, state::chunk(conn, old.id)?.unpack()?, |head| head.received_at >= before)?;
     let Some(kept) = kept else { return delete(conn, old.id).map(|()| old.count) };
-    state::replace_chunk(conn, old.id, &kept)?;
+    state::replace_chunk(conn, old.id, &kept, &mut chunk::Packer::default())?;
     Ok(old.count.saturating_sub(kept.extent.count as usize))
 }

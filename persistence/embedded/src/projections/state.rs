@@ -8,7 +8,7 @@ use persistence::{Error, Snapshot, codec};
 use rusqlite::{Connection, Row, params};
 
 use super::{
-    chunk::{self, Chunk, Extent, JOIN_BYTES_MAX},
+    chunk::{self, Chunk, Extent, JOIN_BYTES_MAX, Packer},
     one, run, twin_id,
 };
 use crate::sqlite::{self, Migrations, doing};
@@ -68,10 +68,10 @@ pub fn small_newest(conn: &Connection, twin: &str, stream: i64) -> Result<Option
     found.map(|(packed, extent)| Ok((packed.id, Chunk { extent, events: packed.unpack()? }))).transpose()
 }
 
-pub fn insert_chunk(conn: &Connection, twin: &str, stream: i64, chunk: &Chunk) -> Result<(), Error> {
+pub fn insert_chunk(conn: &Connection, twin: &str, stream: i64, chunk: &Chunk, packer: &mut Packer) -> Result<(), Error> {
     const INSERT: &str = "INSERT INTO chunk (twin, stream, min_at, max_at, min_received, max_received, first_seq, last_seq, count, \
         format, crc, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-    let (data, e) = (chunk::pack(&chunk.events), &chunk.extent);
+    let (data, e) = (packer.pack(&chunk.events)?, &chunk.extent);
     let row = params![
         twin,
         stream,
@@ -83,16 +83,16 @@ pub fn insert_chunk(conn: &Connection, twin: &str, stream: i64, chunk: &Chunk) -
         e.seq.1 as i64,
         e.count as i64,
         codec::FORMAT,
-        crc32fast::hash(&data),
+        crc32fast::hash(data),
         data
     ];
     run(conn, "storing history", INSERT, row).map(drop)
 }
 
-pub fn replace_chunk(conn: &Connection, id: i64, chunk: &Chunk) -> Result<(), Error> {
+pub fn replace_chunk(conn: &Connection, id: i64, chunk: &Chunk, packer: &mut Packer) -> Result<(), Error> {
     const UPDATE: &str = "UPDATE chunk SET min_at = ?2, max_at = ?3, min_received = ?4, max_received = ?5, first_seq = ?6, \
         last_seq = ?7, count = ?8, format = ?9, crc = ?10, data = ?11 WHERE id = ?1";
-    let (data, e) = (chunk::pack(&chunk.events), &chunk.extent);
+    let (data, e) = (packer.pack(&chunk.events)?, &chunk.extent);
     let row = params![
         id,
         e.at.0.as_millis(),
@@ -103,7 +103,7 @@ pub fn replace_chunk(conn: &Connection, id: i64, chunk: &Chunk) -> Result<(), Er
         e.seq.1 as i64,
         e.count as i64,
         codec::FORMAT,
-        crc32fast::hash(&data),
+        crc32fast::hash(data),
         data
     ];
     run(conn, "storing history", UPDATE, row).map(drop)
