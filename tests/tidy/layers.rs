@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::File;
 
 /// A crate and those of ours it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 10] = [
+const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("hierarchy-models", &[]),
     ("persistence", &["hierarchy-models"]),
     ("persistence-embedded", &["persistence", "hierarchy-models"]),
@@ -15,6 +15,7 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("api", &["actors", "hierarchy-models"]),
     ("twinfold", &["hierarchy-models", "persistence", "persistence-embedded", "persistence-scylla", "actors", "gateway", "api"]),
     ("load-tests", &[]),
+    ("load-floors", &[]),
     ("gateway-fuzz", &["gateway", "hierarchy-models"]),
 ];
 
@@ -25,8 +26,8 @@ const TESTS_MAY_KNOW: [(&str, &[&str]); 2] = [("gateway", &["persistence"]), ("a
 const HOMES: [(&str, &[&str]); 6] = [
     ("rusqlite", &["persistence-embedded"]),
     ("scylla", &["persistence-scylla"]),
-    ("ntex-mqtt", &["gateway", "twinfold"]),
-    ("actix-web", &["api", "twinfold"]),
+    ("ntex-mqtt", &["gateway", "twinfold", "load-floors"]),
+    ("actix-web", &["api", "twinfold", "load-floors"]),
     ("actix", &["actors"]),
     ("redis", &["actors", "twinfold"]),
 ];

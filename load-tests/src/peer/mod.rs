@@ -1,138 +1,196 @@
-//! Starts who is measured, each in a folder of its own and on free ports, and stops it again.
+//! Who is measured: starts one in a folder of its own and on free ports, asks what it uses, and stops it again.
+
+mod certificates;
+mod floor;
+mod launch;
+mod mosquitto;
+mod nats;
+mod rumqttd;
+mod twinfold;
+mod version;
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
-    net::{SocketAddr, TcpListener},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{Child, Command},
+    time::Duration,
 };
 
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-use crate::{Options, Result, http, process, process::Usage};
+use crate::{
+    Options, Result,
+    process::{self, Usage, calls::Calls},
+};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
+pub use version::versions;
+
+const STOPS_WITHIN: Duration = Duration::from_secs(15);
+/// Where a peer that does not speak a protocol is found: nowhere.
+const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     Twinfold,
+    /// The same server with its data in memory, where a sync costs nothing: our own rate without durability.
+    TwinfoldTmpfs,
     Mosquitto,
+    Rumqttd,
+    /// With JetStream, which its MQTT needs.
+    Nats,
+    /// Answers every publish and does nothing else: the floor of MQTT.
+    NtexMqtt,
+    /// Answers every GET with the same twin: the floor of reads.
+    ActixWeb,
+    /// A full handshake, then CONNACK: the floor of TLS.
+    Rustls,
 }
 
-pub struct Device {
-    pub id: String,
-    pub key: Option<String>,
+impl Kind {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Twinfold => "Twinfold",
+            Self::TwinfoldTmpfs => "Twinfold, data in memory",
+            Self::Mosquitto => "Mosquitto",
+            Self::Rumqttd => "rumqttd",
+            Self::Nats => "NATS with JetStream",
+            Self::NtexMqtt => "bare ntex-mqtt",
+            Self::ActixWeb => "bare actix-web",
+            Self::Rustls => "bare rustls",
+        }
+    }
+
+    pub fn speaks_mqtt(self) -> bool {
+        !matches!(self, Self::ActixWeb | Self::Rustls)
+    }
+
+    pub fn speaks_http(self) -> bool {
+        self.has_twins() || self == Self::ActixWeb
+    }
+
+    pub fn speaks_tls(self) -> bool {
+        self.has_twins() || matches!(self, Self::Mosquitto | Self::Rustls)
+    }
+
+    pub fn has_twins(self) -> bool {
+        matches!(self, Self::Twinfold | Self::TwinfoldTmpfs)
+    }
 }
 
 /// A server that takes traffic; it ends when this is dropped.
 pub struct Running {
-    kind: Kind,
-    child: Child,
-    folder: TempDir,
-    binary: PathBuf,
+    pub kind: Kind,
     pub mqtt: SocketAddr,
-    http: Option<SocketAddr>,
+    pub mqtts: Option<SocketAddr>,
+    /// The authority, as PEM, that `mqtts` shows a certificate of, for localhost and 127.0.0.1.
+    pub ca: Option<PathBuf>,
+    pub http: Option<SocketAddr>,
+    /// The administrator's key.
+    pub admin: Option<String>,
+    /// From the start of the process to its ready line, or to the open port of one that says nothing.
+    pub ready_in: Duration,
+    child: Child,
+    /// None while a successor holds it.
+    home: Option<Home>,
+    calls: Option<Calls>,
+}
+
+/// What outlives a restart.
+struct Home {
+    folder: TempDir,
+    server: PathBuf,
+    settings: Vec<(String, String)>,
+    trace: bool,
 }
 
 impl Running {
     pub fn start(kind: Kind, options: &Options) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        match kind {
-            // Whole, because the server starts in a folder of its own.
-            Kind::Twinfold => Self::twinfold(std::path::absolute(&options.server)?, folder),
-            Kind::Mosquitto => Self::mosquitto(folder),
-        }
+        Self::start_with(kind, options, &[])
+    }
+
+    /// With settings of Twinfold as in its environment, `("TWINFOLD_MQTT__RECEIVE_MAX", "256")`; the others have none.
+    pub fn start_with(kind: Kind, options: &Options, settings: &[(&str, &str)]) -> Result<Self> {
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let folder = launch::folder(kind == Kind::TwinfoldTmpfs)?;
+        // Whole, because the server starts in a folder of its own.
+        Self::open(kind, Home { folder, server: std::path::absolute(&options.server)?, settings, trace: options.trace })
     }
 
     /// The same server again on the same data: its memory then holds nothing of what came before.
     pub fn restart(mut self) -> Result<Self> {
-        self.stop()?;
-        let (kind, binary) = (self.kind, self.binary.clone());
-        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir()?);
-        match kind {
-            Kind::Twinfold => Self::twinfold(binary, folder),
-            Kind::Mosquitto => Self::mosquitto(folder),
+        // SIGTERM, so that what is written behind is written; there is no safe call for it in std.
+        Command::new("kill").arg(self.pid().to_string()).status()?;
+        if !launch::ends_within(&mut self.child, STOPS_WITHIN)? {
+            return Err(format!("the server did not stop within {STOPS_WITHIN:?}").into());
         }
+        self.start_again()
     }
 
-    fn twinfold(binary: PathBuf, folder: TempDir) -> Result<Self> {
-        let log = fs::File::create(folder.path().join("server.log"))?;
-        let mut child = Command::new(&binary)
-            .arg("serve")
-            .current_dir(folder.path())
-            .env("TWINFOLD_DATA_DIR", folder.path().join("data"))
-            .env("TWINFOLD_HTTP__BIND", "127.0.0.1:0")
-            .env("TWINFOLD_MQTT__BIND", "127.0.0.1:0")
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .map_err(|e| format!("cannot start {}: {e}; build it with `cargo build --release`", binary.display()))?;
-        let mut out = BufReader::new(child.stdout.take().ok_or("no standard output")?);
-        let mut line = String::new();
-        while !line.starts_with("ready ") {
-            line.clear();
-            if out.read_line(&mut line)? == 0 {
-                let log = fs::read_to_string(folder.path().join("server.log")).unwrap_or_default();
-                return Err(format!("the server ended before it was ready:\n{log}").into());
-            }
-        }
-        let field = |name: &str| line.split_whitespace().find_map(|w| w.strip_prefix(name)).ok_or(format!("no {name} in {line}"));
-        let (mqtt, http) = (field("mqtt=")?.parse()?, Some(field("http=")?.parse()?));
-        // Whatever else it prints must not fill the pipe.
-        std::thread::spawn(move || out.lines().for_each(drop));
-        Ok(Self { kind: Kind::Twinfold, child, folder, binary, mqtt, http })
+    /// As after a power cut of the process: SIGKILL, then the same data.
+    pub fn kill_and_start(mut self) -> Result<Self> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.start_again()
     }
 
-    fn mosquitto(folder: TempDir) -> Result<Self> {
-        let mqtt = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let config = folder.path().join("mosquitto.conf");
-        fs::write(&config, format!("listener {} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type error\n", mqtt.port()))?;
-        let mut command = Command::new("mosquitto");
-        // Debian keeps it in /usr/sbin, which is not on everybody's path.
-        command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
-        let child = command.arg("-c").arg(&config).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let child = child.map_err(|e| format!("cannot start mosquitto: {e}; `apt install mosquitto`"))?;
-        let until = Instant::now() + Duration::from_secs(10);
-        while std::net::TcpStream::connect(mqtt).is_err() {
-            if Instant::now() > until {
-                return Err("mosquitto does not listen after 10 s".into());
-            }
-            std::thread::yield_now();
-        }
-        Ok(Self { kind: Kind::Mosquitto, child, folder, binary: PathBuf::new(), mqtt, http: None })
-    }
-
-    /// Devices that may connect.
-    pub fn devices(&self, prefix: &str, count: usize) -> Result<Vec<Device>> {
-        match self.http {
-            None => Ok((0..count).map(|n| Device { id: format!("{prefix}-{n:06}"), key: None }).collect()),
-            Some(http) => {
-                let admin = fs::read_to_string(self.folder.path().join("data/admin-token"))?;
-                http::register(http, admin.trim(), prefix, count)
-            }
-        }
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn usage(&self) -> Result<Usage> {
-        process::usage(self.child.id())
+        let mut usage = process::usage(self.pid())?;
+        if let Some(calls) = &self.calls {
+            calls.add_to(&mut usage)?;
+        }
+        Ok(usage)
     }
 
-    fn stop(&mut self) -> Result<()> {
-        // SIGTERM, so that what is written behind is written; there is no safe call for it in std.
-        Command::new("kill").arg(self.child.id().to_string()).status()?;
-        let until = Instant::now() + Duration::from_secs(15);
-        while self.child.try_wait()?.is_none() {
-            if Instant::now() > until {
-                self.child.kill()?;
-                self.child.wait()?;
-                return Err("the server did not stop within 15 s".into());
-            }
-            std::thread::yield_now();
+    pub fn reset_peak(&self) -> Result<()> {
+        process::reset_peak(self.pid())
+    }
+
+    /// Disk that its folder takes, sparse files counted by their blocks.
+    pub fn data_bytes(&self) -> Result<u64> {
+        self.home.as_ref().map_or(Ok(0), |home| on_disk(home.folder.path()))
+    }
+
+    fn start_again(mut self) -> Result<Self> {
+        let home = self.home.take().ok_or("the server has no folder any more")?;
+        Self::open(self.kind, home)
+    }
+
+    fn open(kind: Kind, home: Home) -> Result<Self> {
+        let folder = home.folder.path();
+        let (started, doors) = match kind {
+            Kind::Twinfold | Kind::TwinfoldTmpfs => twinfold::start(folder, &home.server, &home.settings),
+            Kind::Mosquitto => mosquitto::start(folder),
+            Kind::Rumqttd => rumqttd::start(folder),
+            Kind::Nats => nats::start(folder),
+            Kind::NtexMqtt => floor::mqtt(folder),
+            Kind::ActixWeb => floor::http(folder),
+            Kind::Rustls => floor::tls(folder),
+        }?;
+        let mut running = Self {
+            kind,
+            mqtt: doors.mqtt.unwrap_or(NOWHERE),
+            mqtts: doors.mqtts,
+            ca: doors.ca,
+            http: doors.http,
+            admin: doors.admin,
+            ready_in: started.ready_in,
+            child: started.child,
+            home: None,
+            calls: None,
+        };
+        if home.trace {
+            running.calls = Some(Calls::of(running.pid())?);
         }
-        Ok(())
+        running.home = Some(home);
+        Ok(running)
     }
 }
 
@@ -141,4 +199,17 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn on_disk(folder: &Path) -> Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    /// The unit of `st_blocks`, whatever the file system's own block is.
+    const BLOCK_BYTES: u64 = 512;
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)?.flatten() {
+        // A file that goes while one looks takes nothing.
+        let Ok(metadata) = entry.metadata() else { continue };
+        bytes += if metadata.is_dir() { on_disk(&entry.path())? } else { metadata.blocks() * BLOCK_BYTES };
+    }
+    Ok(bytes)
 }

@@ -1,51 +1,50 @@
-//! Latency at a fixed rate, counted from when a message should have been sent: a server that stalls is not let off.
+//! Latency against load, counted from when a message should have been sent: a server that stalls is not let off.
 
 use std::time::{Duration, Instant};
 
-use tokio::task::{JoinSet, LocalSet};
-
-use super::{clock, connect_all, payload};
+use super::{LEAD, base_line, clock, connect_all, meter::Meter, saturation, settle};
 use crate::{
     Options, Result,
-    connection::histogram,
+    http::registry,
+    mqtt::open::{self, Offer, Outcome},
     peer::{Kind, Running},
     report::Row,
 };
 
+/// In per cent of what the same peer takes in a closed loop, measured just before.
+const PERCENTS: [u32; 7] = [10, 25, 50, 75, 90, 100, 120];
+/// Answers that come later than this after the last message are counted as missing.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 pub async fn run(peer: Kind, options: &Options) -> Result<Vec<Row>> {
+    if !peer.speaks_mqtt() {
+        return Ok(Vec::new());
+    }
     let server = Running::start(peer, options)?;
-    let devices = server.devices("pace", options.connections)?;
+    let devices = registry::devices(&server, "pace", options.connections).await?;
+    let saturation = saturation(&server, &devices, options).await?;
     let mut rows = Vec::new();
-    for rate in &options.rates {
-        let connections = connect_all(&server, &devices, 0).await?;
-        let payload = payload(options.payload_bytes);
-        let every = Duration::from_secs_f64(options.connections as f64 / *rate as f64);
-        let count = rate * options.seconds / options.connections as u64;
-        let before = server.usage()?;
-        let start = Instant::now() + Duration::from_millis(50);
-        let mut latency = histogram();
-        let local = LocalSet::new();
-        let load = local.run_until(async {
-            let bar = clock(format!("{rate} messages a second"), options.seconds);
-            let mut tasks = JoinSet::new();
-            for (n, connection) in connections.into_iter().enumerate() {
-                let (payload, first) = (payload.clone(), start + every.mul_f64(n as f64 / options.connections as f64));
-                tasks.spawn_local(async move { connection.pace(&payload, first, every, count).await.map_err(|e| e.to_string()) });
-            }
-            while let Some(sent) = tasks.join_next().await {
-                latency.add(&sent??.latency)?;
-            }
-            bar.await?;
-            Ok::<_, Box<dyn std::error::Error>>(())
-        });
-        load.await?;
-        let cpu = server.usage()?.cpu - before.cpu;
-        rows.push(
-            Row::new("latency", peer, format!("QoS 1, {rate}/s over {} connections, open loop", options.connections))
-                .with("cpu_us_per_message", cpu.as_secs_f64() * 1e6 / latency.len() as f64)
-                .with("messages_per_second", latency.len() as f64 / options.seconds as f64)
-                .with_latency(&latency),
-        );
+    for percent in PERCENTS {
+        let rate = saturation * f64::from(percent) / 100.0;
+        let connections = connect_all(&server, &devices).await?;
+        let name = format!("{percent} % of saturation");
+        let (meter, bar) = (Meter::start(&server)?, clock(&format!("{name}, {rate:.0}/s"), options.length()));
+        let offer = Offer { rate, begin: Instant::now() + LEAD, length: options.length(), patience: PATIENCE };
+        let outcome = open::offer(connections, offer, base_line).await?;
+        let reading = meter.read(&server)?;
+        bar.await?;
+        let row = Row::new("latency", peer, name).with("percent", f64::from(percent)).with("saturation_per_second", saturation);
+        rows.push(reading.into_row(described(row, &offer, &outcome), "message", outcome.answered));
+        settle(&server).await?;
     }
     Ok(rows)
+}
+
+/// What became of an open loop.
+pub fn described(row: Row, offer: &Offer, outcome: &Outcome) -> Row {
+    row.with("offered_per_second", outcome.offered as f64 / offer.length.as_secs_f64())
+        .with("messages_per_second", outcome.in_time as f64 / offer.length.as_secs_f64())
+        .with("unanswered", (outcome.offered - outcome.answered) as f64)
+        .with("lag_p99_ms", outcome.lag.value_at_quantile(0.99) as f64 / 1e3)
+        .with_latency(&outcome.latency)
 }
