@@ -168,7 +168,7 @@ impl TwinActor {
     fn await_durable(&self, completion: Completion) {
         let (host, id) = {
             let b = self.body.borrow();
-            (b.host.clone(), b.id.clone())
+            (b.host(), b.id.clone())
         };
         host.lane.push(&id, &[], completion);
     }
@@ -180,7 +180,7 @@ impl TwinActor {
         answerer: Answerer,
     ) {
         let mut b = self.body.borrow_mut();
-        let max = b.host.runtime().settings.command_waiters_max;
+        let max = b.runtime().settings.command_waiters_max;
         if !b.extras().waiters.is_empty() {
             b.extras_mut().waiters.retain(|(_, tell)| !tell.is_closed());
         }

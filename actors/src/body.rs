@@ -1,53 +1,62 @@
 //! One twin in memory: its core state, what is below it, its link, and what it has under way.
 //!
-//! Shared between the actor (which decides) and the lane (which speaks once a commit is done): both live on one thread.
+//! Only the thread it lives on changes it: the actor (which decides) and the lane (which speaks once a commit is done). Readers
+//! on other threads may look at it meanwhile, so that a GET costs no letter (`Runtime::glance`).
+
+mod down;
+mod luggage;
 
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, VecDeque},
     rc::Rc,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use hierarchy_models::{
     Command, CommandId, Event, EventBody, Timestamp, TwinId,
-    limits::INBOX_IN_FLIGHT_MAX,
     rollup::{Aggregate, Contribution},
     supervision::RestartWindow,
     tree::Path,
-    value::Map,
 };
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use persistence::{Error, RegistryRow, Snapshot};
 use tokio::sync::oneshot;
 
 use crate::{
-    device::{Downlink, Link, LinkError, Refusal},
+    device::Refusal,
     envelope::{Envelope, Problem},
     error::TwinError,
     host::Host,
     kind::Kind,
     live::LiveEvent,
-    runtime::Loaded,
-    twin::{TwinState, decide::Input, live_events::live_event, snapshot::contribution_to_bytes, view::desired_document},
+    runtime::{Loaded, Runtime},
+    twin::{TwinState, live_events::live_event, snapshot::contribution_to_bytes},
 };
 
-pub type SharedBody = Rc<RefCell<Body>>;
+pub use down::Linked;
+pub use luggage::Luggage;
 
-/// The way down, and what went down it in this session.
-pub struct Linked {
-    pub session: u64,
-    pub link: Arc<dyn Link>,
-    /// The session has said that it can take downlinks.
-    pub ready: bool,
-    /// Commands handed to this session.
-    handed: Vec<CommandId>,
-    /// The whole desired state must go down next.
-    pub desired_due: bool,
-}
+pub type SharedBody = Arc<TwinCell>;
 
-impl Linked {
-    pub fn new(session: u64, link: Arc<dyn Link>) -> Self {
-        Self { session, link, ready: false, handed: Vec::new(), desired_due: false }
+/// A body and its lock. Its own thread takes it for a step at a time and never waits but for a reader's glance.
+pub struct TwinCell(RwLock<Body>);
+
+impl TwinCell {
+    pub fn new(body: Body) -> SharedBody {
+        Arc::new(Self(RwLock::new(body)))
+    }
+
+    /// Any number at a time, also on one thread. Must not be held over an `await` or a [`Self::borrow_mut`].
+    pub fn borrow(&self) -> RwLockReadGuard<'_, Body> {
+        self.0.read_recursive()
+    }
+
+    /// On the thread the twin lives on only.
+    pub fn borrow_mut(&self) -> RwLockWriteGuard<'_, Body> {
+        self.0.write()
     }
 }
 
@@ -58,12 +67,13 @@ pub struct Body {
     /// What is below it, when anything is: most twins have nothing there.
     pub below: Option<Box<Aggregate>>,
     pub kind: Arc<dyn Kind>,
-    pub host: Rc<Host>,
+    runtime: Arc<Runtime>,
     pub linked: Option<Box<Linked>>,
     pub durable_seq: u64,
     /// Completions that wait in the lane.
     pub pending: u32,
-    pub last_used: Timestamp,
+    /// Milliseconds since 1970; readers set it too.
+    last_used: AtomicI64,
     /// Not trusted since a commit failed: nothing is decided on it.
     pub suspect: bool,
     /// It is being read back: its mailbox waits, and it stays where it is, until that is over.
@@ -96,19 +106,6 @@ pub struct Extras {
     pub child_restarts: BTreeMap<TwinId, RestartWindow>,
 }
 
-/// A twin on its way to another thread, all of it durable.
-pub struct Luggage {
-    id: TwinId,
-    path: Path,
-    state: TwinState,
-    below: Option<Box<Aggregate>>,
-    dirty: bool,
-    registry_dirty: bool,
-    last_used: Timestamp,
-    wake_registered: Option<Timestamp>,
-    extras: Option<Box<Extras>>,
-}
-
 impl Extras {
     const NONE: Self = Self {
         mailbox: VecDeque::new(),
@@ -134,17 +131,16 @@ impl Extras {
 impl Body {
     /// The body of a twin that starts.
     pub fn new(host: &Rc<Host>, id: TwinId, path: Path, state: TwinState, below: Aggregate) -> Self {
-        let runtime = host.runtime();
+        let runtime = host.runtime().clone();
         Self {
             id,
             path,
             below: (!below.is_empty()).then(|| Box::new(below)),
             kind: runtime.kinds.of(&state.model).clone(),
-            host: host.clone(),
             linked: None,
             durable_seq: state.seq,
             pending: 0,
-            last_used: runtime.clock.now(),
+            last_used: AtomicI64::new(runtime.clock.now().as_millis()),
             suspect: false,
             waiting: false,
             leaving: false,
@@ -155,31 +151,30 @@ impl Body {
             wake_registered: state.wake_at(),
             state,
             extras: None,
+            runtime,
         }
     }
 
-    /// Takes the twin out of a body that stays behind as a shell.
-    pub fn pack(&mut self) -> Luggage {
-        let dirty = std::mem::take(&mut self.dirty);
-        Luggage {
-            id: self.id.clone(),
-            path: self.path.clone(),
-            state: std::mem::replace(&mut self.state, TwinState::blank()),
-            below: self.below.take(),
-            dirty,
-            registry_dirty: self.registry_dirty,
-            last_used: self.last_used,
-            wake_registered: self.wake_registered,
-            extras: self.extras.take(),
-        }
+    pub fn last_used(&self) -> Timestamp {
+        Timestamp::from_millis_clamped(self.last_used.load(Ordering::Relaxed))
     }
 
-    /// The twin on its new thread, and the end of its connection that is to be recorded there.
-    pub fn unpack(host: &Rc<Host>, luggage: Luggage) -> (Self, Option<Input>) {
-        let Luggage { id, path, state, below, dirty, registry_dirty, last_used, wake_registered, extras } = luggage;
-        let end = host.lost_connection(&state);
-        let fresh = Self::new(host, id, path, state, Aggregate::default());
-        (Self { below, dirty, registry_dirty, last_used, wake_registered, extras, ..fresh }, end)
+    pub fn used(&self, now: Timestamp) {
+        self.last_used.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    pub fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+
+    /// The thread it lives on, which must be this one.
+    pub fn host(&self) -> Rc<Host> {
+        Host::of(&self.runtime).expect("a twin's turns run on a thread that has joined")
+    }
+
+    /// Whether what is in memory is what is durable, and this is where the twin is.
+    pub fn is_settled(&self) -> bool {
+        self.pending == 0 && !self.suspect && !self.waiting && !self.leaving && self.state.registered
     }
 
     pub fn extras(&self) -> &Extras {
@@ -234,8 +229,8 @@ impl Body {
 
     /// Applies a turn's events; what a live reader would be told of them.
     pub fn apply(&mut self, events: &[Event]) -> Vec<LiveEvent> {
-        let wants_live = self.host.runtime().hub.is_followed();
-        let dedupe = self.host.runtime().settings.dedupe_records_max;
+        let wants_live = self.runtime.hub.is_followed();
+        let dedupe = self.runtime.settings.dedupe_records_max;
         let mut live = Vec::new();
         for event in events {
             self.state.apply(event, dedupe);
@@ -243,7 +238,7 @@ impl Body {
                 EventBody::CommandQueued(command) => self.command_changed(&command.id.clone()),
                 EventBody::CommandDelivered { id } | EventBody::CommandEnded { id, .. } => self.command_changed(&id.clone()),
                 EventBody::Registered { model, .. } => {
-                    self.kind = self.host.runtime().kinds.of(model).clone();
+                    self.kind = self.runtime.kinds.of(model).clone();
                     self.registry_dirty = true;
                 }
                 EventBody::MetadataPatched { .. }
@@ -278,7 +273,7 @@ impl Body {
     pub fn reload(&mut self, loaded: Loaded) {
         let Loaded { state, commands } = loaded;
         self.durable_seq = state.seq;
-        self.kind = self.host.runtime().kinds.of(&state.model).clone();
+        self.kind = self.runtime.kinds.of(&state.model).clone();
         self.state = state;
         self.suspect = false;
         // The tail reaches back to the checkpoint: whatever a flush under way has taken is among these too.
@@ -289,77 +284,6 @@ impl Body {
         extras.restart_due = false;
         self.registry_dirty = self.state.registered;
         self.passed_on = None;
-    }
-
-    /// The link is gone or replaced; what it was handed is remembered.
-    pub fn unlink(&mut self) -> Option<Box<Linked>> {
-        let mut old = self.linked.take()?;
-        for id in std::mem::take(&mut old.handed) {
-            if !self.extras().handed_before.contains(&id) {
-                self.extras_mut().handed_before.push(id);
-            }
-        }
-        Some(old)
-    }
-
-    /// Hands down what is due: desired state first, then commands in order, as many as may be in flight.
-    pub fn pump(&mut self) {
-        let now = self.host.runtime().clock.now();
-        let Some(linked) = self.linked.as_mut().filter(|l| l.ready) else { return };
-        let subscriptions = self.state.connection.subscriptions;
-        // Nothing goes down that is not durable; the commit under way comes back here.
-        let is_durable = self.durable_seq >= self.state.seq;
-        if subscriptions.desired.is_some() && linked.desired_due && is_durable {
-            let document = desired_document(&self.state);
-            let message = Downlink::Desired { document, version: self.state.desired_version, full: true };
-            match linked.link.deliver(&self.id, message) {
-                Ok(()) => linked.desired_due = false,
-                Err(_) => return,
-            }
-        }
-        let Some(inbox) = self.state.inbox.as_deref().filter(|_| subscriptions.commands.is_some()) else { return };
-        if let Some(extras) = self.extras.as_deref_mut() {
-            extras.handed_before.retain(|id| inbox.open.iter().any(|o| o.command.id == *id));
-        }
-        let handed_before = self.extras.as_deref().map_or(&[][..], |e| &e.handed_before);
-        linked.handed.retain(|id| inbox.open.iter().any(|o| o.command.id == *id));
-        for open in &inbox.open {
-            if linked.handed.len() >= INBOX_IN_FLIGHT_MAX {
-                break;
-            }
-            let c = &open.command;
-            if open.seq > self.durable_seq || c.expires_at <= now || linked.handed.contains(&c.id) {
-                continue;
-            }
-            let message = Downlink::Command {
-                id: c.id.clone(),
-                name: c.name.clone(),
-                payload: c.payload.clone(),
-                expires_at: c.expires_at,
-                redelivery: c.deliveries > 0 || handed_before.contains(&c.id),
-            };
-            match linked.link.deliver(&self.id, message) {
-                Ok(()) => linked.handed.push(c.id.clone()),
-                Err(LinkError::Full | LinkError::Closed) => break,
-            }
-        }
-    }
-
-    /// A change of desired properties, durable now, on its way down.
-    pub fn desired_changed(&mut self, patch: Map, version: u64) {
-        let Some(linked) = self.linked.as_mut() else { return };
-        if self.state.connection.subscriptions.desired.is_none() {
-            return;
-        }
-        if !linked.ready || linked.desired_due {
-            linked.desired_due = true;
-            return;
-        }
-        let mut document = patch;
-        document.insert("$version".into(), hierarchy_models::Value::Int(version as i64));
-        if linked.link.deliver(&self.id, Downlink::Desired { document, version, full: false }).is_err() {
-            linked.desired_due = true;
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is to be said and done once a turn is durable: answers, live events, effects, figures upward.
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use hierarchy_models::{Command, CommandId, CommandState, Event, EventBody, TwinId, rollup::Contribution, value::Map};
 use persistence::Error;
@@ -190,10 +190,10 @@ impl More {
     fn outside(self, body: &SharedBody) {
         let (runtime, id) = {
             let b = body.borrow();
-            (b.host.runtime().clone(), b.id.clone())
+            (b.runtime().clone(), b.id.clone())
         };
         if let Some((parent, contribution)) = self.up {
-            crate::rollups::send_up(&runtime, parent, id.clone(), contribution, Rc::downgrade(body));
+            crate::rollups::send_up(&runtime, parent, id.clone(), contribution, Arc::downgrade(body));
         }
         if !self.live.is_empty() {
             runtime.hub.publish(self.live);

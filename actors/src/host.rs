@@ -19,11 +19,12 @@ use std::{
 
 use actix::{Actor, Addr};
 use hierarchy_models::{Timestamp, TwinId, event::DisconnectReason, rollup::Aggregate, tree::Path};
+use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     actor,
-    body::{Body, SharedBody},
+    body::{Body, SharedBody, TwinCell},
     completion::Completion,
     directory::TwinRef,
     envelope::{Ask, Envelope},
@@ -47,6 +48,7 @@ pub struct HostHandle {
     pub id: u32,
     jobs: mpsc::Sender<Job>,
     door: Addr<Door>,
+    seats: Arc<RwLock<Seats>>,
     pub figures: Arc<HostFigures>,
 }
 
@@ -67,6 +69,11 @@ impl HostHandle {
     /// sends letters bounds them: each waits for its answer, or is one of a parent's children once a tick.
     pub fn carry(&self, seat: Seat, envelope: Envelope) {
         self.door.do_send(Letter { seat, envelope });
+    }
+
+    /// A twin there, to look at and not to change.
+    pub fn body_at(&self, seat: Seat) -> Option<SharedBody> {
+        self.seats.read().get(seat).cloned()
     }
 
     /// Runs `job` on the host's thread; `false` when the thread is gone.
@@ -99,18 +106,19 @@ pub struct Host {
     pub rollup_dirty: RefCell<Vec<SharedBody>>,
     /// What the flush under way took; changed again if it fails.
     in_flush: RefCell<Vec<SharedBody>>,
-    seats: RefCell<Seats>,
+    seats: Arc<RwLock<Seats>>,
     figures: Arc<HostFigures>,
 }
 
 thread_local! {
-    static HERE: RefCell<Option<Rc<Host>>> = const { RefCell::new(None) };
+    /// The hosts of this thread: one for each runtime that it has joined.
+    static HERE: RefCell<Vec<Rc<Host>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Host {
-    /// The host of this thread.
-    pub fn here() -> Option<Rc<Self>> {
-        HERE.with(|here| here.borrow().clone())
+    /// This thread as a home of that runtime's twins.
+    pub fn of(runtime: &Arc<Runtime>) -> Option<Rc<Self>> {
+        HERE.with(|here| here.borrow().iter().find(|host| Arc::ptr_eq(&host.runtime, runtime)).cloned())
     }
 
     pub fn runtime(&self) -> &Arc<Runtime> {
@@ -119,13 +127,11 @@ impl Host {
 
     /// Makes this thread a host and starts its background tasks on its `LocalSet`.
     pub fn join(runtime: &Arc<Runtime>) -> HostHandle {
-        if let Some(host) = Self::here()
-            && Arc::ptr_eq(&host.runtime, runtime)
-        {
+        if let Some(host) = Self::of(runtime) {
             return runtime.hosts.read()[host.id as usize].clone();
         }
         let (jobs, mut inbox) = mpsc::channel::<Job>(JOBS_MAX);
-        let figures = Arc::<HostFigures>::default();
+        let (figures, seats) = (Arc::<HostFigures>::default(), Arc::<RwLock<Seats>>::default());
         let (host, handle) = {
             let mut hosts = runtime.hosts.write();
             let host = Rc::new(Self {
@@ -135,15 +141,15 @@ impl Host {
                 dirty: RefCell::default(),
                 rollup_dirty: RefCell::default(),
                 in_flush: RefCell::default(),
-                seats: RefCell::default(),
+                seats: seats.clone(),
                 figures: figures.clone(),
             });
             let door = Door::new(&host).start();
-            let handle = HostHandle { id: host.id, jobs, door, figures };
+            let handle = HostHandle { id: host.id, jobs, door, seats, figures };
             hosts.push(handle.clone());
             (host, handle)
         };
-        HERE.with(|here| *here.borrow_mut() = Some(host.clone()));
+        HERE.with(|here| here.borrow_mut().push(host.clone()));
         let worker = host.clone();
         actix_rt::spawn(async move {
             while let Some(job) = inbox.recv().await {
@@ -170,8 +176,8 @@ impl Host {
     pub fn start(self: &Rc<Self>, id: TwinId, path: Path, state: TwinState, below: Aggregate) -> TwinRef {
         let handed = self.runtime.handed.lock().remove(&id).unwrap_or_default();
         let end = self.lost_connection(&state);
-        let body = Rc::new(RefCell::new(Body::new(self, id, path, state, below)));
-        let seat = self.seats.borrow_mut().seat(body.clone());
+        let body = TwinCell::new(Body::new(self, id, path, state, below));
+        let seat = self.seats.write().seat(body.clone());
         if !handed.is_empty() {
             body.borrow_mut().extras_mut().handed_before = handed;
         }
@@ -195,7 +201,7 @@ impl Host {
     }
 
     fn body_at(&self, seat: Seat) -> Option<SharedBody> {
-        self.seats.borrow().get(seat).cloned()
+        self.seats.read().get(seat).cloned()
     }
 
     /// A twin that starts has no link. One that was connected when it was written lost its connection with the process
@@ -244,11 +250,11 @@ impl Host {
 
     /// Connections that twins here hold.
     pub fn links(&self) -> usize {
-        self.seats.borrow().iter().filter(|b| b.borrow().linked.is_some()).count()
+        self.seats.read().iter().filter(|b| b.borrow().linked.is_some()).count()
     }
 
     fn bodies(&self) -> Vec<SharedBody> {
-        self.seats.borrow().iter().cloned().collect()
+        self.seats.read().iter().cloned().collect()
     }
 
     /// Every few seconds: counts, marks the stale, and says who may leave. While memory is within its budget that is only who
@@ -271,8 +277,8 @@ impl Host {
                     actor::receive(body, Envelope::tell(Ask::Core(end)));
                     b = body.borrow_mut();
                 }
-                if b.last_used <= idle_since && b.is_idle() {
-                    idle.push((b.last_used, b.id.clone(), bytes));
+                if b.last_used() <= idle_since && b.is_idle() {
+                    idle.push((b.last_used(), b.id.clone(), bytes));
                 }
                 if sweep && b.below.as_mut().is_some_and(|below| below.sweep(stale_after, now)) {
                     drop(b);

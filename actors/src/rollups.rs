@@ -1,6 +1,6 @@
 //! How figures move up the tree: children push absolute contributions once a tick; a parent that starts asks for them.
 
-use std::{cell::RefCell, rc::Weak, sync::Arc};
+use std::sync::{Arc, Weak};
 
 use futures_util::future::join_all;
 use hierarchy_models::{
@@ -11,7 +11,7 @@ use hierarchy_models::{
 use persistence::Child;
 
 use crate::{
-    body::Body,
+    body::{Body, TwinCell},
     envelope::{Answer, Ask, Envelope},
     error::TwinError,
     live::{LiveEvent, LiveKind},
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Passes a contribution on. A parent in memory gets it at once; one that is not is started first.
-pub fn send_up(runtime: &Arc<Runtime>, parent: TwinId, child: TwinId, contribution: Contribution, body: Weak<RefCell<Body>>) {
+pub fn send_up(runtime: &Arc<Runtime>, parent: TwinId, child: TwinId, contribution: Contribution, body: Weak<TwinCell>) {
     if let Some(twin) = runtime.directory.peek(&parent) {
         // Bounded by the number of children a tick; if the parent leaves meanwhile, it asks when it starts again.
         runtime.post(twin, Envelope::tell(Ask::Contribution { child, contribution }));
@@ -109,7 +109,7 @@ pub fn live_rollup(b: &Body) -> LiveEvent {
         twin: b.id.clone(),
         path: b.path.clone(),
         seq: 0,
-        at: b.host.runtime().clock.now(),
+        at: b.runtime().clock.now(),
         data: [("rollups", rollups)].into_iter().collect(),
     }
 }

@@ -23,6 +23,7 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard, RwLock as AsyncRwLock};
 
 use crate::{
     clock::Clock,
+    body::Body,
     directory::{Directory, Found, Gate, TwinRef},
     envelope::{Answer, Ask, Envelope, Problem},
     error::TwinError,
@@ -175,10 +176,10 @@ impl Runtime {
         self.identity_locks[usize::from(persistence::shard_of(id)) % IDENTITY_LOCKS].lock().await
     }
 
-    fn host_for(&self, id: &TwinId, place: Place) -> Result<HostHandle, TwinError> {
+    fn host_for(self: &Arc<Self>, id: &TwinId, place: Place) -> Result<HostHandle, TwinError> {
         let hosts = self.hosts.read();
         let here = match place {
-            Place::Here => Host::here().map(|h| h.id),
+            Place::Here => Host::of(self).map(|h| h.id),
             Place::Any => None,
         };
         let index = here.map_or_else(|| usize::from(persistence::shard_of(id)) % hosts.len().max(1), |here| here as usize);
@@ -193,7 +194,7 @@ impl Runtime {
             }
             match self.directory.claim(id) {
                 Found::Resident(twin) => {
-                    let here = Host::here().filter(|here| place == Place::Here && here.id != twin.host);
+                    let here = Host::of(self).filter(|here| place == Place::Here && here.id != twin.host);
                     return match here {
                         // One that has to stay where it is serves its device from there.
                         Some(here) => Ok(self.move_to(id, twin, here.id).await.unwrap_or(twin)),
@@ -237,7 +238,7 @@ impl Runtime {
 
     /// Starts the actor. The host settles the claim, so that a caller that goes away half way leaves no second actor behind.
     async fn start(
-        &self,
+        self: &Arc<Self>,
         claim: Claim,
         place: Place,
         path: Path,
@@ -250,7 +251,7 @@ impl Runtime {
             let twin = host.start(claim.id.clone(), path, state, below);
             claim.settle(twin)
         };
-        if let Some(here) = Host::here().filter(|h| h.id == host.id) {
+        if let Some(here) = Host::of(self).filter(|h| h.id == host.id) {
             return Ok(start(&here));
         }
         host.call(move |host| async move { start(&host) }).await.ok_or(TwinError::Stopping)
@@ -284,9 +285,18 @@ impl Runtime {
         }
     }
 
+    /// Looks at a resident twin from any thread, without a letter. `None` when it is not in memory, or when something of it is
+    /// not durable yet: then it must be asked.
+    pub fn glance<T>(&self, id: &TwinId, look: impl FnOnce(&Body) -> T) -> Option<T> {
+        let twin = self.directory.peek(id).filter(|_| !self.is_stopping())?;
+        let body = self.hosts.read().get(twin.host as usize)?.body_at(twin.seat)?;
+        let b = body.borrow();
+        b.is_settled().then(|| look(&b))
+    }
+
     /// This thread, when the twin lives on it.
     pub fn here(self: &Arc<Self>, twin: TwinRef) -> Option<Rc<Host>> {
-        Host::here().filter(|host| host.id == twin.host && Arc::ptr_eq(host.runtime(), self))
+        Host::of(self).filter(|host| host.id == twin.host)
     }
 
     /// Asks a twin at a known address.

@@ -20,20 +20,20 @@ pub fn receive(body: &SharedBody, envelope: Envelope) {
     }
     let is_figures = envelope.is_contribution();
     let now = {
-        let mut b = body.borrow_mut();
+        let b = body.borrow();
         if b.leaving && !is_figures {
             // Dropping it returns the question to its sender.
             return;
         }
-        let now = b.host.runtime().clock.now();
-        b.last_used = now;
+        let now = b.runtime().clock.now();
+        b.used(now);
         now
     };
     let Some((ask, answerer)) = envelope.open() else { return };
     if !is_figures && !matches!(ask, Ask::CloseLink(_)) {
         let b = body.borrow();
         if b.suspect {
-            let broken = b.host.lane.broken();
+            let broken = b.host().lane.broken();
             drop(b);
             return answerer.send(Err(turn::suspect_problem(broken)));
         }
@@ -43,7 +43,7 @@ pub fn receive(body: &SharedBody, envelope: Envelope) {
 
 fn keep(body: &SharedBody, envelope: Envelope) {
     let mut b = body.borrow_mut();
-    let max = b.host.runtime().settings.mailbox_max;
+    let max = b.runtime().settings.mailbox_max;
     if b.extras().mailbox.len() < max {
         metrics::counter!("twinfold_mailbox_waits_total").increment(1);
         return b.extras_mut().mailbox.push_back(envelope);
@@ -66,7 +66,7 @@ pub fn restart(body: &SharedBody) {
     }
     let (runtime, id) = {
         let b = body.borrow();
-        (b.host.runtime().clone(), b.id.clone())
+        (b.runtime().clone(), b.id.clone())
     };
     let read = async move { runtime.load(&id).await };
     wait(body, read, |actor, loaded| match loaded {
@@ -82,7 +82,7 @@ pub fn restart(body: &SharedBody) {
 }
 
 pub(super) fn restart_later(body: &SharedBody) {
-    let body = std::rc::Rc::downgrade(body);
+    let body = std::sync::Arc::downgrade(body);
     actix_rt::spawn(async move {
         tokio::time::sleep(REREAD_PAUSE).await;
         if let Some(body) = body.upgrade() {

@@ -6,7 +6,7 @@ use crate::body::{Body, SharedBody};
 pub fn mark(body: &SharedBody) {
     let host = {
         let mut b = body.borrow_mut();
-        let host = b.host.clone();
+        let host = b.host();
         if !b.dirty {
             b.dirty = true;
             host.dirty.borrow_mut().push(body.clone());
@@ -21,7 +21,7 @@ pub fn mark_rollup(body: &SharedBody) {
     let mut b = body.borrow_mut();
     if !b.rollup_dirty {
         b.rollup_dirty = true;
-        b.host.clone().rollup_dirty.borrow_mut().push(body.clone());
+        b.host().rollup_dirty.borrow_mut().push(body.clone());
     }
 }
 
@@ -31,7 +31,7 @@ pub fn register_wake(b: &mut Body) {
         && b.wake_registered.is_none_or(|known| at < known)
     {
         b.wake_registered = Some(at);
-        b.host.runtime().wakes.push(at, b.id.clone());
+        b.runtime().wakes.push(at, b.id.clone());
     }
 }
 

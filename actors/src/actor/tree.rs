@@ -8,7 +8,7 @@ use crate::envelope::{Answer, Answerer, Ask};
 impl TwinActor {
     pub(super) fn take_from_tree(&self, ask: Ask, answerer: Answerer, now: Timestamp) {
         let mut b = self.body.borrow_mut();
-        let runtime = b.host.runtime().clone();
+        let runtime = b.runtime().clone();
         match ask {
             Ask::Contribute => {
                 let contribution = b.contribution();

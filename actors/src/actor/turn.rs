@@ -35,7 +35,7 @@ impl TwinActor {
         let decided = {
             let b = self.body.borrow();
             if b.suspect {
-                let error = b.host.lane.broken();
+                let error = b.host().lane.broken();
                 drop(b);
                 return answerer.send(Err(suspect_problem(error)));
             }
@@ -47,7 +47,7 @@ impl TwinActor {
         match decided {
             Ok(decided) => {
                 // A store that is known to be broken refuses early: nothing is decided that cannot become durable.
-                let broken = self.body.borrow().host.lane.broken();
+                let broken = self.body.borrow().host().lane.broken();
                 if !decided.events.is_empty()
                     && let Some(error) = broken
                 {
@@ -113,7 +113,7 @@ impl TwinActor {
         let (host, id) = {
             let mut b = self.body.borrow_mut();
             register_wake(&mut b);
-            (b.host.clone(), b.id.clone())
+            (b.host(), b.id.clone())
         };
         host.lane.push(&id, &events, completion);
     }
@@ -123,7 +123,7 @@ impl TwinActor {
         let body = self.body.clone();
         let (runtime, lane, id, parent) = {
             let b = body.borrow();
-            (b.host.runtime().clone(), b.host.lane.clone(), b.id.clone(), b.state.parent.clone())
+            (b.runtime().clone(), b.host().lane.clone(), b.id.clone(), b.state.parent.clone())
         };
         tracing::warn!(twin = %id, %what, %error, "a behaviour failed; the twin restarts");
         metrics::counter!("twinfold_twin_restarts_total").increment(1);
@@ -151,7 +151,7 @@ impl TwinActor {
                 Verdict::Quarantine { restarts } => Some(restarts),
                 Verdict::RestartAfter(_) => None,
             };
-            let now = actor.body.borrow().host.runtime().clock.now();
+            let now = actor.body.borrow().runtime().clock.now();
             let refusal = Refusal::Poisoned { error: error.clone() };
             let input = Input::Poison { what, error, raw, quarantine };
             actor.decide(input, answerer, now, |_| Err(Problem::Device(refusal)));
@@ -161,7 +161,7 @@ impl TwinActor {
 
 /// A turn blocks its thread: one that takes too long is told.
 fn note_duration(b: &Body, took: Duration) {
-    if took > b.host.runtime().settings.turn_budget {
+    if took > b.runtime().settings.turn_budget {
         tracing::warn!(twin = %b.id, ?took, "a turn took longer than twins.turn_budget");
         metrics::counter!("twinfold_turns_over_budget_total").increment(1);
     }

@@ -1,6 +1,6 @@
 //! How a twin leaves a thread: for its row, for another thread, or for good.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 use hierarchy_models::TwinId;
 use parking_lot::Mutex;
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     actor::mark_rollup,
-    body::{Body, Luggage, SharedBody},
+    body::{Body, Luggage, SharedBody, TwinCell},
     device::{CloseReason, Downlink},
     directory::TwinRef,
     seats::Seat,
@@ -87,8 +87,8 @@ impl Host {
     fn arrive(self: &Rc<Self>, luggage: Luggage) -> TwinRef {
         let (body, end) = Body::unpack(self, luggage);
         let is_dirty = body.dirty;
-        let body = Rc::new(RefCell::new(body));
-        let seat = self.seats.borrow_mut().seat(body.clone());
+        let body = TwinCell::new(body);
+        let seat = self.seats.write().seat(body.clone());
         if is_dirty {
             self.dirty.borrow_mut().push(body.clone());
         }
@@ -133,7 +133,7 @@ impl Host {
 
     /// Frees a seat. Letters that wait in its mailbox, and those that come, return to their senders.
     fn stand_up(&self, seat: Seat) -> Option<SharedBody> {
-        let body = self.seats.borrow_mut().leave(seat)?;
+        let body = self.seats.write().leave(seat)?;
         let waiting = std::mem::take(&mut body.borrow_mut().extras_mut().mailbox);
         drop(waiting);
         Some(body)
