@@ -67,7 +67,7 @@ impl App {
     pub async fn start(config: Config) -> Result<Self, Error> {
         let dir = &config.data_dir;
         secrets::make_data_dir(dir)?;
-        let Opened { store, identities } = open_store(dir).await?;
+        let Opened { store, identities } = open_store(dir, config.embedded.clone()).await?;
         let has_twins = store.count().await.map_err(|error| Error::Store { dir: dir.clone(), error })? > 0;
         let master = secrets::master_key(dir, has_twins)?;
         let (admin_token, admin_token_file) = match &config.admin_token {
@@ -129,10 +129,10 @@ impl App {
     }
 }
 
-async fn open_store(dir: &Path) -> Result<Opened, Error> {
+async fn open_store(dir: &Path, options: persistence_embedded::Options) -> Result<Opened, Error> {
     let failed = |error| Error::Store { dir: dir.to_owned(), error };
     let owned = dir.to_owned();
-    let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&owned, persistence_embedded::Options::default())).await;
+    let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&owned, options)).await;
     opened
         .unwrap_or_else(|died| Err(persistence::Error::Unavailable { doing: "opening the store", detail: died.to_string() }))
         .map_err(failed)

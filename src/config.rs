@@ -34,6 +34,7 @@ pub struct Config {
     /// As given; [`Config::settle`] hands them to `http` and `mqtt`.
     tls: TlsFiles,
     pub store: StoreKind,
+    pub embedded: persistence_embedded::Options,
     pub scylla: Scylla,
     pub redis_url: Option<Secret>,
     /// `None`: generated into `data_dir`.
@@ -107,6 +108,7 @@ impl Config {
             mqtt: gateway::Settings::default(),
             tls: TlsFiles::default(),
             store: StoreKind::Embedded,
+            embedded: persistence_embedded::Options::default(),
             scylla: Scylla::default(),
             redis_url: None,
             admin_token: None,

@@ -76,6 +76,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("twins.turn_budget", Duration(|c, v| c.twins.turn_budget = v), "50ms", "a behaviour's turn that takes longer is counted and logged"),
     setting("rollup.tick", Duration(|c, v| c.twins.rollup_tick = v), "100ms", "a twin passes its figures to its parent at most once in this time"),
     setting("rollup.stale_after", Duration(|c, v| c.twins.stale_after = v), "15m", "a device silent for longer is stale and its values are left out of roll-ups"),
+    setting("journal.commit_spacing", DurationOrNone(|c, v| c.embedded.commit_spacing = v.unwrap_or_default()), "none", "a commit does not begin sooner than this after the one before, so that more messages share its sync; an idle server commits at once; `none` keeps no distance"),
     setting("journal.flush_interval", Duration(|c, v| c.twins.flush_interval = v), "2s", "how often projections are written behind the journal"),
     setting("journal.backlog_max_bytes", Size(|c, v| fit(v, &mut c.twins.backlog_max_bytes)), "64MiB", "journal not yet projected; beyond it a flush starts at once"),
     setting("journal.max_bytes", Size(|c, v| fit(v, &mut c.twins.journal_max_bytes)), "1GiB", "journal not yet projected; beyond it devices wait until flushes have caught up"),

@@ -18,9 +18,9 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 const STATEMENTS_KEPT: usize = 64;
 /// KiB of pages a writer keeps, so that a flush that touches many twins does not write its pages before it ends, and read again
 /// what the last one wrote.
-const WRITER_CACHE_KIB: i64 = 64 * 1024;
+const WRITER_CACHE_KIB: i64 = 32 * 1024;
 /// KiB of pages each reader keeps.
-const READER_CACHE_KIB: i64 = 4 * 1024;
+const READER_CACHE_KIB: i64 = 1024;
 
 /// The scripts that bring a file from one version to the next, the first from nothing to 1.
 pub type Migrations = &'static [&'static str];
