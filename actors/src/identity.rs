@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(ids.principal("nobody").await.unwrap(), None);
         let (principal, key) = ids.create_principal("desk", vec![Role::Viewer], Some(id("site")), NOW).await.unwrap();
         let found = ids.principal(&key).await.unwrap().unwrap();
-        assert_eq!(found, principal);
+        assert_eq!(*found, principal);
         assert!(found.may(Role::Viewer) && !found.may(Role::Operator));
         assert_eq!(ids.principals().await.unwrap(), vec![principal.clone()]);
         assert!(ids.delete_principal(&principal.id).await.unwrap());

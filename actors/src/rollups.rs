@@ -1,6 +1,9 @@
 //! How figures move up the tree: children push absolute contributions once a tick; a parent that starts asks for them.
 
-use std::sync::{Arc, Weak};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Weak},
+};
 
 use futures_util::future::join_all;
 use hierarchy_models::{
@@ -42,11 +45,10 @@ pub fn send_up(runtime: &Arc<Runtime>, parent: TwinId, child: TwinId, contributi
     });
 }
 
-/// What a starting twin finds below it. Children in memory, and those with children of their own, are asked; of the
+/// What a starting twin finds below it, `listed` being its children. Those in memory, and those with children of their own, are asked; of the
 /// others the contribution lies beside their snapshot, so that a room of a thousand devices wakes none of them.
-pub async fn gather(runtime: &Arc<Runtime>, parent: &TwinId) -> Result<Aggregate, TwinError> {
+pub async fn gather(runtime: &Arc<Runtime>, parent: &TwinId, listed: Vec<Child>) -> Result<Aggregate, TwinError> {
     let mut below = Aggregate::default();
-    let listed = runtime.store.children(parent).await?;
     if listed.is_empty() {
         return Ok(below);
     }
@@ -56,7 +58,8 @@ pub async fn gather(runtime: &Arc<Runtime>, parent: &TwinId) -> Result<Aggregate
     if !quiet.is_empty() {
         // Read again: whoever left memory before it was looked for has written its row by now.
         let rows = runtime.store.children(parent).await?;
-        for child in rows.into_iter().filter(|c| !asked.iter().any(|a| a.id == c.id)) {
+        let asked: HashSet<&TwinId> = asked.iter().map(|child| &child.id).collect();
+        for child in rows.into_iter().filter(|c| !asked.contains(&c.id)) {
             below.update(&child.id, at_rest(&child)?, stale_after, now);
         }
     }

@@ -22,8 +22,8 @@ use persistence::Store;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, RwLock as AsyncRwLock};
 
 use crate::{
-    clock::Clock,
     body::Body,
+    clock::Clock,
     directory::{Directory, Found, Gate, TwinRef},
     envelope::{Answer, Ask, Envelope, Problem},
     error::TwinError,
@@ -207,10 +207,11 @@ impl Runtime {
                 }
                 Found::Vacant(gate) => {
                     let claim = Claim::new(self, id, gate);
-                    let Some(state) = self.read_snapshot(id).await? else { return Err(TwinError::NoSuchTwin(id.clone())) };
-                    let Some(entry) = self.store.entry(id).await? else { return Err(TwinError::NoSuchTwin(id.clone())) };
-                    let below = rollups::gather(self, id).await?;
-                    return self.start(claim, place, entry.path, state, below).await;
+                    // Without a snapshot it is not registered: what the journal had of it was written by the recovery.
+                    let Some(origin) = self.store.origin(id).await? else { return Err(TwinError::NoSuchTwin(id.clone())) };
+                    let state = TwinState::from_bytes(&origin.snapshot.state)?;
+                    let below = rollups::gather(self, id, origin.children).await?;
+                    return self.start(claim, place, origin.path, state, below).await;
                 }
             }
         }
@@ -304,14 +305,6 @@ impl Runtime {
         let (envelope, answer) = Envelope::new(ask);
         self.post(twin, envelope);
         answer.await.unwrap_or(Err(Problem::Call(TwinError::Overloaded)))
-    }
-
-    async fn read_snapshot(&self, id: &TwinId) -> Result<Option<TwinState>, TwinError> {
-        match self.store.snapshot(id).await? {
-            Some(snapshot) => Ok(Some(TwinState::from_bytes(&snapshot.state)?)),
-            // Registered, but not written behind yet when the process ended: the journal has it, and recovery wrote it.
-            None => Ok(None),
-        }
     }
 
     /// What is durable of a twin: its snapshot and the turns after it; a blank one when there is neither.

@@ -22,7 +22,7 @@ pub use query::{
     Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, RegistryQuery, bucket_start, buckets_of,
 };
 pub use store::{
-    Child, Document, Documents, History, Identities, Identity, Journal, Mark, Projection, Projections, Registry, RegistryEntry,
+    Child, Document, Documents, History, Identities, Identity, Journal, Mark, Origin, Projection, Projections, Registry, RegistryEntry,
     RegistryRow, SealedKey, Snapshot, Store, StoreStats, Turn,
 };
 

@@ -67,6 +67,14 @@ pub struct Child {
     pub contribution: Bytes,
 }
 
+/// What a twin starts from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Origin {
+    pub snapshot: Snapshot,
+    pub path: Path,
+    pub children: Vec<Child>,
+}
+
 /// Rows to be written together, in one transaction where the store has them.
 #[derive(Debug, Clone, Default)]
 pub struct Projection {
@@ -206,6 +214,12 @@ pub struct StoreStats {
 pub trait Store: Journal + Projections + History + Registry + Documents {
     /// `embedded`, `memory`, `scylla`.
     fn kind(&self) -> &'static str;
+    /// What a twin starts from; `None` when it has no snapshot or no row. A store that can reads all of it at once.
+    async fn origin(&self, twin: &TwinId) -> Result<Option<Origin>, Error> {
+        let Some(snapshot) = self.snapshot(twin).await? else { return Ok(None) };
+        let Some(entry) = self.entry(twin).await? else { return Ok(None) };
+        Ok(Some(Origin { snapshot, path: entry.path, children: self.children(twin).await? }))
+    }
     /// Whether a write would be taken now; the error says why not.
     async fn ready(&self) -> Result<(), Error>;
     fn stats(&self) -> StoreStats;

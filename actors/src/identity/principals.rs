@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
@@ -24,69 +27,78 @@ pub const PRINCIPALS_MAX: usize = 10_000;
 /// Principals listed at once from the store.
 const LISTED_AT_ONCE: usize = 1_000;
 
-#[derive(Serialize, Deserialize, Clone)]
+#[derive(Serialize, Deserialize)]
 struct Stored {
     principal: Principal,
     sha256: String,
 }
 
+type Hash = [u8; digest::SHA256_OUTPUT_LEN];
+
+/// What a request asks for, in the form in which it is compared and handed out.
+#[derive(Clone)]
+struct Known {
+    principal: Arc<Principal>,
+    sha256: Hash,
+}
+
 pub struct Principals {
-    admin_sha256: String,
+    admin: Known,
     /// What was read of the store: one process owns it, and it writes through here.
-    known: RwLock<HashMap<String, Stored>>,
+    known: RwLock<HashMap<String, Known>>,
     /// Counts withdrawals, under the lock of `known`.
     withdrawals: AtomicU64,
 }
 
-fn sha256(text: &str) -> String {
-    BASE64.encode(digest::digest(&digest::SHA256, text.as_bytes()))
+fn sha256(text: &str) -> Hash {
+    let mut hash = [0; digest::SHA256_OUTPUT_LEN];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+    hash
 }
 
-fn same(a: &str, b: &str) -> bool {
-    a.as_bytes().ct_eq(b.as_bytes()).into()
+impl Known {
+    /// The principal, if this is the hash of its key.
+    fn opened_by(&self, hash: &Hash) -> Option<Arc<Principal>> {
+        bool::from(self.sha256.ct_eq(hash)).then(|| self.principal.clone())
+    }
 }
 
 impl Principals {
     pub fn new(admin_token: &str) -> Self {
-        Self { admin_sha256: sha256(admin_token), known: RwLock::default(), withdrawals: AtomicU64::new(0) }
+        let principal =
+            Principal { id: "admin".into(), name: "admin".into(), roles: vec![Role::Admin], scope: None, created_at: Timestamp::EPOCH };
+        let admin = Known { principal: Arc::new(principal), sha256: sha256(admin_token) };
+        Self { admin, known: RwLock::default(), withdrawals: AtomicU64::new(0) }
     }
 }
 
 impl Identities {
     /// The person or system behind a bearer key.
-    pub async fn principal(&self, bearer: &str) -> Result<Option<Principal>, TwinError> {
+    pub async fn principal(&self, bearer: &str) -> Result<Option<Arc<Principal>>, TwinError> {
         let principals = &self.inner.principals;
         let hash = sha256(bearer);
-        if same(&hash, &principals.admin_sha256) {
-            return Ok(Some(Principal {
-                id: "admin".into(),
-                name: "admin".into(),
-                roles: vec![Role::Admin],
-                scope: None,
-                created_at: Timestamp::EPOCH,
-            }));
+        if let Some(admin) = principals.admin.opened_by(&hash) {
+            return Ok(Some(admin));
         }
         let Some(id) = bearer.strip_prefix("tw_").and_then(|rest| rest.split('_').next()) else { return Ok(None) };
         if id.len() > 64 {
             return Ok(None);
         }
-        let known = principals.known.read().get(id).cloned();
-        let stored = match known {
-            Some(stored) => Some(stored),
-            None => self.read_principal(id).await?,
-        };
-        Ok(stored.filter(|s| same(&s.sha256, &hash)).map(|s| s.principal))
+        if let Some(known) = principals.known.read().get(id) {
+            return Ok(known.opened_by(&hash));
+        }
+        Ok(self.read_principal(id).await?.and_then(|known| known.opened_by(&hash)))
     }
 
-    async fn read_principal(&self, id: &str) -> Result<Option<Stored>, TwinError> {
+    async fn read_principal(&self, id: &str) -> Result<Option<Known>, TwinError> {
         let before = self.inner.principals.withdrawals.load(Ordering::SeqCst);
         let Some(body) = self.inner.documents.document(KIND, id).await? else { return Ok(None) };
-        let stored = parse(&body)?;
+        let read = parse(&body)?.known()?;
         let mut known = self.inner.principals.known.write();
         // What was withdrawn while it was being read must not come back; then the next look-up reads again.
         if before == self.inner.principals.withdrawals.load(Ordering::SeqCst) {
-            known.insert(id.into(), stored.clone());
-            return Ok(Some(stored));
+            known.insert(id.into(), read.clone());
+            return Ok(Some(read));
         }
         Ok(None)
     }
@@ -116,10 +128,11 @@ impl Identities {
         SystemRandom::new().fill(&mut secret).map_err(failed)?;
         let key = format!("tw_{id}_{}", BASE64.encode(secret));
         let principal = Principal { id: id.clone(), name: name.into(), roles, scope, created_at: now };
-        let stored = Stored { principal: principal.clone(), sha256: sha256(&key) };
+        let hash = sha256(&key);
+        let stored = Stored { principal: principal.clone(), sha256: BASE64.encode(hash) };
         let body = serde_json::to_vec(&stored).map_err(|e| invalid("", &e.to_string()))?;
         self.inner.documents.put_document(KIND, &id, body.into()).await?;
-        self.inner.principals.known.write().insert(id, stored);
+        self.inner.principals.known.write().insert(id, Known { principal: Arc::new(principal.clone()), sha256: hash });
         Ok((principal, key))
     }
 
@@ -148,6 +161,18 @@ impl Identities {
     }
 }
 
+impl Stored {
+    fn known(self) -> Result<Known, TwinError> {
+        let hash = BASE64.decode(&self.sha256).ok().and_then(|hash| Hash::try_from(hash).ok());
+        let sha256 = hash.ok_or_else(|| damaged("its hash is not one".into()))?;
+        Ok(Known { principal: Arc::new(self.principal), sha256 })
+    }
+}
+
 fn parse(body: &[u8]) -> Result<Stored, TwinError> {
-    serde_json::from_slice(body).map_err(|e| persistence::Error::Damaged { doing: "reading a principal", detail: e.to_string() }.into())
+    serde_json::from_slice(body).map_err(|e| damaged(e.to_string()))
+}
+
+fn damaged(detail: String) -> TwinError {
+    persistence::Error::Damaged { doing: "reading a principal", detail }.into()
 }

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hierarchy_models::TwinId;
 use parking_lot::Mutex;
-use persistence::{Batch, Error, Journal as JournalTrait, Mark, Store, StoreStats, Turn, batch, codec};
+use persistence::{Batch, Error, Journal as JournalTrait, Mark, Origin, Store, StoreStats, Turn, batch, codec};
+use rusqlite::Connection;
 
 use crate::{
     EmbeddedIdentities, Options,
@@ -16,6 +17,7 @@ use crate::{
     journal::Journal,
     projections::{checkpoint_of, state},
     readers::Readers,
+    registry,
     writer::Writer,
 };
 
@@ -154,6 +156,17 @@ impl JournalTrait for EmbeddedStore {
 impl Store for EmbeddedStore {
     fn kind(&self) -> &'static str {
         "embedded"
+    }
+
+    async fn origin(&self, twin: &TwinId) -> Result<Option<Origin>, Error> {
+        let twin = twin.clone();
+        let read = move |conn: &Connection| {
+            let Some(entry) = registry::entry(conn, &twin)? else { return Ok(None) };
+            let children = registry::children(conn, &twin)?;
+            let snapshot = state::snapshot(conn, twin)?;
+            Ok(snapshot.map(|snapshot| Origin { snapshot, path: entry.path, children }))
+        };
+        self.core.state_readers.run(read).await
     }
 
     async fn ready(&self) -> Result<(), Error> {

@@ -89,6 +89,7 @@ macro_rules! store_contract {
             projections::a_deleted_twin_keeps_no_rows
             projections::a_deleted_twin_can_begin_anew_in_the_same_flush
             projections::a_refused_projection_writes_nothing
+            registry::what_a_twin_starts_from_is_what_is_read_one_by_one
             registry::a_row_is_read_back_with_its_path
             registry::moving_a_twin_moves_all_below_it
             registry::a_loop_is_refused

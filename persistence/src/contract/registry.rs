@@ -28,6 +28,20 @@ async fn building(store: &dyn Store) {
     store.put_rows(rows).await.unwrap();
 }
 
+pub async fn what_a_twin_starts_from_is_what_is_read_one_by_one(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    building(&*store).await;
+    assert_eq!(store.origin(&id("room-1")).await.unwrap(), None, "without a snapshot");
+    let snapshot = Snapshot { twin: id("room-1"), seq: 3, state: "s".into(), contribution: "c".into(), wake_at: None };
+    store.project(Projection { snapshots: vec![snapshot.clone()], ..Projection::default() }).await.unwrap();
+    let origin = store.origin(&id("room-1")).await.unwrap().unwrap();
+    assert_eq!(origin.snapshot, snapshot);
+    assert_eq!(origin.path, store.entry(&id("room-1")).await.unwrap().unwrap().path);
+    assert_eq!(origin.children, store.children(&id("room-1")).await.unwrap());
+    assert_eq!(origin.children.len(), 1);
+    assert_eq!(store.origin(&id("nobody")).await.unwrap(), None);
+}
+
 pub async fn a_row_is_read_back_with_its_path(place: &dyn Place) {
     let Opened { store, .. } = place.open().await;
     let mut full = row("a", Some("top"), 7);

@@ -17,7 +17,7 @@ use crate::{EmbeddedStore, metrics, sqlite::doing};
 
 const READING: &str = "reading the registry";
 
-fn entry(conn: &Connection, id: &TwinId) -> Result<Option<RegistryEntry>, Error> {
+pub fn entry(conn: &Connection, id: &TwinId) -> Result<Option<RegistryEntry>, Error> {
     let select = format!("SELECT {} FROM twin WHERE id = ?1", rows::COLUMNS);
     let row = conn.prepare_cached(&select).and_then(|mut s| s.query_row([id.as_str()], rows::stored).optional());
     row.map_err(doing(READING))?.map(rows::Stored::entry).transpose()
@@ -48,7 +48,7 @@ fn list(conn: &Connection, q: &RegistryQuery, after: &str, limit: usize) -> Resu
     found.map(|row| row.map_err(&doing)?.entry()).collect()
 }
 
-fn children(conn: &Connection, parent: &TwinId) -> Result<Vec<Child>, Error> {
+pub fn children(conn: &Connection, parent: &TwinId) -> Result<Vec<Child>, Error> {
     let doing = doing(READING);
     let select = "SELECT t.id, t.model, EXISTS (SELECT 1 FROM twin c WHERE c.parent = t.id), s.contribution \
         FROM twin t LEFT JOIN snapshot s ON s.twin = t.id WHERE t.parent = ?1 ORDER BY t.id";
