@@ -8,6 +8,7 @@ use std::{
     future::{Ready, ready},
     marker::PhantomData,
     ops::Deref,
+    sync::Arc,
 };
 
 use actix_web::{
@@ -24,20 +25,25 @@ use actors::{
 };
 use hierarchy_models::{TwinId, tree::Path};
 
-use crate::problem::{self, Problem};
+use crate::{
+    edge::Quoted,
+    problem::{self, Problem},
+};
 
 /// Bytes of a bearer key at most.
 const KEY_BYTES_MAX: usize = 4096;
 
 /// Lets a request in only with a valid key, and leaves the principal with it.
-pub async fn authenticate(
-    twins: Data<Twins>,
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    match principal(&twins, request.headers()).await {
+///
+/// The runtime is looked up here and is no argument: an argument would cost a box for every request.
+pub async fn authenticate(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
+    let principal = match request.app_data::<Data<Twins>>() {
+        Some(twins) => principal(twins, request.headers()).await,
+        None => Err(Problem::new(problem::INTERNAL, "the server knows no keys")),
+    };
+    match principal {
         Ok(principal) => {
-            tracing::Span::current().record("principal", principal.name.as_str());
+            tracing::Span::current().record("principal", tracing::field::debug(Quoted(&principal.name)));
             request.extensions_mut().insert(principal);
             next.call(request).await.map(ServiceResponse::map_into_boxed_body)
         }
@@ -46,7 +52,7 @@ pub async fn authenticate(
 }
 
 /// The principal behind the `Authorization` header.
-pub async fn principal(twins: &Twins, headers: &HeaderMap) -> Result<Principal, Problem> {
+pub async fn principal(twins: &Twins, headers: &HeaderMap) -> Result<Arc<Principal>, Problem> {
     let key = bearer(headers)?;
     twins
         .identities()
@@ -114,7 +120,7 @@ impl<R: Needs> FromRequest for Caller<R> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(match request.extensions().get::<Principal>().cloned() {
+        ready(match request.extensions().get::<Arc<Principal>>().cloned() {
             None => Err(unauthenticated("send a key", "Bearer realm=\"twinfold\"")),
             Some(principal) => {
                 let access = Access { principal };
@@ -127,7 +133,7 @@ impl<R: Needs> FromRequest for Caller<R> {
 /// What a known principal may reach.
 #[derive(Debug, Clone)]
 pub struct Access {
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
 }
 
 impl Access {
@@ -183,7 +189,7 @@ mod tests {
 
     fn access(roles: Vec<Role>, scope: Option<&str>) -> Access {
         let scope = scope.map(|s| TwinId::new(s).unwrap());
-        Access { principal: Principal { id: "1".into(), name: "n".into(), roles, scope, created_at: Timestamp::EPOCH } }
+        Access { principal: Arc::new(Principal { id: "1".into(), name: "n".into(), roles, scope, created_at: Timestamp::EPOCH }) }
     }
 
     #[test]

@@ -3,9 +3,12 @@
 //! Whatever answers with an error and is not of our making (a library's 404, an extractor's 400) leaves here as a
 //! problem document, so that a client needs one way to read errors.
 
+mod meters;
+
 use std::{
+    borrow::Cow,
+    fmt,
     panic::AssertUnwindSafe,
-    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -23,50 +26,23 @@ use actix_web::{
 use futures_util::FutureExt;
 use tracing::Instrument;
 
+pub use meters::{InFlight, describe as describe_metrics};
+
 use crate::{
     problem::{self, Problem},
     settings::Settings,
 };
 
-/// Requests that are being worked on, over all workers.
-static IN_FLIGHT: AtomicU64 = AtomicU64::new(0);
-
 /// Characters of a path that go to the log.
 const LOGGED_PATH_MAX: usize = 256;
-
-pub fn describe_metrics() {
-    metrics::describe_counter!("twinfold_http_requests_total", "Requests by method, route and class of status");
-    metrics::describe_histogram!(
-        "twinfold_http_request_seconds",
-        metrics::Unit::Seconds,
-        "From a request's head to the head of its answer"
-    );
-    metrics::describe_gauge!("twinfold_http_requests_in_flight", "Requests being worked on");
-}
-
-struct InFlight;
-
-impl InFlight {
-    fn enter() -> Self {
-        metrics::gauge!("twinfold_http_requests_in_flight").set((IN_FLIGHT.fetch_add(1, Ordering::Relaxed) + 1) as f64);
-        Self
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        metrics::gauge!("twinfold_http_requests_in_flight").set((IN_FLIGHT.fetch_sub(1, Ordering::Relaxed) - 1) as f64);
-    }
-}
 
 pub async fn pass(mut request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let _in_flight = InFlight::enter();
     let method = request.method().clone();
-    let path: String = request.path().chars().take(LOGGED_PATH_MAX).collect();
-    let span = tracing::info_span!("http", %method, path, principal = tracing::field::Empty);
+    let span = tracing::info_span!("http", %method, path = ?Quoted(&shown(request.path())), principal = tracing::field::Empty);
     // HEAD is GET without the body, and the connection leaves the body out by itself. A stream has no end to leave out.
-    if method == Method::HEAD && !path.ends_with("/live") {
+    if method == Method::HEAD && !request.path().ends_with("/live") {
         request.head_mut().method = Method::GET;
     }
     let within = time_allowed(&request);
@@ -84,23 +60,43 @@ pub async fn pass(mut request: ServiceRequest, next: Next<impl MessageBody + 'st
         Ok(response) => (response.status(), response.request().match_pattern()),
         Err(error) => (error.as_response_error().status_code(), None),
     };
-    record(&method, status, route.unwrap_or_else(|| "unmatched".into()), started.elapsed());
-    let _entered = span.enter();
-    tracing::debug!(status = status.as_u16(), took = ?started.elapsed(), "answered");
+    let took = started.elapsed();
+    meters::record(&method, status, route, took);
+    tracing::debug!(parent: &span, status = status.as_u16(), ?took, "answered");
     answer
+}
+
+/// A text as `Debug` writes it, without a look at each character's properties where nothing needs one.
+pub struct Quoted<'a>(pub &'a str);
+
+impl fmt::Debug for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_plain = self.0.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\');
+        if !is_plain {
+            return fmt::Debug::fmt(self.0, f);
+        }
+        f.write_str("\"")?;
+        f.write_str(self.0)?;
+        f.write_str("\"")
+    }
+}
+
+/// As much of a path as the log shows.
+fn shown(path: &str) -> Cow<'_, str> {
+    if path.len() <= LOGGED_PATH_MAX { path.into() } else { path.chars().take(LOGGED_PATH_MAX).collect() }
 }
 
 /// The answer to a request that routing never gave back: without the request it can only be an error, which the server
 /// writes as it is, so it gets its headers here.
 fn unanswered(problem: Problem) -> Error {
-    HEADERS.into_iter().fold(problem, |problem, (name, value)| problem.header_line(name, value)).into()
+    HEADERS.iter().fold(problem, |problem, (name, value)| problem.header_line(name.clone(), value.to_str().unwrap_or_default())).into()
 }
 
 fn time_allowed(request: &ServiceRequest) -> Duration {
-    let default = Settings::default();
-    let settings = request.app_data::<Data<Settings>>().map_or(&default, |data| data);
+    let of = |settings: &Settings| (settings.request_timeout, settings.wait_max);
+    let (timeout, wait_max) = request.app_data::<Data<Settings>>().map_or_else(|| of(&Settings::default()), |settings| of(settings));
     let waits = request.method() == Method::POST && request.path().ends_with("/commands");
-    settings.request_timeout + if waits { settings.wait_max } else { Duration::ZERO }
+    timeout + if waits { wait_max } else { Duration::ZERO }
 }
 
 /// An error that is not a problem document becomes one, with the headers it came with.
@@ -131,39 +127,26 @@ fn shaped(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     shaped
 }
 
-const HEADERS: [(HeaderName, &str); 4] = [
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (header::CONTENT_SECURITY_POLICY, "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+/// In a `static`, as making a value looks at each of its bytes.
+static HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    ),
     // Answers hold keys and live state: nobody keeps them.
-    (header::CACHE_CONTROL, "no-store"),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
 /// Adds the headers that every answer carries, unless the route has set its own.
 fn dressed(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    for (name, value) in HEADERS {
-        if !response.headers().contains_key(&name) {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+    for (name, value) in &HEADERS {
+        if !response.headers().contains_key(name) {
+            response.headers_mut().insert(name.clone(), value.clone());
         }
     }
     response
-}
-
-fn record(method: &Method, status: StatusCode, route: String, took: Duration) {
-    let method = match method.as_str() {
-        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known.to_owned(),
-        _ => "other".to_owned(),
-    };
-    let status = match status.as_u16() / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
-    };
-    metrics::counter!("twinfold_http_requests_total", "method" => method.clone(), "route" => route.clone(), "status" => status)
-        .increment(1);
-    metrics::histogram!("twinfold_http_request_seconds", "method" => method, "route" => route).record(took);
 }
 
 #[cfg(test)]
@@ -204,10 +187,17 @@ mod tests {
     }
 
     #[actix_web::test]
+    async fn what_a_caller_names_is_quoted_in_the_log_as_a_text() {
+        for text in ["", "/api/v1/twins/room-1", "O'Hara", "a\"b", "a\\b", "a\nb", "Grüße", "\u{7f}"] {
+            assert_eq!(format!("{:?}", Quoted(text)), format!("{text:?}"));
+        }
+    }
+
+    #[actix_web::test]
     async fn every_answer_carries_the_safety_headers() {
         let response = get("/unknown").await;
-        for (name, value) in HEADERS {
-            assert_eq!(response.headers().get(&name).unwrap(), value);
+        for (name, value) in &HEADERS {
+            assert_eq!(response.headers().get(name).unwrap(), value);
         }
         assert_eq!(get("/own").await.headers().get("content-security-policy").unwrap(), "x");
     }

@@ -10,6 +10,7 @@ mod app;
 mod body;
 mod edge;
 mod fallback;
+mod json;
 mod live;
 mod members;
 pub mod openapi;

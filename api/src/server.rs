@@ -45,6 +45,8 @@ pub async fn start(twins: Twins, settings: Settings, metrics: PrometheusHandle) 
     let parts = Parts::new(twins, settings.clone(), metrics.clone(), word);
     let server = HttpServer::new(move || app(parts.clone()))
         .workers(settings.workers.max(1))
+        // A small answer or live event must not wait for the acknowledgement of the one before.
+        .tcp_nodelay(true)
         .max_connections(settings.connections_max.div_ceil(settings.workers.max(1)))
         .client_request_timeout(settings.head_timeout)
         .keep_alive(settings.keep_alive)

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 /// Milliseconds since 1970-01-01T00:00:00Z. Between the years 1 and 9999.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -10,6 +10,8 @@ pub struct Timestamp(i64);
 
 const MS_MIN: i64 = -62_135_596_800_000;
 const MS_MAX: i64 = 253_402_300_799_999;
+/// Bytes of a time as text.
+const TEXT_LEN: usize = "0000-00-00T00:00:00.000Z".len();
 
 /// Why a text or a number is not a point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +48,30 @@ impl Timestamp {
         Self(self.0.saturating_sub(i64::try_from(d.as_millis()).unwrap_or(i64::MAX)).max(MS_MIN))
     }
 
+    /// RFC 3339 in UTC with milliseconds. By hand, as a document of a twin has dozens of times in it: days since 0000-03-01 make
+    /// the leap day the last of its year, and so every month's length a step of one formula.
+    fn text(self) -> [u8; TEXT_LEN] {
+        const DAY_MS: i64 = 86_400_000;
+        const DAYS_BEFORE_1970: i64 = 719_468;
+        const DAYS_OF_400_YEARS: u32 = 146_097;
+        // No time is outside the years 1 to 9999, so these fit.
+        let (day, ms) = ((self.0.div_euclid(DAY_MS) + DAYS_BEFORE_1970) as u32, self.0.rem_euclid(DAY_MS) as u32);
+        let (cycle, day) = (day / DAYS_OF_400_YEARS, day % DAYS_OF_400_YEARS);
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let month = if month < 10 { month + 3 } else { month - 9 };
+        let year = year + 400 * cycle + u32::from(month <= 2);
+        let (second, ms) = (ms / 1000, ms % 1000);
+
+        let two = |number: u32| [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        let ([y0, y1], [y2, y3], [m0, m1], [d0, d1]) = (two(year / 100), two(year % 100), two(month), two(day));
+        let ([h0, h1], [n0, n1], [s0, s1]) = (two(second / 3600), two(second / 60 % 60), two(second % 60));
+        let ([f0, f1], f2) = (two(ms / 10), b'0' + (ms % 10) as u8);
+        [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1, b'.', f0, f1, f2, b'Z']
+    }
+
     /// The time from `earlier` to `self`; zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -71,10 +97,7 @@ impl FromStr for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(stamp) => write!(f, "{stamp:.3}"),
-            Err(_) => write!(f, "{}", self.0),
-        }
+        f.write_str(std::str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -86,7 +109,7 @@ impl fmt::Debug for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        s.serialize_str(std::str::from_utf8(&self.text()).map_err(ser::Error::custom)?)
     }
 }
 
@@ -128,6 +151,22 @@ mod tests {
         assert_eq!(with.to_string(), "2013-07-04T00:00:00.000Z");
         assert_eq!(with, "2013-07-04T02:00:00+02:00".parse().unwrap());
         assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn a_time_is_written_as_a_calendar_has_it() {
+        let written = |ms: i64| {
+            let text = Timestamp(ms).to_string();
+            assert_eq!(text, format!("{:.3}", jiff::Timestamp::from_millisecond(ms).unwrap()), "{ms}");
+            assert_eq!(text.parse(), Ok(Timestamp(ms)));
+        };
+        // All years, with ever another day and another time of the day.
+        let days_and_a_bit = 23 * 86_400_000 + 7_919_003;
+        let jiff_max = 1000 * jiff::Timestamp::MAX.as_second();
+        (MS_MIN..=jiff_max).step_by(days_and_a_bit).chain([MS_MIN, -1, 0, 1, jiff_max]).for_each(written);
+        // The last day of our years, which the library leaves out as it might be the first of another one elsewhere.
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(serde_json::to_string(&Timestamp::EPOCH).unwrap(), "\"1970-01-01T00:00:00.000Z\"");
     }
 
     #[test]

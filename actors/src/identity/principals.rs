@@ -176,3 +176,38 @@ fn parse(body: &[u8]) -> Result<Stored, TwinError> {
 fn damaged(detail: String) -> TwinError {
     persistence::Error::Damaged { doing: "reading a principal", detail }.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use persistence::{Documents, MemoryStore};
+
+    use super::*;
+
+    fn identities(store: &Arc<MemoryStore>) -> Identities {
+        Identities::new(store.clone(), store.clone(), [7; 32], "admin".into())
+    }
+
+    #[tokio::test]
+    async fn a_key_outlives_a_restart_and_no_other_key_of_its_id_opens() {
+        let store = Arc::new(MemoryStore::default());
+        let (made, key) = identities(&store).create_principal("desk", vec![Role::Viewer], None, Timestamp::EPOCH).await.unwrap();
+        let restarted = identities(&store);
+        // Once read of the store, once known.
+        for _ in 0..2 {
+            assert_eq!(restarted.principal(&format!("{key}x")).await.unwrap(), None);
+            assert_eq!(restarted.principal(&format!("tw_{}_", made.id)).await.unwrap(), None);
+            assert_eq!(*restarted.principal(&key).await.unwrap().unwrap(), made);
+        }
+        assert!(restarted.delete_principal(&made.id).await.unwrap());
+        assert_eq!(restarted.principal(&key).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_principal_is_an_error_and_opens_nothing() {
+        let store = Arc::new(MemoryStore::default());
+        let (made, key) = identities(&store).create_principal("desk", vec![Role::Viewer], None, Timestamp::EPOCH).await.unwrap();
+        let body = serde_json::to_vec(&Stored { principal: made.clone(), sha256: "short".into() }).unwrap();
+        store.put_document(KIND, &made.id, body.into()).await.unwrap();
+        assert!(matches!(identities(&store).principal(&key).await, Err(TwinError::Store(persistence::Error::Damaged { .. }))));
+    }
+}

@@ -13,6 +13,7 @@ use super::path::{CommandPath, TwinPath};
 use crate::{
     access::{Caller, Operator, Viewer},
     body::{Body, FromBody},
+    json,
     members::{self, Members},
     params::{NoParams, Params},
     problem::{self, Problem},
@@ -70,10 +71,10 @@ pub async fn send(
     let command = uncut(async move { Ok(inbox.command(&twin, new).await?) }).await?;
     let location = (header::LOCATION, format!("/api/v1/twins/{}/commands/{}", id.0, command.id));
     match wait {
-        None => Ok(HttpResponse::Accepted().insert_header(location).json(CommandDocument::from(command))),
+        None => Ok(json::answer(HttpResponse::Accepted().insert_header(location), &CommandDocument::from(command))),
         Some(wait) => {
             let answered = answer(&twins, &id.0, command, wait).await?;
-            Ok(HttpResponse::Ok().insert_header(location).json(CommandDocument::from(answered)))
+            Ok(json::answer(HttpResponse::Ok().insert_header(location), &CommandDocument::from(answered)))
         }
     }
 }
@@ -104,7 +105,7 @@ async fn answer(twins: &Twins, twin: &TwinId, command: Command, wait: Duration) 
 pub async fn list(caller: Caller<Viewer>, twins: Data<Twins>, id: TwinPath, params: Params) -> Result<HttpResponse, Problem> {
     let query = query(id.0.clone(), params)?;
     caller.reach_existing(&twins, &id.0).await?;
-    Ok(HttpResponse::Ok().json(page(twins.commands(query).await?, CommandDocument::from)))
+    Ok(json::ok(&page(twins.commands(query).await?, CommandDocument::from)))
 }
 
 fn query(twin: TwinId, mut params: Params) -> Result<CommandQuery, Problem> {
@@ -133,7 +134,7 @@ pub async fn read(
     _params: NoParams,
 ) -> Result<HttpResponse, Problem> {
     caller.reach(&twins, &id.0).await?;
-    Ok(HttpResponse::Ok().json(CommandDocument::from(twins.command_of(&id.0, &cid.0).await?)))
+    Ok(json::ok(&CommandDocument::from(twins.command_of(&id.0, &cid.0).await?)))
 }
 
 /// Cancels a command that has not ended. The device may have had it already.
@@ -156,7 +157,7 @@ pub async fn cancel(
 ) -> Result<HttpResponse, Problem> {
     caller.reach(&twins, &id.0).await?;
     let command = uncut(async move { Ok(twins.cancel_command(&id.0, &cid.0).await?) }).await?;
-    Ok(HttpResponse::Ok().json(CommandDocument::from(command)))
+    Ok(json::ok(&CommandDocument::from(command)))
 }
 
 /// What is asked of a device.

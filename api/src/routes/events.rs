@@ -7,6 +7,7 @@ use hierarchy_models::{TwinId, event::STREAMS};
 use super::path::TwinPath;
 use crate::{
     access::{Caller, Viewer},
+    json,
     params::Params,
     problem::Problem,
     query::EventQuery,
@@ -33,7 +34,7 @@ use crate::{
 pub async fn events(caller: Caller<Viewer>, twins: Data<Twins>, id: TwinPath, params: Params) -> Result<HttpResponse, Problem> {
     let query = read(id.0.clone(), params)?;
     caller.reach_existing(&twins, &id.0).await?;
-    Ok(HttpResponse::Ok().json(page(twins.events(query).await?, EventDocument::from)))
+    Ok(json::ok(&page(twins.events(query).await?, EventDocument::from)))
 }
 
 fn read(twin: TwinId, mut params: Params) -> Result<EventQuery, Problem> {

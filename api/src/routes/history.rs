@@ -9,6 +9,7 @@ use hierarchy_models::{Name, TwinId, limits::NAME_BYTES_MAX};
 use super::path::TwinPath;
 use crate::{
     access::{Caller, Viewer},
+    json,
     params::{self, Params},
     problem::Problem,
     query::{BucketQuery, HistoryQuery},
@@ -31,8 +32,8 @@ pub async fn history(caller: Caller<Viewer>, twins: Data<Twins>, id: TwinPath, p
     let asked = read(id.0.clone(), params)?;
     caller.reach_existing(&twins, &id.0).await?;
     Ok(match asked {
-        Asked::Raw(query) => HttpResponse::Ok().json(page(twins.history(query).await?, ItemDocument::from)),
-        Asked::Buckets(query, figures) => HttpResponse::Ok().json(page(twins.buckets(query).await?, |b| figures.of(&b))),
+        Asked::Raw(query) => json::ok(&page(twins.history(query).await?, ItemDocument::from)),
+        Asked::Buckets(query, figures) => json::ok(&page(twins.buckets(query).await?, |b| figures.of(&b))),
     })
 }
 

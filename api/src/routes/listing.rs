@@ -6,6 +6,7 @@ use hierarchy_models::{ModelId, TwinId, model};
 
 use crate::{
     access::{Access, Caller, Viewer},
+    json,
     params::Params,
     problem::Problem,
     query::{Page, RegistryEntry, RegistryQuery},
@@ -32,7 +33,7 @@ pub async fn list(caller: Caller<Viewer>, twins: Data<Twins>, mut params: Params
         Some(scope) if query.parent.is_none() && query.under.is_none() => within(&caller, &twins, scope, query).await?,
         _ => twins.list(query).await?,
     };
-    Ok(HttpResponse::Ok().json(page(found, ListItem::from)))
+    Ok(json::ok(&page(found, ListItem::from)))
 }
 
 fn read(params: &mut Params) -> Result<RegistryQuery, Problem> {

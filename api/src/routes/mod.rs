@@ -22,6 +22,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use pages::undescribed;
 
+use crate::json;
+
 /// The routes under `/api/v1`: all of them need a key.
 pub fn keyed(routes: &mut ServiceConfig) {
     routes.service(listing::list).service(register::register);
@@ -41,5 +43,10 @@ pub fn open(routes: &mut ServiceConfig) {
 
 /// The whole twin with its entity tag.
 fn whole(view: TwinView) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::ETAG, view.etag())).json(view)
+    tagged(&view, view.etag())
+}
+
+/// The same when the tag is there already: it is worked out of all figures below the twin.
+fn tagged(view: &TwinView, etag: String) -> HttpResponse {
+    json::answer(HttpResponse::Ok().insert_header((header::ETAG, etag)), view)
 }

@@ -15,6 +15,7 @@ use hierarchy_models::{TwinId, Value, limits::NAME_BYTES_MAX};
 use crate::{
     access::{Access, Admin, Caller},
     body::{Body, FromBody},
+    json,
     members::{self, Members},
     params::{NoParams, Params},
     problem::{self, Problem},
@@ -39,7 +40,7 @@ pub async fn list(caller: Caller<Admin>, twins: Data<Twins>, mut params: Params)
             governed.push(principal);
         }
     }
-    Ok(HttpResponse::Ok().json(page(paged(governed, limit, cursor), |principal| principal)))
+    Ok(json::ok(&page(paged(governed, limit, cursor), |principal| principal)))
 }
 
 /// The cursor is the id of the last principal of the page before.
@@ -122,7 +123,7 @@ fn answer((principal, key): (Principal, String)) -> Answer {
 )]
 #[get("/principals/{pid}")]
 pub async fn read(caller: Caller<Admin>, twins: Data<Twins>, pid: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(find(&caller, &twins, &pid).await?))
+    Ok(json::ok(&find(&caller, &twins, &pid).await?))
 }
 
 /// Removes a principal; its key stops working.

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::{
     access::{self, Access},
+    edge::InFlight,
     params::NoParams,
     problem::{self, Problem},
     stopping::Stopping,
@@ -70,6 +71,7 @@ pub async fn metrics(
     _params: NoParams,
 ) -> Result<HttpResponse, Problem> {
     let_in(&request, &twins).await?;
+    InFlight::show();
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(handle.render()))
 }
 

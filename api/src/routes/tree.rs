@@ -7,6 +7,7 @@ use hierarchy_models::limits::TREE_DEPTH_MAX;
 use super::path::TwinPath;
 use crate::{
     access::{Caller, Viewer},
+    json,
     params::Params,
     problem::Problem,
     settings::Settings,
@@ -35,7 +36,7 @@ pub async fn tree(
     params.finish()?;
     caller.reach(&twins, &id.0).await?;
     let tree = twins.tree(&id.0, depth, settings.tree_nodes_max).await?;
-    Ok(HttpResponse::Ok().json(TreeDocument::from(tree)))
+    Ok(json::ok(&TreeDocument::from(tree)))
 }
 
 fn depth(params: &mut Params) -> Result<usize, Problem> {

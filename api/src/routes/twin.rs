@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, web::Data};
 use actors::Twins;
 
-use super::{path::TwinPath, whole};
+use super::{path::TwinPath, tagged};
 use crate::{
     access::{Admin, Caller, Viewer},
     params::{NoParams, Params},
@@ -40,7 +40,7 @@ pub async fn read(
     if is_held(&request, &etag) {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish());
     }
-    Ok(whole(view))
+    Ok(tagged(&view, etag))
 }
 
 /// Unregisters a twin; its keys stop working and its session ends.

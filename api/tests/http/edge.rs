@@ -85,6 +85,14 @@ fn requests_are_counted_by_route_and_not_by_address() {
         let line = |route: &str| format!("twinfold_http_requests_total{{method=\"GET\",route=\"{route}\",status=\"4xx\"}}");
         assert!(metrics.contains(&line("/api/v1/twins/{id}")), "{metrics}");
         assert!(!metrics.contains("nobody"));
+        let seconds = "twinfold_http_request_seconds_count{method=\"GET\",route=\"/api/v1/twins/{id}\"}";
+        assert!(metrics.contains(seconds), "{metrics}");
+        // This one is being worked on while it is counted; other tests of the process may be, too.
+        let in_flight = metrics.lines().find_map(|line| line.strip_prefix("twinfold_http_requests_in_flight ")?.parse::<f64>().ok());
+        assert!(in_flight.is_some_and(|requests| requests >= 1.0), "{in_flight:?}");
+        world.admin.call("BREW", "/nonsense", &[], "").await;
+        let metrics = world.admin.get("//metrics").await.text;
+        assert!(metrics.contains("{method=\"other\",route=\"unmatched\",status=\"4xx\"}"), "{metrics}");
     });
 }
 

@@ -165,7 +165,8 @@ impl Segments {
     }
 
     fn write_zeros(&mut self, to: u64) -> Result<(), Error> {
-        static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+        // A page at a time: what is written in one piece, the kernel keeps, dirties and counts in one piece.
+        static ZEROS: [u8; 4 * 1024] = [0; 4 * 1024];
         self.check_bound(to - self.room_end)?;
         let mut at = self.room_end;
         while at < to {
