@@ -4,16 +4,12 @@ use crate::body::{Body, SharedBody};
 
 /// The twin has changed: its snapshot must be written behind, its parent told.
 pub fn mark(body: &SharedBody) {
-    let host = {
-        let mut b = body.borrow_mut();
-        let host = b.host();
-        if !b.dirty {
-            b.dirty = true;
-            host.dirty.borrow_mut().push(body.clone());
-        }
-        host
-    };
-    drop(host);
+    let mut b = body.borrow_mut();
+    if !b.dirty {
+        b.dirty = true;
+        b.host().dirty.borrow_mut().push(body.clone());
+    }
+    drop(b);
     mark_rollup(body);
 }
 

@@ -47,10 +47,8 @@ impl TwinActor {
         match decided {
             Ok(decided) => {
                 // A store that is known to be broken refuses early: nothing is decided that cannot become durable.
-                let broken = self.body.borrow().host().lane.broken();
-                if !decided.events.is_empty()
-                    && let Some(error) = broken
-                {
+                let broken = if decided.events.is_empty() { None } else { self.body.borrow().host().lane.broken() };
+                if let Some(error) = broken {
                     // The link is gone whether that can be recorded or not; the survey records it later.
                     let mut b = self.body.borrow_mut();
                     if ends.is_some_and(|session| b.linked.as_ref().is_some_and(|l| l.session == session)) {

@@ -63,11 +63,12 @@ impl Host {
     pub async fn move_to(self: Rc<Self>, id: TwinId, twin: TwinRef, to: HostHandle) -> Option<TwinRef> {
         let directory = &self.runtime.directory;
         let gate = directory.begin_move(&id, twin)?;
-        let rest = match self.body_at(twin.seat) {
-            Some(body) => self.come_to_rest(&body).await.map(|shared| (body, shared)),
-            None => None,
+        // An address that nobody sits at any more goes, as in `evict`: who asks next starts the twin anew.
+        let Some(body) = self.body_at(twin.seat) else {
+            directory.settle(&id, &gate, None);
+            return None;
         };
-        let Some((body, _shared)) = rest else {
+        let Some(_shared) = self.come_to_rest(&body).await else {
             directory.settle(&id, &gate, Some(twin));
             return None;
         };
