@@ -43,6 +43,8 @@ use crate::{
 pub enum Place {
     /// On this thread, with its device's socket; moved here when it lives elsewhere.
     Here,
+    /// On this thread, unless it is linked to a socket on another.
+    Near,
     /// Where it is, or anywhere.
     Any,
 }
@@ -179,7 +181,7 @@ impl Runtime {
     fn host_for(self: &Arc<Self>, id: &TwinId, place: Place) -> Result<HostHandle, TwinError> {
         let hosts = self.hosts.read();
         let here = match place {
-            Place::Here => Host::of(self).map(|h| h.id),
+            Place::Here | Place::Near => Host::of(self).map(|h| h.id),
             Place::Any => None,
         };
         let index = here.map_or_else(|| usize::from(persistence::shard_of(id)) % hosts.len().max(1), |here| here as usize);
@@ -194,7 +196,12 @@ impl Runtime {
             }
             match self.directory.claim(id) {
                 Found::Resident(twin) => {
-                    let here = Host::of(self).filter(|here| place == Place::Here && here.id != twin.host);
+                    let may_move = match place {
+                        Place::Here => true,
+                        Place::Near => !self.is_linked(twin),
+                        Place::Any => false,
+                    };
+                    let here = Host::of(self).filter(|here| may_move && here.id != twin.host);
                     return match here {
                         // One that has to stay where it is serves its device from there.
                         Some(here) => Ok(self.move_to(id, twin, here.id).await.unwrap_or(twin)),
@@ -293,6 +300,11 @@ impl Runtime {
         let body = self.hosts.read().get(twin.host as usize)?.body_at(twin.seat)?;
         let b = body.borrow();
         b.is_settled().then(|| look(&b))
+    }
+
+    fn is_linked(&self, twin: TwinRef) -> bool {
+        let body = self.hosts.read().get(twin.host as usize).and_then(|host| host.body_at(twin.seat));
+        body.is_some_and(|body| body.borrow().linked.is_some())
     }
 
     /// This thread, when the twin lives on it.

@@ -131,7 +131,7 @@ impl Twins {
         Ok(Self { runtime })
     }
 
-    /// Makes the current thread (one that runs a tokio `LocalSet`: an ntex worker, an actix arbiter) a home of twins.
+    /// Makes the current thread (one that runs a tokio `LocalSet`: a worker of the front door, an actix arbiter) a home of twins.
     /// A device's twin is started on the thread it connects on.
     pub fn join_thread(&self) -> HostGuard {
         Host::join(&self.runtime);
