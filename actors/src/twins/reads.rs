@@ -8,26 +8,41 @@ use persistence::{Bucket, BucketQuery, EventQuery, HistoryItem, HistoryQuery, Lo
 
 use super::{TreeNode, Twins, error_of};
 use crate::{
-    body::Body,
+    body::{Body, SharedBody},
     envelope::{Answer, Ask},
     error::TwinError,
+    sighting::Sighting,
     twin::view::view,
     view::TwinView,
 };
 
 impl Twins {
     pub async fn get(&self, id: &TwinId) -> Result<TwinView, TwinError> {
-        let look = |b: &Body| {
+        Ok(self.see(id).await?.0)
+    }
+
+    /// The twin and, when it was read in passing, what tells later whether it is still so.
+    pub async fn see(&self, id: &TwinId) -> Result<(TwinView, Option<Sighting>), TwinError> {
+        let look = |cell: &SharedBody, b: &Body| {
             b.used(self.runtime.clock.now());
-            view(&b.id, &b.path, &b.state, b.below())
+            (view(&b.id, &b.path, &b.state, b.below()), Some(Sighting::new(cell, b)))
         };
         if let Some(seen) = self.runtime.glance(id, look) {
             return Ok(seen);
         }
         match self.runtime.ask(id, Ask::View).await.map_err(error_of)? {
-            Answer::View(view) => Ok(*view),
+            Answer::View(view) => Ok((*view, None)),
             _ => Err(TwinError::Overloaded),
         }
+    }
+
+    /// Whether the twin would be read just as it was then. It counts as a read.
+    pub fn is_as_seen(&self, id: &TwinId, sighting: &Sighting) -> bool {
+        let look = |cell: &SharedBody, b: &Body| {
+            b.used(self.runtime.clock.now());
+            sighting.is_of(cell, b)
+        };
+        self.runtime.glance(id, look).unwrap_or(false)
     }
 
     /// `depth` 0 is the twin alone; at most `nodes_max` twins, upper levels first.
