@@ -18,7 +18,7 @@ use actix_web::{
     http::header::{self, HeaderValue},
     web::Bytes,
 };
-use actors::{Sighting, Twins, view::TwinView};
+use actors::{Sighting, TreeNode, Twins, view::TwinView};
 use hierarchy_models::TwinId;
 
 use crate::{
@@ -30,12 +30,14 @@ use crate::{
 const DOCUMENTS_MAX: usize = 2_048;
 /// Bytes of them at most.
 const DOCUMENTS_BYTES_MAX: usize = 8 << 20;
+/// Twins of a tree that are asked for together, so that no more than these are there as they are and as they are written.
+const SEEN_AT_ONCE: usize = 256;
 
 /// A twin as it is sent.
 #[derive(Clone)]
 pub struct Document {
     pub etag: HeaderValue,
-    text: Bytes,
+    pub text: Bytes,
 }
 
 impl Document {
@@ -71,15 +73,38 @@ pub struct Documents(Rc<RefCell<Shelf<Kept>>>);
 impl Documents {
     /// The twin as it is now.
     pub async fn read(&self, twins: &Twins, id: &TwinId) -> Result<Document, Problem> {
-        let kept = self.0.borrow_mut().get(id);
-        if let Some(kept) = kept.filter(|kept| twins.is_as_seen(id, &kept.sighting)) {
-            return Ok(kept.document);
+        match self.kept(twins, id) {
+            Some(document) => Ok(document),
+            None => {
+                let (view, sighting) = twins.see(id).await?;
+                self.keep(&view, sighting)
+            }
         }
-        let (view, sighting) = twins.see(id).await?;
-        let document = Document::of(&view)?;
+    }
+
+    /// The twins of a tree as they are now; `None` for those that are gone.
+    pub async fn read_all(&self, twins: &Twins, nodes: &[TreeNode]) -> Result<Vec<Option<Document>>, Problem> {
+        let mut all: Vec<_> = nodes.iter().map(|node| self.kept(twins, &node.id)).collect();
+        let missing: Vec<usize> = (0..nodes.len()).filter(|n| all[*n].is_none()).collect();
+        for part in missing.chunks(SEEN_AT_ONCE) {
+            let asked: Vec<&TreeNode> = part.iter().map(|n| &nodes[*n]).collect();
+            for (n, seen) in part.iter().zip(twins.see_all(&asked).await?) {
+                all[*n] = seen.map(|(view, sighting)| self.keep(&view, sighting)).transpose()?;
+            }
+        }
+        Ok(all)
+    }
+
+    fn kept(&self, twins: &Twins, id: &TwinId) -> Option<Document> {
+        let kept = self.0.borrow_mut().get(id)?;
+        twins.is_as_seen(id, &kept.sighting).then_some(kept.document)
+    }
+
+    fn keep(&self, view: &TwinView, sighting: Option<Sighting>) -> Result<Document, Problem> {
+        let document = Document::of(view)?;
         if let Some(sighting) = sighting {
             let bytes = document.text.len();
-            self.0.borrow_mut().put(id, Kept { sighting, document: document.clone() }, bytes);
+            self.0.borrow_mut().put(&view.id, Kept { sighting, document: document.clone() }, bytes);
         }
         Ok(document)
     }

@@ -103,6 +103,7 @@ mod tests {
     use serde_json::Value as Json;
 
     use super::*;
+    use crate::documents::Document;
 
     fn json() -> Json {
         serde_json::from_str(&JSON).unwrap()
@@ -264,8 +265,13 @@ mod tests {
 
     #[test]
     fn a_tree_is_twins_with_children() {
-        let node = |children| TreeNode { twin: view(), children, children_left_out: 0 };
-        let tree = serde_json::to_value(crate::wire::twin::TreeDocument::from(node(vec![node(vec![])]))).unwrap();
+        let node = |parent| {
+            let view::TwinView { id, path, .. } = view();
+            TreeNode { id, path, parent, has_children: parent.is_none(), children_left_out: 0 }
+        };
+        let text = Document::of(&view()).unwrap().text;
+        let tree = crate::wire::tree::written(&[node(None), node(Some(0))], &[Some(text.clone()), Some(text)]);
+        let tree: Json = serde_json::from_slice(&tree).unwrap();
         assert_eq!(tree["children"][0]["id"], "room-1");
         let twin = described("Twin", false);
         let own: BTreeSet<String> = names(&tree).difference(&twin).cloned().collect();

@@ -6,7 +6,7 @@ use hierarchy_models::{
 };
 use persistence::{Bucket, BucketQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page};
 
-use super::{TreeNode, Twins, error_of};
+use super::{Twins, error_of};
 use crate::{
     body::{Body, SharedBody},
     envelope::{Answer, Ask},
@@ -45,41 +45,6 @@ impl Twins {
         self.runtime.glance(id, look).unwrap_or(false)
     }
 
-    /// `depth` 0 is the twin alone; at most `nodes_max` twins, upper levels first.
-    pub async fn tree(&self, id: &TwinId, depth: usize, nodes_max: usize) -> Result<TreeNode, TwinError> {
-        let mut left = nodes_max.saturating_sub(1);
-        let root = TreeNode { twin: self.get(id).await?, children: Vec::new(), children_left_out: 0 };
-        let mut flat = vec![(root, None)];
-        let mut level = vec![0];
-        for _ in 0..depth {
-            let mut next = Vec::new();
-            for parent in level {
-                let parent_id = flat[parent].0.twin.id.clone();
-                for child in self.runtime.store.children(&parent_id).await? {
-                    if left == 0 {
-                        flat[parent].0.children_left_out += 1;
-                        continue;
-                    }
-                    match self.get(&child.id).await {
-                        Ok(twin) => {
-                            left -= 1;
-                            next.push(flat.len());
-                            flat.push((TreeNode { twin, children: Vec::new(), children_left_out: 0 }, Some(parent)));
-                        }
-                        Err(TwinError::NoSuchTwin(_)) => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-            }
-            level = next;
-        }
-        for parent in level {
-            let parent_id = flat[parent].0.twin.id.clone();
-            flat[parent].0.children_left_out += self.runtime.store.children(&parent_id).await?.len() as u64;
-        }
-        Ok(assemble(flat))
-    }
-
     /// Where the history of the twin begins: what a former twin of the same id left is not this one's. A history that is
     /// asked of a twin that is not there is an error, not an empty page.
     async fn before_its_life(&self, id: &TwinId) -> Result<u64, TwinError> {
@@ -106,14 +71,4 @@ impl Twins {
         }
         Ok(self.runtime.store.events(EventQuery { after_seq, ..query }).await?)
     }
-}
-
-/// Hangs each node on its parent, from the last to the first: parents stand before their children.
-fn assemble(mut flat: Vec<(TreeNode, Option<usize>)>) -> TreeNode {
-    while flat.len() > 1 {
-        if let Some((node, Some(parent))) = flat.pop() {
-            flat[parent].0.children.insert(0, node);
-        }
-    }
-    flat.swap_remove(0).0
 }

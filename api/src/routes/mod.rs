@@ -30,7 +30,7 @@ pub fn keyed(routes: &mut ServiceConfig) {
     routes.service(twin::read).service(patch::patch).service(twin::delete);
     routes.service(lifecycle::activate).service(lifecycle::deactivate).service(lifecycle::release);
     routes.service(credentials::reset).service(credentials::token);
-    routes.service(tree::tree).service(history::history).service(events::events);
+    routes.service(tree::read).service(history::history).service(events::events);
     routes.service(live::live);
     routes.service(commands::send).service(commands::list).service(commands::read).service(commands::cancel);
     routes.service(principals::list).service(principals::create).service(principals::read).service(principals::delete);
