@@ -1,6 +1,6 @@
 //! A twin as the outside reads it. Its JSON form is the document of `GET /api/v1/twins/{id}` and of `devices/{id}/twin`.
 
-use std::collections::BTreeMap;
+mod members;
 
 use hierarchy_models::{
     Alert, ModelId, Name, Severity, Timestamp, TwinId, Value,
@@ -9,6 +9,8 @@ use hierarchy_models::{
     value::Map,
 };
 use serde::Serialize;
+
+pub use members::Members;
 
 /// A last known value.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -62,7 +64,7 @@ pub struct RollupView {
     pub stale: u64,
     pub quarantined: u64,
     pub alerts: AlertCounts,
-    pub values: BTreeMap<Name, FoldView>,
+    pub values: Members<FoldView>,
 }
 
 /// A message that was refused or that a behaviour failed on, kept for reading.
@@ -101,8 +103,8 @@ pub struct TwinView {
     pub seq: u64,
     pub created_at: Timestamp,
     pub connection: ConnectionView,
-    pub reported: BTreeMap<Name, ValueView>,
-    pub telemetry: BTreeMap<Name, ValueView>,
+    pub reported: Members<ValueView>,
+    pub telemetry: Members<ValueView>,
     /// With `$version`.
     pub desired: Map,
     pub metadata: Map,
