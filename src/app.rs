@@ -5,6 +5,7 @@
 
 mod doors;
 mod limits;
+mod recorder;
 mod secrets;
 
 use std::{

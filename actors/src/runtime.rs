@@ -22,7 +22,7 @@ use persistence::Store;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, RwLock as AsyncRwLock};
 
 use crate::{
-    body::Body,
+    body::{Body, SharedBody},
     clock::Clock,
     directory::{Directory, Found, Gate, TwinRef},
     envelope::{Answer, Ask, Envelope, Problem},
@@ -295,11 +295,11 @@ impl Runtime {
 
     /// Looks at a resident twin from any thread, without a letter. `None` when it is not in memory, or when something of it is
     /// not durable yet: then it must be asked.
-    pub fn glance<T>(&self, id: &TwinId, look: impl FnOnce(&Body) -> T) -> Option<T> {
+    pub fn glance<T>(&self, id: &TwinId, look: impl FnOnce(&SharedBody, &Body) -> T) -> Option<T> {
         let twin = self.directory.peek(id).filter(|_| !self.is_stopping())?;
         let body = self.hosts.read().get(twin.host as usize)?.body_at(twin.seat)?;
         let b = body.borrow();
-        b.is_settled().then(|| look(&b))
+        b.is_settled().then(|| look(&body, &b))
     }
 
     fn is_linked(&self, twin: TwinRef) -> bool {

@@ -3,8 +3,10 @@
 mod commands;
 mod reads;
 mod registry;
+mod tree;
 
 pub(crate) use registry::row_of;
+pub use tree::TreeNode;
 
 use std::{
     collections::BTreeMap,
@@ -73,15 +75,6 @@ pub struct NewCommand {
     pub ttl: Duration,
     pub idempotency_key: Option<Name>,
     pub sender: Name,
-}
-
-/// A twin and what is under it.
-#[derive(Debug, Clone, Serialize)]
-pub struct TreeNode {
-    pub twin: TwinView,
-    pub children: Vec<TreeNode>,
-    /// Children that were left out by the depth or by the node limit.
-    pub children_left_out: u64,
 }
 
 /// Figures for health and metrics.
