@@ -6,13 +6,14 @@ const SECTIONS: [(&str, &str); 15] = [
         "ingest",
         "Every device keeps its window of messages full; one base line, and one thing changed at a time. Twinfold acknowledges QoS 1 and 2\n\
          when a record is durable, one sync for a group of messages. Mosquitto, rumqttd and NATS keep nothing here, as nobody subscribes and\n\
-         all sessions are clean: they parse, route to nobody, and acknowledge. Bare ntex-mqtt does not even route. `settled` counts what is\n\
+         all sessions are clean: they parse, route to nobody, and acknowledge. Mosquitto runs as it is installed, which lets answers wait for\n\
+         the TCP of an earlier one, and again with `set_tcp_nodelay` (`nodelay`), which answers at once, as we do. Bare ntex-mqtt does not even route. `settled` counts what is\n\
          written behind the acknowledgements too. Latencies are those of a saturated, closed loop. Read and write calls are those of the\n\
          read and write families: a server that uses recv and send shows only its files there; system calls are counted whole.",
     ),
     (
         "latency",
-        "Messages leave on a schedule, at a share of that peer's own saturation, and latency counts from the intended time of sending:\n\
+        "Messages leave on a schedule, at a share of what that peer takes of messages one by one, and latency counts from the intended time of sending:\n\
          a server that stalls is not let off. Above 100 % the queue grows for as long as the load lasts. `lag` is how late the generator\n\
          itself was.",
     ),
