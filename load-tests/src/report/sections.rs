@@ -36,7 +36,10 @@ const SECTIONS: [(&str, &str); 15] = [
         "Devices behind gateways: what registering one costs, what a twin with ten values weighs (after a restart, so that only twins are\n\
          counted), and what a message costs among so many, spread evenly and by Zipf's law.",
     ),
-    ("recover", "`kill -9` under load, and a start on the same data."),
+    (
+        "recover",
+        "`kill -9` under load, and a start on the same data. A twin's first answer is cold for the process; the kernel's page cache is warm.",
+    ),
     ("rollup", "Devices at depth 4 beside the same devices without a parent: what the roll-up of a reading adds."),
     ("dashboard", "What a person feels who opens a large site, lists it, and changes what devices should do."),
     ("start", "From the start of the process on an empty store to its ready line, and the size of the binary."),

@@ -111,8 +111,12 @@ fn base_line(connection: &Connection) -> Template {
 /// The base line in a closed loop of messages that come one by one, as they do on a schedule: with a window, one read and one
 /// write serve many, and a rate found so is more than the same server takes of single ones.
 async fn saturate(connections: Vec<Connection>, length: Duration) -> Result<(Sent, Vec<Connection>)> {
+    saturate_with(ONE_BY_ONE, connections, length).await
+}
+
+async fn saturate_with(window: usize, connections: Vec<Connection>, length: Duration) -> Result<(Sent, Vec<Connection>)> {
     let source = |connection: &Connection| Endless { template: base_line(connection), number: 0 };
-    closed::saturate_all(connections, 1, ONE_BY_ONE, Instant::now() + length, source).await
+    closed::saturate_all(connections, 1, window, Instant::now() + length, source).await
 }
 
 /// Messages a second that a server takes of the base line, one by one: its saturation.
