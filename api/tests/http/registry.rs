@@ -138,6 +138,8 @@ fn a_twin_that_was_read_before_is_read_as_it_is_now() {
             (tag, answer.json)
         };
         let (tag, _) = changed("/twins/d", "").await;
+        // What registering it changed above has arrived there.
+        world.twins.tick().await.unwrap();
         let (of_room, _) = changed("/twins/room", "").await;
         world.telemetry("d", "2026-01-01T00:00:00Z", r#"{"t": 1}"#).await;
         let (tag, json) = changed("/twins/d", &tag).await;
