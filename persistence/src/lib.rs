@@ -4,6 +4,7 @@
 //! only when, [`Journal::append`] has returned. A projection (snapshots, history, registry, command history) is written
 //! behind, idempotent, and can be restarted from the checkpoint that is written with it.
 
+pub mod backlog;
 pub mod batch;
 pub mod codec;
 #[cfg(feature = "contract")]
