@@ -11,6 +11,7 @@ pub mod codec;
 pub mod contract;
 mod error;
 pub mod memory;
+pub mod metrics;
 pub mod paging;
 mod query;
 mod store;

@@ -175,22 +175,11 @@ impl Core {
         let checkpoint = checkpoint_of(conn)?;
         let mut turns = Vec::new();
         if let Some(journal) = journal {
-            journal.read(checkpoint, tail.resident_from, |_, frame| of_twin(twin, &frame, &mut turns).map(|()| true))?;
+            journal.read(checkpoint, tail.resident_from, |_, frame| batch::of_twin(twin, &frame, &mut turns).map(|()| true))?;
         }
         turns.extend(tail.found.into_iter().filter(|(id, _)| *id > checkpoint).map(|(_, turn)| turn));
         read(turns)
     }
-}
-
-/// The turns of one twin in a frame, copied: a turn must not keep all that was read from disk with it.
-pub fn of_twin(twin: &TwinId, frame: &Bytes, turns: &mut Vec<Bytes>) -> Result<(), Error> {
-    for turn in batch::turn_slices(frame) {
-        let (_, turn) = turn?;
-        if codec::turn_twin(turn)? == twin.as_str() {
-            turns.push(Bytes::copy_from_slice(turn));
-        }
-    }
-    Ok(())
 }
 
 fn later(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {

@@ -12,7 +12,6 @@ use rusqlite::Connection;
 use crate::{
     EmbeddedIdentities, Options,
     folder::Folder,
-    history::of_twin,
     identities,
     journal::Journal,
     projections::{checkpoint_of, state},
@@ -76,7 +75,7 @@ impl Core {
         let mut turns = Vec::new();
         if tail.needs_journal() {
             let view = self.journal.shelf.view()?;
-            view.read(tail.after, tail.resident_from, |_, frame| of_twin(twin, &frame, &mut turns).map(|()| true))?;
+            view.read(tail.after, tail.resident_from, |_, frame| batch::of_twin(twin, &frame, &mut turns).map(|()| true))?;
         }
         turns.extend(tail.found.into_iter().filter(|(id, _)| *id > tail.after).map(|(_, turn)| turn));
         turns.into_iter().map(codec::decode_turn).collect()
