@@ -78,8 +78,8 @@ impl Commands {
     async fn put(&self, twin: &TwinId, c: &Command) -> Result<(), Error> {
         let was = self.by_id(twin, &c.id).await?;
         // Rows of one command may come out of order: what has ended stays so.
-        let rank = |c: &Command| c.state != CommandState::Queued;
-        if was.as_ref().is_some_and(|was| was.state.is_end() || rank(was) > rank(c)) {
+        let goes_back = |was: &Command| was.state != CommandState::Queued && c.state == CommandState::Queued;
+        if was.as_ref().is_some_and(|was| was.state.is_end() || goes_back(was)) {
             return Ok(());
         }
         if let Some(was) = was.filter(|was| was.queued_at != c.queued_at) {

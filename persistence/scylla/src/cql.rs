@@ -34,7 +34,7 @@ const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
 /// A read that is not answered by then is asked of another replica too.
 const SPECULATE_AFTER: Duration = Duration::from_millis(150);
 /// Rows of one page of an answer.
-const PAGE_ROWS: i32 = 1_000;
+const PAGE_ROWS: i32 = 5_000;
 
 /// What a statement is for, which says how it is run.
 #[derive(Debug, Clone, Copy)]
@@ -121,6 +121,10 @@ impl Cql {
         let mut statement = scylla::statement::Statement::new(text);
         statement.set_request_timeout(Some(SCHEMA_WAIT_MAX));
         self.session(doing)?.query_unpaged(statement, ()).await.map(drop).map_err(|e| unavailable(doing)(&e))
+    }
+
+    pub async fn use_keyspace(&self, doing: &'static str, keyspace: &str) -> Result<(), Error> {
+        self.session(doing)?.use_keyspace(keyspace, false).await.map_err(|e| unavailable(doing)(&e))
     }
 
     pub async fn prepare(&self, usage: Use, text: &str) -> Result<Statement, Error> {

@@ -19,7 +19,7 @@ pub struct Options {
     pub replication: Replication,
     /// Of a keyspace that is created: how many logs the journal has. A commit costs a lightweight transaction for each log it touches.
     pub logs: u16,
-    /// History and ended commands are written to go away by themselves after this; without it they are looked through and deleted.
+    /// Chunks of history are written to go away by themselves after this. What retention finds beyond that is deleted.
     pub history_ttl: Option<Duration>,
     /// Bytes of turns that wait for a commit before further appends wait to queue.
     pub queue_bytes_max: usize,

@@ -21,6 +21,8 @@ const META: &str = "CREATE TABLE IF NOT EXISTS meta (k text PRIMARY KEY, v text)
 /// The lock goes away after this, so every step must be done sooner.
 const LOCK_SECONDS: i32 = 120;
 const WAIT_STEP: Duration = Duration::from_millis(100);
+/// How often a start tries to find or make the keyspace.
+const BEGIN_TRIES_MAX: usize = 30;
 /// How long a start waits for another's migration: a little longer than the lock of one that died.
 const WAITS_MAX: usize = 1_500;
 
@@ -57,15 +59,7 @@ impl Meta {
 
 /// Creates what is missing and brings the tables to this program's version.
 pub async fn migrate(cql: &Cql, options: &Options) -> Result<Keyspace, Error> {
-    create_keyspace(cql, options).await?;
-    cql.session(DOING)?
-        .use_keyspace(&options.keyspace, false)
-        .await
-        .map_err(|e| Error::Unavailable { doing: DOING, detail: e.to_string() })?;
-    if !has_table(cql, &options.keyspace, "meta").await? {
-        cql.change_schema(DOING, META).await?;
-    }
-    let meta = Meta::prepare(cql).await?;
+    let meta = begin(cql, options).await?;
     let me = Uuid::now_v7().to_string();
     for _ in 0..WAITS_MAX {
         let found = meta.number(cql, "schema").await?.unwrap_or(0);
@@ -84,6 +78,29 @@ pub async fn migrate(cql: &Cql, options: &Options) -> Result<Keyspace, Error> {
         }
     }
     Err(Error::Unavailable { doing: DOING, detail: "another process is migrating it and does not come to an end".into() })
+}
+
+/// The keyspace and the table that has the lock. Another process may be creating them just now: they are listed then before they
+/// can be used.
+async fn begin(cql: &Cql, options: &Options) -> Result<Meta, Error> {
+    let mut result = try_begin(cql, options).await;
+    for _ in 1..BEGIN_TRIES_MAX {
+        match result {
+            Err(Error::Unavailable { .. }) => tokio::time::sleep(WAIT_STEP).await,
+            done => return done,
+        }
+        result = try_begin(cql, options).await;
+    }
+    result
+}
+
+async fn try_begin(cql: &Cql, options: &Options) -> Result<Meta, Error> {
+    create_keyspace(cql, options).await?;
+    cql.use_keyspace(DOING, &options.keyspace).await?;
+    if !has_table(cql, &options.keyspace, "meta").await? {
+        cql.change_schema(DOING, META).await?;
+    }
+    Meta::prepare(cql).await
 }
 
 async fn settled(cql: &Cql, meta: &Meta) -> Result<Keyspace, Error> {

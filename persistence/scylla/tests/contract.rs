@@ -6,14 +6,14 @@
 mod common;
 
 mod as_shipped {
-    use super::common::KeyspacePlace;
+    use super::common::{KeyspacePlace, there};
 
-    persistence::store_contract!(KeyspacePlace::default());
+    persistence::store_contract!(KeyspacePlace::default(), if there());
 }
 
 mod without_memory {
-    use super::common::{KeyspacePlace, options};
+    use super::common::{KeyspacePlace, options, there};
     use persistence_scylla::Options;
 
-    persistence::store_contract!(KeyspacePlace::new(Options { backlog_memory_bytes_max: 0, segment_frames_max: 3, ..options() }));
+    persistence::store_contract!(KeyspacePlace::new(Options { backlog_memory_bytes_max: 0, segment_frames_max: 3, ..options() }), if there());
 }

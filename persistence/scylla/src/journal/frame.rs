@@ -24,7 +24,7 @@ impl backlog::Frame for Frame {
 
 impl Frame {
     pub fn stored(numbers: Vec<u8>, turns: Vec<u8>) -> Result<Self, Error> {
-        if numbers.is_empty() || numbers.len() % NUMBER_BYTES != 0 {
+        if numbers.is_empty() || !numbers.len().is_multiple_of(NUMBER_BYTES) {
             return Err(damaged("reading a journal frame", "its turns are not numbered"));
         }
         let count = numbers.len() / NUMBER_BYTES;

@@ -90,9 +90,9 @@ impl Journal {
 
     /// The batch's parts by log, its turns numbered.
     fn split(&self, batch: Batch) -> Result<Vec<(usize, Part)>, Error> {
-        let mut number = self.next_number.fetch_add(batch.turns() as u64, Ordering::Relaxed);
+        let first = self.next_number.fetch_add(batch.turns() as u64, Ordering::Relaxed);
         let mut parts: Vec<(usize, Part)> = Vec::new();
-        for turn in batch::turn_slices(batch.as_bytes()) {
+        for (number, turn) in (first..).zip(batch::turn_slices(batch.as_bytes())) {
             let (shard, turn) = turn?;
             let log = usize::from(shard) % self.logs.len();
             let at = parts.iter().position(|(of, _)| *of == log).unwrap_or_else(|| {
@@ -105,7 +105,6 @@ impl Journal {
             part.turns.extend_from_slice(turn);
             part.numbers.extend_from_slice(&number.to_le_bytes());
             part.count += 1;
-            number += 1;
         }
         Ok(parts)
     }
@@ -124,13 +123,13 @@ impl Journal {
         {
             let queues = self.queues.lock();
             let queues = queues.as_ref().ok_or_else(closed)?;
+            self.shared.queued_turns.fetch_add(turns, Ordering::Relaxed);
             for (log, part) in self.split(batch)? {
                 let (answer, answered) = oneshot::channel();
                 let append = Append { turns: part.turns.into(), numbers: part.numbers, count: part.count, answer, _room: room.clone() };
                 queues[log].send(append).map_err(|_| closed())?;
                 answers.push((log, answered));
             }
-            self.shared.queued_turns.fetch_add(turns, Ordering::Relaxed);
         }
         let mut result = Ok(());
         for (log, answered) in answers {

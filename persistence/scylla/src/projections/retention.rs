@@ -1,14 +1,15 @@
 //! Forgets history and ended commands by their age, day by day, twin by twin.
 //!
-//! Where rows were written to go away by themselves there is nothing to do: deleting them would only leave tombstones.
+//! Where chunks are written to go away by themselves, only whole days are looked at: by then little is left to delete (what
+//! was written before there was a retention, commands, the indexes), and no day is looked at twice.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use hierarchy_models::{Timestamp, TwinId};
 use persistence::Error;
 
 use super::{
-    chunk::{Chunk, day_of},
+    chunk::{Chunk, begin_of, day_of},
     shelves::{BUCKETS, Head},
 };
 use crate::{
@@ -45,12 +46,11 @@ impl Retention {
 
     /// How many events and commands went; stops after about `rows_max`.
     pub async fn forget(&self, core: &Core, before: Timestamp, rows_max: usize) -> Result<usize, Error> {
-        if self.by_itself {
-            return Ok(0);
-        }
+        let before = if self.by_itself { begin_of(day_of(before)) } else { before };
+        let last_day = day_of(before.minus(Duration::from_millis(1)));
         let _alone = core.projecting.lock().await;
         let mut gone = 0;
-        for (day,) in self.cql.rows::<(i32,)>(DOING, &self.days, (day_of(before),)).await? {
+        for (day,) in self.cql.rows::<(i32,)>(DOING, &self.days, (last_day,)).await? {
             let of_bucket = |bucket: i16| self.cql.rows::<(String,)>(DOING, &self.twins, (day, bucket));
             let twins: Vec<_> = for_each(0..BUCKETS, BUCKETS as usize, of_bucket).await?.into_iter().flatten().collect();
             let mut empty = true;

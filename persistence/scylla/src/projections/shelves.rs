@@ -22,8 +22,6 @@ const REMEMBERED_MAX: usize = 1 << 20;
 pub const AT_ONCE: usize = 64;
 /// Parts that a day's list of twins is cut into.
 pub const BUCKETS: i16 = 16;
-/// The indexes outlive what they lead to.
-const INDEX_TTL_MORE: Duration = Duration::from_secs(3 * 24 * 3_600);
 const WRITING: &str = "writing history";
 const READING: &str = "reading history";
 
@@ -37,7 +35,6 @@ pub struct Shelves {
     heads: Statement,
     data: Statement,
     ttl: i32,
-    index_ttl: i32,
     hasher: RandomState,
     written: Mutex<HashSet<u64>>,
 }
@@ -82,15 +79,14 @@ impl Shelves {
         Ok(Self {
             put: cql.prepare(Use::Write, put).await?,
             put_day: cql
-                .prepare(Use::Write, "INSERT INTO history_day (twin, day, stream, at_day, at_last_day) VALUES (?, ?, ?, ?, ?) USING TTL ?")
+                .prepare(Use::Write, "INSERT INTO history_day (twin, day, stream, at_day, at_last_day) VALUES (?, ?, ?, ?, ?)")
                 .await?,
-            put_by_day: cql.prepare(Use::Write, "INSERT INTO by_day (day, bucket, twin) VALUES (?, ?, ?) USING TTL ?").await?,
-            put_known_day: cql.prepare(Use::Write, "INSERT INTO day (bucket, day) VALUES (0, ?) USING TTL ?").await?,
+            put_by_day: cql.prepare(Use::Write, "INSERT INTO by_day (day, bucket, twin) VALUES (?, ?, ?)").await?,
+            put_known_day: cql.prepare(Use::Write, "INSERT INTO day (bucket, day) VALUES (0, ?)").await?,
             days: cql.prepare(Use::Read, "SELECT day, stream, at_day, at_last_day FROM history_day WHERE twin = ?").await?,
             heads: cql.prepare(Use::Read, heads).await?,
             data: cql.prepare(Use::Read, data).await?,
             ttl: seconds(ttl),
-            index_ttl: seconds(ttl.map(|ttl| ttl + INDEX_TTL_MORE)),
             cql,
             hasher: RandomState::new(),
             written: Mutex::default(),
@@ -111,13 +107,13 @@ impl Shelves {
         let (day, stream) = shelf;
         let at = (day_of(chunk.at.0), day_of(chunk.at.1));
         self.note_day(twin, day).await?;
-        self.once(("events", twin, day, stream, at), &self.put_day, (twin, day, stream, at.0, at.1, self.index_ttl)).await
+        self.once(("events", twin, day, stream, at), &self.put_day, (twin, day, stream, at.0, at.1)).await
     }
 
     /// There is something of this twin to forget on this day.
     pub async fn note_day(&self, twin: &str, day: i32) -> Result<(), Error> {
-        self.once(("day", day), &self.put_known_day, (day, self.index_ttl)).await?;
-        self.once(("by_day", twin, day), &self.put_by_day, (day, bucket(twin, BUCKETS), twin, self.index_ttl)).await
+        self.once(("day", day), &self.put_known_day, (day,)).await?;
+        self.once(("by_day", twin, day), &self.put_by_day, (day, bucket(twin, BUCKETS), twin)).await
     }
 
     async fn once(

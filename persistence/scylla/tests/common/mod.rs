@@ -2,18 +2,44 @@
 
 #![allow(clippy::unwrap_used, dead_code)]
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    fs,
+    io::Write,
+    net::{TcpStream, ToSocketAddrs},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use persistence::contract::{self, Place};
+use hierarchy_models::{Event, EventBody, Raw, Record, Timestamp, TwinId, Value, event::Encoding};
+use persistence::{
+    Batch, Store,
+    contract::{self, Place},
+};
 use persistence_scylla::{Opened, Options, Replication, ScyllaStore};
 
 /// Few logs: each start of a store claims every one of them.
 const LOGS: u16 = 3;
+const CONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Where the server is that the tests run against.
 pub fn server() -> String {
     std::env::var("TWINFOLD_TEST_CQL").unwrap_or_else(|_| "127.0.0.1:9042".into())
+}
+
+/// Whether there is a server; when there is none, the test that asks says so and is skipped.
+pub fn there() -> bool {
+    let reachable = server().to_socket_addrs().is_ok_and(|mut at| at.any(|at| TcpStream::connect_timeout(&at, CONNECT_WAIT_MAX).is_ok()));
+    if !reachable {
+        let test = std::thread::current().name().unwrap_or("a test of the CQL store").to_owned();
+        let why = format!("{test}: no CQL server at {}; tests/cql/cassandra starts one", server());
+        eprintln!("skipped: {why}");
+        if let Some(path) = std::env::var_os("TWINFOLD_TEST_SKIPS") {
+            let file = fs::OpenOptions::new().append(true).create(true).open(path);
+            let _ = file.and_then(|mut file| writeln!(file, "{why}"));
+        }
+    }
+    reachable
 }
 
 pub fn options() -> Options {
@@ -23,7 +49,7 @@ pub fn options() -> Options {
 }
 
 pub struct KeyspacePlace {
-    options: Options,
+    pub options: Options,
 }
 
 impl KeyspacePlace {
@@ -48,4 +74,23 @@ impl Place for KeyspacePlace {
         let Opened { store, identities } = self.open_here().await;
         contract::Opened { store, identities }
     }
+}
+
+pub fn id(text: &str) -> TwinId {
+    TwinId::new(text).unwrap()
+}
+
+/// Telemetry whose only value is its own number.
+pub fn batch(twin: &TwinId, seq: u64) -> Batch {
+    let at = Timestamp::from_millis(seq as i64).unwrap();
+    let record = Record { at, id: None, values: vec![("t".into(), Value::Int(seq as i64))] };
+    let raw = Raw { encoding: Encoding::Unknown, bytes: Default::default() };
+    let mut batch = Batch::default();
+    batch.push(twin, &[Event { seq, received_at: at, body: EventBody::Telemetry { stream: None, records: vec![record], raw } }]);
+    batch
+}
+
+/// Numbers of a twin's events beyond the checkpoint, in their order.
+pub async fn seqs(store: &dyn Store, twin: &TwinId) -> Vec<u64> {
+    store.tail(twin).await.unwrap().iter().flat_map(|turn| &turn.events).map(|event| event.seq).collect()
 }
