@@ -6,7 +6,7 @@
 mod doors;
 mod limits;
 mod secrets;
-mod stores;
+pub mod stores;
 
 use std::{
     net::SocketAddr,
@@ -20,7 +20,7 @@ use actors::{Twins, clock::SystemClock, identity::Identities};
 use crate::config::Config;
 use doors::Doors;
 pub use secrets::{ADMIN_TOKEN_FILE, MASTER_KEY_FILE};
-use stores::Opened;
+pub use stores::Opened;
 
 /// A stop that takes longer is cut off; nothing acknowledged is lost by it, the next start only has more to read.
 const STOP_MAX: Duration = Duration::from_secs(9);

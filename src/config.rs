@@ -121,7 +121,7 @@ impl fmt::Debug for Secret {
 }
 
 impl StoreKind {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         match text {
             "embedded" => Ok(Self::Embedded),
             "scylla" => Ok(Self::Scylla),

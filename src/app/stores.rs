@@ -32,6 +32,7 @@ impl StoreError {
     }
 }
 
+/// The one that `config.store` names.
 pub async fn open(config: &Config) -> Result<Opened, StoreError> {
     let opened = match config.store {
         StoreKind::Embedded => embedded(config).await,

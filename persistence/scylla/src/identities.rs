@@ -30,6 +30,8 @@ struct Statements {
     clear: Statement,
     get: Statement,
     highest: Statement,
+    first: Statement,
+    behind: Statement,
 }
 
 type Keys = Vec<(String, Vec<u8>, Vec<u8>)>;
@@ -48,6 +50,8 @@ impl ScyllaIdentities {
             clear: cql.prepare(Use::Write, clear).await?,
             get: cql.prepare(Use::Read, get).await?,
             highest: cql.prepare(Use::Read, "SELECT highest FROM identity WHERE device = ?").await?,
+            first: cql.prepare(Use::Read, "SELECT device, highest FROM identity LIMIT ?").await?,
+            behind: cql.prepare(Use::Read, "SELECT device, highest FROM identity WHERE token(device) > token(?) LIMIT ?").await?,
         };
         Ok(Self { core, statements, writing: tokio::sync::Mutex::new(()) })
     }
@@ -112,5 +116,16 @@ impl Identities for ScyllaIdentities {
 
     async fn next_generation(&self, device: &TwinId) -> Result<u64, Error> {
         Ok(self.highest(device).await?.map_or(1, |highest| highest as u64 + 1))
+    }
+
+    async fn generations(&self, after: Option<TwinId>, limit: usize) -> Result<Vec<(TwinId, u64)>, Error> {
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let cql = &self.core.cql;
+        let rows: Vec<(String, i64)> = match after {
+            None => cql.rows(READING, &self.statements.first, (limit,)).await?,
+            Some(after) => cql.rows(READING, &self.statements.behind, (after.as_str(), limit)).await?,
+        };
+        let twin = |device: &str| TwinId::new(device).map_err(|e| crate::cql::damaged(READING, e));
+        rows.into_iter().map(|(device, highest)| Ok((twin(&device)?, highest as u64))).collect()
     }
 }

@@ -108,6 +108,7 @@ macro_rules! store_contract {
             documents::a_document_is_put_read_listed_and_deleted
             documents::an_identity_comes_back_as_it_was
             documents::a_generation_outlives_its_identity
+            documents::every_id_that_had_an_identity_is_listed_with_its_generation
             model::a_store_answers_as_the_model_does
         }
     };

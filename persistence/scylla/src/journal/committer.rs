@@ -124,7 +124,9 @@ impl Committer {
             Lost::Unknown(error) => error,
         };
         metrics::failed(what, &error);
-        tracing::warn!(%error, log = self.log.cells.log, "the journal waits for the cluster");
+        if *pause == RETRY_PAUSE_MIN {
+            tracing::warn!(%error, log = self.log.cells.log, "the journal waits for the cluster");
+        }
         self.log.flight.lock().trouble = Some(error.clone());
         if self.shared.closing.load(Ordering::Relaxed) {
             return Err(error);

@@ -6,7 +6,7 @@ use std::{
     fs,
     io::Write,
     net::{TcpStream, ToSocketAddrs},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -27,10 +27,13 @@ pub fn server() -> String {
     std::env::var("TWINFOLD_TEST_CQL").unwrap_or_else(|_| "127.0.0.1:9042".into())
 }
 
-/// Whether there is a server; when there is none, the test that asks says so and is skipped.
+/// Whether there is a server; when there is none, the test that asks says so and is skipped. One that was there and is gone is a failure.
 pub fn there() -> bool {
+    static SEEN: AtomicBool = AtomicBool::new(false);
     let reachable = server().to_socket_addrs().is_ok_and(|mut at| at.any(|at| TcpStream::connect_timeout(&at, CONNECT_WAIT_MAX).is_ok()));
+    SEEN.fetch_or(reachable, Ordering::Relaxed);
     if !reachable {
+        assert!(!SEEN.load(Ordering::Relaxed), "the CQL server at {} has died", server());
         let test = std::thread::current().name().unwrap_or("a test of the CQL store").to_owned();
         let why = format!("{test}: no CQL server at {}; tests/cql/cassandra starts one", server());
         eprintln!("skipped: {why}");
