@@ -35,6 +35,7 @@ fn another_value(setting: &Setting) -> &'static str {
         Size(_) => "77KiB",
         Count(_) | CountOrAuto(_) => "77",
         TextOrNone(_) | SecretOrNone(_) => "something else entirely",
+        Parsed { what: "text or none", .. } => "2",
         Parsed { .. } => "embedded",
     }
 }

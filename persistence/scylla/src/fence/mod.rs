@@ -102,15 +102,20 @@ fn gave_up(doing: &'static str, last: Option<Error>) -> Lost {
     Lost::Unknown(last.unwrap_or_else(|| Error::Unavailable { doing, detail: "others were faster each time".into() }))
 }
 
-/// Makes `owner` the owner of the log.
-pub async fn claim<C: Cells>(cells: &C, owner: Uuid) -> Result<Head, Lost> {
+/// Makes `owner` the owner of the log: with the next epoch, or with the one it has got elsewhere, unless a later one is here already. Who
+/// claims several logs takes the epoch of the first for all of them, so that of those who start together the last one has them all.
+pub async fn claim<C: Cells>(cells: &C, owner: Uuid, epoch: Option<u64>) -> Result<Head, Lost> {
     let mut last = None;
     for _ in 0..TRIES_MAX {
         let was = cells.head().await?;
         if let Some(head) = was.filter(|head| head.owner == owner) {
             return Ok(head);
         }
-        let now = Head { epoch: was.map_or(1, |head| head.epoch + 1), owner };
+        let next = was.map_or(1, |head| head.epoch + 1);
+        let now = Head { epoch: epoch.unwrap_or(next), owner };
+        if now.epoch < next {
+            return Err(fenced(format!("its epoch is {} already, and this claim is of {}", next - 1, now.epoch)));
+        }
         match cells.swap_head(was, now).await {
             Ok(true) => return Ok(now),
             Ok(false) => {}

@@ -153,7 +153,7 @@ struct Said {
 async fn own(cells: Slow, me: u64, plan: u64, said: &RefCell<Said>) {
     let mut choices = Choices(plan | 1);
     let owner = Uuid::from_u128(u128::from(me) + 1);
-    let Ok(head) = claim(&cells, owner).await else { return };
+    let Ok(head) = claim(&cells, owner, None).await else { return };
     let Ok((mut tenure, mut chain)) = take_over(&cells, head).await else { return };
     said.borrow_mut().takeovers += 1;
     let mut written = 0;

@@ -27,9 +27,9 @@ fn lost(log: i16, lost: Lost) -> Error {
 }
 
 /// A log of this process, with the highest number of its turns.
-async fn take(cells: CqlCells, owner: Uuid, memory_bytes_max: u64) -> Result<(Log, Tenure, u64), Error> {
+async fn take(cells: CqlCells, owner: Uuid, epoch: u64, memory_bytes_max: u64) -> Result<(Log, Tenure, u64), Error> {
     let of_log = |e| lost(cells.log, e);
-    let head = fence::claim(&cells, owner).await.map_err(of_log)?;
+    let head = fence::claim(&cells, owner, Some(epoch)).await.map_err(of_log)?;
     let (tenure, chain) = fence::take_over(&cells, head).await.map_err(of_log)?;
     let projected = cells.floor().await?.next - 1;
     let (mut bytes, mut highest) = (0, 0);
@@ -46,8 +46,10 @@ impl Journal {
         let statements = Arc::new(Statements::prepare(cql).await?);
         let owner = Uuid::now_v7();
         let memory_bytes_max = options.backlog_memory_bytes_max / u64::from(logs);
-        let cells = (0..logs).map(|log| CqlCells { cql: cql.clone(), statements: statements.clone(), log: log as i16 });
-        let taken = for_each(cells, usize::from(logs), |cells| take(cells, owner, memory_bytes_max)).await?;
+        let cells_of = |log: i16| CqlCells { cql: cql.clone(), statements: statements.clone(), log };
+        let head = fence::claim(&cells_of(0), owner, None).await.map_err(|e| lost(0, e))?;
+        let cells: Vec<_> = (0..logs as i16).map(cells_of).collect();
+        let taken = for_each(cells, usize::from(logs), |cells| take(cells, owner, head.epoch, memory_bytes_max)).await?;
 
         let highest = taken.iter().map(|(_, _, highest)| *highest).max().unwrap_or(0);
         let shared = Arc::<Shared>::default();
