@@ -5,6 +5,7 @@
 
 mod doors;
 mod limits;
+mod recorder;
 mod secrets;
 pub mod stores;
 

@@ -54,14 +54,18 @@ impl TwinCell {
         self.0.read_recursive()
     }
 
-    /// On the thread the twin lives on only.
+    /// On the thread the twin lives on only. Whatever was seen of the twin before is old from here on, changed or not.
     pub fn borrow_mut(&self) -> RwLockWriteGuard<'_, Body> {
-        self.0.write()
+        let mut body = self.0.write();
+        body.revision += 1;
+        body
     }
 }
 
 pub struct Body {
     pub id: TwinId,
+    /// Raised whenever somebody could have changed it.
+    pub revision: u64,
     pub path: Path,
     pub state: TwinState,
     /// What is below it, when anything is: most twins have nothing there.
@@ -134,6 +138,7 @@ impl Body {
         let runtime = host.runtime().clone();
         Self {
             id,
+            revision: 0,
             path,
             below: (!below.is_empty()).then(|| Box::new(below)),
             kind: runtime.kinds.of(&state.model).clone(),
@@ -187,9 +192,14 @@ impl Body {
         self.extras.get_or_insert_default()
     }
 
+    /// Whether something empty is held.
+    pub fn is_untidy(&self) -> bool {
+        self.extras.as_deref().is_some_and(Extras::is_empty)
+    }
+
     /// Lets go of what is empty.
     pub fn tidy(&mut self) {
-        if self.extras.as_deref().is_some_and(Extras::is_empty) {
+        if self.is_untidy() {
             self.extras = None;
         }
     }

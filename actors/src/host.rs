@@ -265,23 +265,21 @@ impl Host {
         let bodies = self.bodies();
         for chunk in bodies.chunks(SURVEYED_AT_ONCE) {
             for body in chunk {
-                let mut b = body.borrow_mut();
-                let bytes = b.memory_bytes();
-                memory += bytes;
-                connected += u64::from(b.state.connection.connected);
-                waiters += b.extras().waiters.len() as u64;
-                b.tidy();
-                let lost = reconcile(&mut b);
-                if let Some(end) = lost {
-                    drop(b);
+                if let Some(end) = mend(body) {
                     actor::receive(body, Envelope::tell(Ask::Core(end)));
-                    b = body.borrow_mut();
                 }
-                if b.last_used() <= idle_since && b.is_idle() {
-                    idle.push((b.last_used(), b.id.clone(), bytes));
-                }
-                if sweep && b.below.as_mut().is_some_and(|below| below.sweep(stale_after, now)) {
-                    drop(b);
+                let places_others = {
+                    let b = body.borrow();
+                    let bytes = b.memory_bytes();
+                    memory += bytes;
+                    connected += u64::from(b.state.connection.connected);
+                    waiters += b.extras().waiters.len() as u64;
+                    if b.last_used() <= idle_since && b.is_idle() {
+                        idle.push((b.last_used(), b.id.clone(), bytes));
+                    }
+                    b.below.is_some()
+                };
+                if sweep && places_others && body.borrow_mut().below.as_mut().is_some_and(|below| below.sweep(stale_after, now)) {
                     crate::actor::mark_rollup(body);
                 }
             }
@@ -297,15 +295,31 @@ impl Host {
 }
 
 /// A link that ended without a word (its end could not be recorded then), or that belongs to a session that never became
-/// durable, is let go of; the end that is to be recorded.
-fn reconcile(b: &mut Body) -> Option<Input> {
-    if b.pending > 0 || b.suspect || b.waiting || b.leaving {
+/// durable, is let go of; the end that is to be recorded. Most twins need nothing, and are only looked at: who has read them need not again.
+fn mend(body: &SharedBody) -> Option<Input> {
+    let (untidy, loose) = {
+        let b = body.borrow();
+        let at_rest = b.pending == 0 && !b.suspect && !b.waiting && !b.leaving;
+        (b.is_untidy(), at_rest && has_loose_link(&b))
+    };
+    if !untidy && !loose {
         return None;
     }
-    if b.linked.as_ref().is_some_and(|l| l.link.is_closed() || !b.state.connection.connected) {
-        b.unlink();
+    let mut b = body.borrow_mut();
+    b.tidy();
+    if !loose {
+        return None;
     }
+    b.unlink();
     let session = b.state.connection.session;
-    let lost = b.state.connection.connected && b.linked.is_none();
-    lost.then_some(Input::Disconnect { session, reason: DisconnectReason::Unknown, will: None, expiry_seconds: None })
+    let end = Input::Disconnect { session, reason: DisconnectReason::Unknown, will: None, expiry_seconds: None };
+    b.state.connection.connected.then_some(end)
+}
+
+/// Whether link and state say different things of the connection.
+fn has_loose_link(b: &Body) -> bool {
+    match &b.linked {
+        Some(linked) => linked.link.is_closed() || !b.state.connection.connected,
+        None => b.state.connection.connected,
+    }
 }

@@ -25,6 +25,7 @@ mod runtime;
 mod seats;
 mod session;
 mod settings;
+mod sighting;
 pub mod twin;
 mod twins;
 pub mod view;
@@ -38,4 +39,5 @@ pub use persistence::{
     RegistryQuery,
 };
 pub use settings::Settings;
+pub use sighting::Sighting;
 pub use twins::{HostGuard, NewCommand, Registered, Registration, RuntimeStats, TreeNode, TwinPatch, Twins};

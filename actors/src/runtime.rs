@@ -22,7 +22,7 @@ use persistence::Store;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, RwLock as AsyncRwLock};
 
 use crate::{
-    body::Body,
+    body::{Body, SharedBody},
     clock::Clock,
     directory::{Directory, Found, Gate, TwinRef},
     envelope::{Answer, Ask, Envelope, Problem},
@@ -43,6 +43,8 @@ use crate::{
 pub enum Place {
     /// On this thread, with its device's socket; moved here when it lives elsewhere.
     Here,
+    /// On this thread, unless it is linked to a socket on another.
+    Near,
     /// Where it is, or anywhere.
     Any,
 }
@@ -179,7 +181,7 @@ impl Runtime {
     fn host_for(self: &Arc<Self>, id: &TwinId, place: Place) -> Result<HostHandle, TwinError> {
         let hosts = self.hosts.read();
         let here = match place {
-            Place::Here => Host::of(self).map(|h| h.id),
+            Place::Here | Place::Near => Host::of(self).map(|h| h.id),
             Place::Any => None,
         };
         let index = here.map_or_else(|| usize::from(persistence::shard_of(id)) % hosts.len().max(1), |here| here as usize);
@@ -194,7 +196,12 @@ impl Runtime {
             }
             match self.directory.claim(id) {
                 Found::Resident(twin) => {
-                    let here = Host::of(self).filter(|here| place == Place::Here && here.id != twin.host);
+                    let may_move = match place {
+                        Place::Here => true,
+                        Place::Near => !self.is_linked(twin),
+                        Place::Any => false,
+                    };
+                    let here = Host::of(self).filter(|here| may_move && here.id != twin.host);
                     return match here {
                         // One that has to stay where it is serves its device from there.
                         Some(here) => Ok(self.move_to(id, twin, here.id).await.unwrap_or(twin)),
@@ -288,11 +295,16 @@ impl Runtime {
 
     /// Looks at a resident twin from any thread, without a letter. `None` when it is not in memory, or when something of it is
     /// not durable yet: then it must be asked.
-    pub fn glance<T>(&self, id: &TwinId, look: impl FnOnce(&Body) -> T) -> Option<T> {
+    pub fn glance<T>(&self, id: &TwinId, look: impl FnOnce(&SharedBody, &Body) -> T) -> Option<T> {
         let twin = self.directory.peek(id).filter(|_| !self.is_stopping())?;
         let body = self.hosts.read().get(twin.host as usize)?.body_at(twin.seat)?;
         let b = body.borrow();
-        b.is_settled().then(|| look(&b))
+        b.is_settled().then(|| look(&body, &b))
+    }
+
+    fn is_linked(&self, twin: TwinRef) -> bool {
+        let body = self.hosts.read().get(twin.host as usize).and_then(|host| host.body_at(twin.seat));
+        body.is_some_and(|body| body.borrow().linked.is_some())
     }
 
     /// This thread, when the twin lives on it.

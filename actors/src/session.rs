@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashSet,
+    rc::Rc,
     sync::Arc,
 };
 
@@ -17,6 +18,7 @@ use crate::{
     directory::TwinRef,
     envelope::{Answer, Ask, Envelope, Problem},
     error::TwinError,
+    host::Host,
     runtime::{Place, Runtime},
     twin::{
         decide::{GATEWAY_PROTOCOL, Input},
@@ -121,6 +123,13 @@ impl DeviceSession {
         }
     }
 
+    /// The address of a twin that this device speaks for, brought to this thread so that the next message can be posted.
+    async fn bring(&self, child: &TwinId) {
+        if let Err(error) = self.runtime.resolve(child, Place::Near).await {
+            tracing::debug!(gateway = %self.device, %child, %error, "a child stays where it is");
+        }
+    }
+
     async fn ask_target(&self, target: &TwinId, ask: Ask) -> Result<Answer, Problem> {
         if *target == self.device { self.ask_own(ask).await } else { self.runtime.ask(target, ask).await }
     }
@@ -162,6 +171,10 @@ impl DeviceSession {
         let own = *target == self.device;
         let input = Input::Device { speaker, message, packet: packet.filter(|_| own) };
         self.ask_target(target, Ask::Core(input)).await.map_err(refusal_of_problem)?;
+        // Taken: so the device may speak for it. Nobody brings twins to its thread by asking for them.
+        if !own && self.local(target).is_none() {
+            self.bring(target).await;
+        }
         match packet.filter(|_| !own) {
             // The packet belongs to the gateway's session, the message to the child.
             Some(packet) => self.hold(packet).await,
@@ -169,17 +182,23 @@ impl DeviceSession {
         }
     }
 
-    /// The same for the device's own twin where that needs no waiting: the twin takes the message now, and what becomes of
-    /// it is told to the session's link under `ticket`. `Err` gives the message back when it cannot be so: the twin lives on
-    /// another thread, the message opens or closes a way for somebody, or the intake is shut.
+    /// The host and address of a twin that lives on this thread.
+    fn local(&self, target: &TwinId) -> Option<(Rc<Host>, TwinRef)> {
+        let twin = if *target == self.device { self.twin.get() } else { self.runtime.directory.peek(target)? };
+        Some((self.runtime.here(twin)?, twin))
+    }
+
+    /// The same where that needs no waiting: the twin takes the message now, and what becomes of it is told to the session's
+    /// link under `ticket`. `Err` gives the message back when it cannot be so: the twin lives on another thread or is not in
+    /// memory, the message opens or closes a way for somebody, it is a QoS 2 message for a child, or the intake is shut.
     #[allow(clippy::result_large_err)] // it is the message, and comes back to be sent
-    pub fn post(&self, message: DeviceMessage, packet: Option<u16>, ticket: u64) -> Result<(), DeviceMessage> {
+    pub fn post(&self, target: &TwinId, message: DeviceMessage, packet: Option<u16>, ticket: u64) -> Result<(), DeviceMessage> {
         let plain = !matches!(message, DeviceMessage::Attach { .. } | DeviceMessage::Detach { .. } | DeviceMessage::Get);
-        let host = self.runtime.here(self.twin.get()).filter(|_| plain && self.runtime.intake.is_open());
-        let Some(host) = host else { return Err(message) };
-        let speaker = Speaker::Own { session: self.number };
-        let ask = Ask::Core(Input::Device { speaker, message, packet });
-        host.deliver(self.twin.get().seat, Envelope::post(ask, self.link.clone(), ticket));
+        let alone = packet.is_none() || *target == self.device;
+        let local = if plain && alone && self.runtime.intake.is_open() { self.local(target) } else { None };
+        let Some((host, twin)) = local else { return Err(message) };
+        let ask = Ask::Core(Input::Device { speaker: self.speaker(target), message, packet });
+        host.deliver(twin.seat, Envelope::post(ask, self.link.clone(), ticket));
         Ok(())
     }
 
@@ -230,6 +249,9 @@ impl DeviceSession {
     async fn attach(&self, child: &TwinId) -> Result<(), Refusal> {
         if self.children.borrow().len() >= ATTACHED_MAX {
             return Err(Refusal::Quota { limit: "ATTACHED_MAX", detail: format!("{ATTACHED_MAX} attached devices") });
+        }
+        if self.speaks_for(child).await {
+            self.bring(child).await;
         }
         let ask = Ask::Connect {
             by: Speaker::Gateway { id: self.device.clone() },

@@ -1,9 +1,6 @@
 //! A twin as the outside reads it. Its JSON form is the document of `GET /api/v1/twins/{id}` and of `devices/{id}/twin`.
 
-use std::{
-    collections::BTreeMap,
-    hash::{Hash, Hasher},
-};
+mod members;
 
 use hierarchy_models::{
     Alert, ModelId, Name, Severity, Timestamp, TwinId, Value,
@@ -12,6 +9,8 @@ use hierarchy_models::{
     value::Map,
 };
 use serde::Serialize;
+
+pub use members::Members;
 
 /// A last known value.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -65,7 +64,7 @@ pub struct RollupView {
     pub stale: u64,
     pub quarantined: u64,
     pub alerts: AlertCounts,
-    pub values: BTreeMap<Name, FoldView>,
+    pub values: Members<FoldView>,
 }
 
 /// A message that was refused or that a behaviour failed on, kept for reading.
@@ -104,8 +103,8 @@ pub struct TwinView {
     pub seq: u64,
     pub created_at: Timestamp,
     pub connection: ConnectionView,
-    pub reported: BTreeMap<Name, ValueView>,
-    pub telemetry: BTreeMap<Name, ValueView>,
+    pub reported: Members<ValueView>,
+    pub telemetry: Members<ValueView>,
     /// With `$version`.
     pub desired: Map,
     pub metadata: Map,
@@ -123,29 +122,4 @@ pub struct DiagnosticsView {
     /// The last 16 refused messages, newest last.
     pub rejected: Vec<KeptMessage>,
     pub rejected_total: u64,
-}
-
-impl TwinView {
-    /// The entity tag: `version` before the first dot guards writes; all of it changes with every event of the twin and
-    /// with every change of the figures below it.
-    pub fn etag(&self) -> String {
-        let mut figures = std::hash::DefaultHasher::new();
-        self.rollups.hash_into(&mut figures);
-        format!("\"{}.{}.{:x}\"", self.version, self.seq, figures.finish())
-    }
-}
-
-impl RollupView {
-    fn hash_into(&self, to: &mut impl Hasher) {
-        (self.count, self.connected, self.stale, self.quarantined, self.alerts.count).hash(to);
-        self.alerts.worst.hash(to);
-        for (name, fold) in &self.values {
-            name.hash(to);
-            fold.count.hash(to);
-            for number in [fold.sum, fold.min, fold.max, fold.last] {
-                number.to_bits().hash(to);
-            }
-            fold.last_at.hash(to);
-        }
-    }
 }

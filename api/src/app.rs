@@ -11,7 +11,7 @@ use actors::Twins;
 use metrics_exporter_prometheus::PrometheusHandle;
 use utoipa_actix_web::{AppExt, scope};
 
-use crate::{access, edge, fallback, replay::Replays, routes, settings::Settings, stopping::Stopping};
+use crate::{access, documents::Documents, edge, fallback, replay::Replays, routes, settings::Settings, stopping::Stopping};
 
 /// What the routes work with; one for all workers.
 #[derive(Clone)]
@@ -44,6 +44,7 @@ pub fn app(
         .app_data(parts.metrics)
         .app_data(parts.replays)
         .app_data(parts.stopping)
+        .app_data(Documents::default())
         .into_utoipa_app()
         .service(scope::scope("/api/v1").configure(routes::keyed).wrap(from_fn(access::authenticate)))
         .configure(routes::open)

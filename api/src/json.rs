@@ -3,9 +3,11 @@
 mod text;
 mod writer;
 
+use std::fmt::Display;
+
 use actix_web::{
     HttpResponse, HttpResponseBuilder, ResponseError,
-    http::header::{self, HeaderValue},
+    http::header::{self, HeaderName, HeaderValue},
     web::Bytes,
 };
 use serde::Serialize;
@@ -25,16 +27,24 @@ pub fn ok(document: &impl Serialize) -> HttpResponse {
 /// An answer that has its status and headers already, with this document.
 pub fn answer(begun: &mut HttpResponseBuilder, document: &impl Serialize) -> HttpResponse {
     match written(document) {
-        Ok(text) => begun.insert_header((header::CONTENT_TYPE, MEDIA_TYPE.clone())).body(text),
-        Err(error) => {
-            tracing::error!(%error, "an answer cannot be written");
-            Problem::new(problem::INTERNAL, "the server made an error; its log says which").error_response()
-        }
+        Ok(text) => begun.insert_header(content_type()).body(text),
+        Err(problem) => problem.error_response(),
     }
 }
 
-fn written(document: &impl Serialize) -> Result<Bytes, serde_json::Error> {
+/// The document's bytes.
+pub fn written(document: &impl Serialize) -> Result<Bytes, Problem> {
     let mut text = Text::with_capacity(CAPACITY);
-    document.serialize(Writer(&mut text))?;
+    document.serialize(Writer(&mut text)).map_err(|error| unwritable(&error))?;
     Ok(Bytes::from(text.into_bytes()))
+}
+
+pub fn content_type() -> (HeaderName, HeaderValue) {
+    (header::CONTENT_TYPE, MEDIA_TYPE.clone())
+}
+
+/// What a caller is told of an answer that cannot be written.
+pub fn unwritable(error: &dyn Display) -> Problem {
+    tracing::error!(%error, "an answer cannot be written");
+    Problem::new(problem::INTERNAL, "the server made an error; its log says which")
 }

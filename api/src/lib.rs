@@ -8,6 +8,7 @@
 mod access;
 mod app;
 mod body;
+mod documents;
 mod edge;
 mod fallback;
 mod json;

@@ -103,6 +103,7 @@ mod tests {
     use serde_json::Value as Json;
 
     use super::*;
+    use crate::documents::Document;
 
     fn json() -> Json {
         serde_json::from_str(&JSON).unwrap()
@@ -235,12 +236,12 @@ mod tests {
             seq: 1,
             created_at: at,
             connection: view::ConnectionView { state: "never", since: None, protocol: None, remote: None, last_seen: None, reason: None },
-            reported: [("a".into(), value())].into(),
-            telemetry: [("a".into(), value())].into(),
+            reported: [("a".into(), value())].into_iter().collect(),
+            telemetry: [("a".into(), value())].into_iter().collect(),
             desired: Default::default(),
             metadata: Default::default(),
             tags: vec![],
-            rollups: view::RollupView { values: [("a".into(), fold)].into(), ..Default::default() },
+            rollups: view::RollupView { values: [("a".into(), fold)].into_iter().collect(), ..Default::default() },
             alerts: vec![alert],
             supervision: view::SupervisionView { state: "running", restarts: 0, error: None, poison: vec![kept.clone()] },
             diagnostics: view::DiagnosticsView { last: Some(value()), rejected: vec![kept], rejected_total: 1 },
@@ -264,8 +265,13 @@ mod tests {
 
     #[test]
     fn a_tree_is_twins_with_children() {
-        let node = |children| TreeNode { twin: view(), children, children_left_out: 0 };
-        let tree = serde_json::to_value(crate::wire::twin::TreeDocument::from(node(vec![node(vec![])]))).unwrap();
+        let node = |parent| {
+            let view::TwinView { id, path, .. } = view();
+            TreeNode { id, path, parent, has_children: parent.is_none(), children_left_out: 0 }
+        };
+        let text = Document::of(&view()).unwrap().text;
+        let tree = crate::wire::tree::written(&[node(None), node(Some(0))], &[Some(text.clone()), Some(text)]);
+        let tree: Json = serde_json::from_slice(&tree).unwrap();
         assert_eq!(tree["children"][0]["id"], "room-1");
         let twin = described("Twin", false);
         let own: BTreeSet<String> = names(&tree).difference(&twin).cloned().collect();

@@ -12,7 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, http::StatusCode};
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse,
+    dev::Payload,
+    http::{StatusCode, header::HeaderValue},
+};
 use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
 use serde_json::Value;
@@ -57,7 +61,7 @@ impl IdempotencyKey {
 pub struct Answer {
     pub status: StatusCode,
     pub location: Option<String>,
-    pub etag: Option<String>,
+    pub etag: Option<HeaderValue>,
     pub body: Value,
 }
 

@@ -1,11 +1,12 @@
 //! How a parent's figures follow from its children's: incremental, free of drift, O(log siblings) a change.
 //!
-//! A parent keeps, for each name, a complete binary tree over its children's folds. A change of one child walks one path
+//! A parent keeps, for each name, a binary tree over its children's folds. A change of one child walks one path
 //! to the root. Running sums would be O(1), but they drift, and one wild reading (1e300, later withdrawn) would
 //! spoil a building's average for ever; re-adding all children is exact but melts under a storm.
 
 mod aggregate;
-mod fold_tree;
+mod child;
+mod column;
 
 pub use aggregate::Aggregate;
 

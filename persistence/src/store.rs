@@ -117,6 +117,14 @@ pub trait Journal: Send + Sync {
 pub trait Projections: Send + Sync {
     async fn project(&self, projection: Projection) -> Result<(), Error>;
     async fn snapshot(&self, twin: &TwinId) -> Result<Option<Snapshot>, Error>;
+    /// The snapshot of each of these, in the order of `twins`. A store that can reads all of them at once.
+    async fn snapshots(&self, twins: &[TwinId]) -> Result<Vec<Option<Snapshot>>, Error> {
+        let mut all = Vec::with_capacity(twins.len());
+        for twin in twins {
+            all.push(self.snapshot(twin).await?);
+        }
+        Ok(all)
+    }
     /// Twins whose snapshot wants to be woken, soonest first, at most `limit`, due after `after`.
     async fn wakes(&self, after: Option<(Timestamp, TwinId)>, limit: usize) -> Result<Vec<(Timestamp, TwinId)>, Error>;
     /// Forgets ended commands queued, and history received, before `before`, at most about `rows_max` rows a call; how many rows went.
@@ -146,6 +154,14 @@ pub trait Registry: Send + Sync {
     /// By id, ascending.
     async fn list(&self, query: RegistryQuery) -> Result<Page<RegistryEntry>, Error>;
     async fn children(&self, parent: &TwinId) -> Result<Vec<Child>, Error>;
+    /// The children of each of these, in the order of `parents`. A store that can reads all of them at once.
+    async fn children_of(&self, parents: &[TwinId]) -> Result<Vec<Vec<Child>>, Error> {
+        let mut all = Vec::with_capacity(parents.len());
+        for parent in parents {
+            all.push(self.children(parent).await?);
+        }
+        Ok(all)
+    }
     /// Ids of all twins below `top`, deepest first, itself not included.
     async fn below(&self, top: &TwinId) -> Result<Vec<TwinId>, Error>;
     async fn count(&self) -> Result<u64, Error>;

@@ -3,14 +3,13 @@
 use std::{
     io::{self, ErrorKind},
     net::SocketAddr,
-    sync::OnceLock,
 };
 
 use actors::Twins;
 use api::{Api, StartError};
 use gateway::Gateway;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
+use super::recorder;
 use crate::config::Config;
 
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +49,7 @@ pub struct Doors {
 impl Doors {
     /// On an error nothing listens any more, and the runtime is shut down.
     pub async fn open(twins: &Twins, config: &Config) -> Result<Self, DoorError> {
-        let metrics = metrics()?;
+        let metrics = recorder::installed().map_err(DoorError::Metrics)?;
         let gateway = match gateway::start(twins.clone(), config.mqtt.clone()) {
             Ok(gateway) => gateway,
             Err(error) => {
@@ -85,13 +84,6 @@ async fn close(gateway: Gateway, twins: &Twins) {
     gateway.close_sessions().await;
     twins.shutdown().await;
     gateway.stop().await;
-}
-
-/// One recorder a process, however many servers a test starts in it.
-fn metrics() -> Result<PrometheusHandle, DoorError> {
-    static RECORDER: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
-    let recorder = RECORDER.get_or_init(|| PrometheusBuilder::new().install_recorder().map_err(|e| e.to_string()));
-    recorder.clone().map_err(DoorError::Metrics)
 }
 
 fn mqtt_words(error: &gateway::Error) -> String {

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use twinfold::{app::App, config::Config};
 
-use crate::device::Device;
+use crate::{device::Device, reader::Reader};
 
 /// Longer than any of these runs: what goes by the clock waits until it is asked for.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
@@ -44,6 +44,11 @@ impl Server {
     pub fn device(&self, id: &str, parent: Option<&str>) -> Device {
         let key = self.register(id, "Device", parent);
         Device::connect(self.app.mqtt, id, &key)
+    }
+
+    /// A reader of one address, with the administrator's key.
+    pub fn reader(&self, path: &str) -> Reader {
+        Reader::connect(self.app.http, self.app.admin_token(), path)
     }
 
     fn register(&self, id: &str, model: &str, parent: Option<&str>) -> String {

@@ -22,6 +22,8 @@ pub const WINDOW_16: &str = "a message, QoS 1, window 16";
 pub const QOS_0: &str = "a message, QoS 0";
 pub const TWIN: &str = "a resident twin with ten values";
 pub const TWIN_IN_ROOM: &str = "the same, one of a hundred in a room";
+pub const READ: &str = "a read of a twin with ten values, unchanged";
+pub const CHANGED_READ: &str = "a read of a twin that has just changed";
 pub const CONNECTION: &str = "a connected device with its twin";
 
 pub const ALLOCATIONS: &str = "allocations";
@@ -31,19 +33,21 @@ pub const INSTRUCTIONS: &str = "instructions";
 
 // A table is read by its rows.
 #[rustfmt::skip]
-pub const BUDGETS: [Budget; 11] = [
+pub const BUDGETS: [Budget; 13] = [
     //     of            unit            at most  measured  on
-    budget(WINDOW_1,     ALLOCATIONS,       27.6,     27.1, "2026-11-21"),
-    budget(WINDOW_1,     ALLOCATED,       3150.0,   2730.0, "2026-11-21"),
+    budget(WINDOW_1,     ALLOCATIONS,       26.6,     26.1, "2026-11-21"),
+    budget(WINDOW_1,     ALLOCATED,       2940.0,   2555.0, "2026-11-21"),
     budget(WINDOW_16,    ALLOCATIONS,       11.0,     10.5, "2026-11-21"),
     budget(WINDOW_16,    ALLOCATED,       1810.0,   1577.0, "2026-11-21"),
     budget(QOS_0,        ALLOCATIONS,       10.2,      9.5, "2026-11-21"),
-    budget(QOS_0,        ALLOCATED,       2130.0,   1853.0, "2026-11-21"),
-    budget(TWIN,         HELD,            1530.0,   1330.0, "2026-11-21"),
-    budget(TWIN_IN_ROOM, HELD,            4020.0,   3495.0, "2026-11-21"),
-    budget(CONNECTION,   HELD,            6190.0,   5383.0, "2026-11-21"),
+    budget(QOS_0,        ALLOCATED,       1840.0,   1601.0, "2026-11-21"),
+    budget(TWIN,         HELD,            1480.0,   1286.0, "2026-11-21"),
+    budget(TWIN_IN_ROOM, HELD,            2090.0,   1819.0, "2026-11-21"),
+    budget(CONNECTION,   HELD,            4410.0,   3838.0, "2026-11-21"),
     budget(WINDOW_1,     INSTRUCTIONS,  52000.0,  46000.0, "2026-11-21"),
     budget(WINDOW_16,    INSTRUCTIONS,  27300.0,  23750.0, "2026-11-21"),
+    budget(READ,         INSTRUCTIONS,  44000.0,  38000.0, "2026-11-21"),
+    budget(CHANGED_READ, INSTRUCTIONS, 115000.0, 100000.0, "2026-11-21"),
 ];
 
 /// How far below its budget a figure may lie before it is said that the budget could be lower.

@@ -1,9 +1,7 @@
 //! The twin as a document for readers.
 
-use std::collections::BTreeMap;
-
 use hierarchy_models::{
-    Name, TwinId, Value,
+    TwinId, Value,
     event::shown_seq,
     rollup::{Aggregate, Fold},
     tree::Path,
@@ -11,9 +9,9 @@ use hierarchy_models::{
 };
 
 use super::{slots::Slots, state::TwinState};
-use crate::view::{AlertCounts, ConnectionView, DiagnosticsView, FoldView, RollupView, SupervisionView, TwinView, ValueView};
+use crate::view::{AlertCounts, ConnectionView, DiagnosticsView, FoldView, Members, RollupView, SupervisionView, TwinView, ValueView};
 
-fn values(slots: &Slots) -> BTreeMap<Name, ValueView> {
+fn values(slots: &Slots) -> Members<ValueView> {
     slots.iter().map(|(name, s)| (name.clone(), ValueView { value: s.value.clone(), at: s.at, received_at: s.received_at })).collect()
 }
 
@@ -31,7 +29,7 @@ pub fn rollup_view(twin: &TwinState, below: &Aggregate) -> RollupView {
         stale: all.counts.stale,
         quarantined: all.counts.quarantined,
         alerts: AlertCounts { count: all.counts.alerts(), worst: all.counts.worst() },
-        values: all.values.iter().map(|(name, fold)| (name.clone(), fold_view(fold))).collect(),
+        values: all.values.into_iter().map(|(name, fold)| (name, fold_view(&fold))).collect(),
     }
 }
 

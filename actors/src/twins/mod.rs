@@ -3,8 +3,10 @@
 mod commands;
 mod reads;
 mod registry;
+mod tree;
 
 pub(crate) use registry::row_of;
+pub use tree::TreeNode;
 
 use std::{
     collections::BTreeMap,
@@ -75,15 +77,6 @@ pub struct NewCommand {
     pub sender: Name,
 }
 
-/// A twin and what is under it.
-#[derive(Debug, Clone, Serialize)]
-pub struct TreeNode {
-    pub twin: TwinView,
-    pub children: Vec<TreeNode>,
-    /// Children that were left out by the depth or by the node limit.
-    pub children_left_out: u64,
-}
-
 /// Figures for health and metrics.
 #[derive(Debug, Clone, Serialize)]
 pub struct RuntimeStats {
@@ -131,7 +124,7 @@ impl Twins {
         Ok(Self { runtime })
     }
 
-    /// Makes the current thread (one that runs a tokio `LocalSet`: an ntex worker, an actix arbiter) a home of twins.
+    /// Makes the current thread (one that runs a tokio `LocalSet`: a worker of the front door, an actix arbiter) a home of twins.
     /// A device's twin is started on the thread it connects on.
     pub fn join_thread(&self) -> HostGuard {
         Host::join(&self.runtime);

@@ -53,7 +53,7 @@ pub async fn deactivate(
 async fn set(caller: &Caller<Admin>, twins: Data<Twins>, id: TwinPath, if_match: IfMatch, status: Status) -> Result<HttpResponse, Problem> {
     caller.reach(&twins, &id.0).await?;
     if_match.check(&twins, &id.0).await?;
-    Ok(whole(uncut(async move { Ok(twins.set_status(&id.0, status).await?) }).await?))
+    whole(uncut(async move { Ok(twins.set_status(&id.0, status).await?) }).await?)
 }
 
 /// Lets a quarantined twin run again.
@@ -73,5 +73,5 @@ pub async fn release(
 ) -> Result<HttpResponse, Problem> {
     caller.reach(&twins, &id.0).await?;
     if_match.check(&twins, &id.0).await?;
-    Ok(whole(uncut(async move { Ok(twins.release(&id.0).await?) }).await?))
+    whole(uncut(async move { Ok(twins.release(&id.0).await?) }).await?)
 }

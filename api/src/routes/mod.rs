@@ -16,13 +16,13 @@ mod register;
 mod tree;
 mod twin;
 
-use actix_web::{HttpResponse, http::header};
+use actix_web::HttpResponse;
 use actors::view::TwinView;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use pages::undescribed;
 
-use crate::json;
+use crate::{documents::Document, problem::Problem};
 
 /// The routes under `/api/v1`: all of them need a key.
 pub fn keyed(routes: &mut ServiceConfig) {
@@ -30,7 +30,7 @@ pub fn keyed(routes: &mut ServiceConfig) {
     routes.service(twin::read).service(patch::patch).service(twin::delete);
     routes.service(lifecycle::activate).service(lifecycle::deactivate).service(lifecycle::release);
     routes.service(credentials::reset).service(credentials::token);
-    routes.service(tree::tree).service(history::history).service(events::events);
+    routes.service(tree::read).service(history::history).service(events::events);
     routes.service(live::live);
     routes.service(commands::send).service(commands::list).service(commands::read).service(commands::cancel);
     routes.service(principals::list).service(principals::create).service(principals::read).service(principals::delete);
@@ -42,11 +42,6 @@ pub fn open(routes: &mut ServiceConfig) {
 }
 
 /// The whole twin with its entity tag.
-fn whole(view: TwinView) -> HttpResponse {
-    tagged(&view, view.etag())
-}
-
-/// The same when the tag is there already: it is worked out of all figures below the twin.
-fn tagged(view: &TwinView, etag: String) -> HttpResponse {
-    json::answer(HttpResponse::Ok().insert_header((header::ETAG, etag)), view)
+fn whole(view: TwinView) -> Result<HttpResponse, Problem> {
+    Ok(Document::of(&view)?.answer())
 }

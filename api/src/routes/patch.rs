@@ -60,7 +60,7 @@ pub async fn patch(
     may_name(&caller, &twins, parent.and_then(Option::as_ref), gateway.and_then(Option::as_ref)).await?;
     let expected = if_match.expected(&twins, &id.0).await?;
     let view = uncut(async move { Ok(twins.patch(&id.0, change, expected).await?) }).await?;
-    Ok(whole(view))
+    whole(view)
 }
 
 #[derive(Debug)]

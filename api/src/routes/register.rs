@@ -9,6 +9,7 @@ use hierarchy_models::{Name, TwinId, Value, limits::NAME_BYTES_MAX, model};
 use crate::{
     access::{Access, Admin, Caller},
     body::{Body, FromBody},
+    documents::Document,
     members::{self, Members, pointer_to},
     params::NoParams,
     problem::{self, Problem},
@@ -50,7 +51,7 @@ pub async fn register(
     may_name(&caller, &twins, registration.parent.as_ref(), registration.gateway.as_ref()).await?;
     let slot = key.slot(&caller, "/twins");
     let answer = uncut(async move {
-        let work = async { Ok(answer(twins.register(registration).await?.into())) };
+        let work = async { answer(twins.register(registration).await?.into()) };
         replays.once(slot, &body.bytes, work).await
     });
     Ok(answer.await?.into_response())
@@ -68,13 +69,13 @@ pub async fn may_name(access: &Access, twins: &Twins, parent: Option<&TwinId>, g
     Ok(())
 }
 
-fn answer(registered: RegisteredDocument) -> Answer {
-    Answer {
+fn answer(registered: RegisteredDocument) -> Result<Answer, Problem> {
+    Ok(Answer {
         status: StatusCode::CREATED,
         location: Some(format!("/api/v1/twins/{}", registered.twin.id)),
-        etag: Some(registered.twin.etag()),
+        etag: Some(Document::of(&registered.twin)?.etag),
         body: serde_json::to_value(&registered).unwrap_or_default(),
-    }
+    })
 }
 
 #[derive(Debug)]

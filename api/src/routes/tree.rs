@@ -1,17 +1,18 @@
 //! `GET /twins/{id}/tree`: a twin and what is under it, with roll-ups.
 
 use actix_web::{HttpResponse, get, web::Data};
-use actors::Twins;
+use actors::{TwinError, Twins};
 use hierarchy_models::limits::TREE_DEPTH_MAX;
 
 use super::path::TwinPath;
 use crate::{
     access::{Caller, Viewer},
+    documents::Documents,
     json,
     params::Params,
     problem::Problem,
     settings::Settings,
-    wire::{described::Tree, twin::TreeDocument},
+    wire::{described::Tree, tree},
 };
 
 /// The twin and what is under it, to a depth and to a number of twins (`http.tree_nodes_max`).
@@ -25,18 +26,23 @@ use crate::{
     responses((status = 200, description = "The tree; `children_left_out` says where it was cut", body = Tree))
 )]
 #[get("/twins/{id}/tree")]
-pub async fn tree(
+pub async fn read(
     caller: Caller<Viewer>,
     twins: Data<Twins>,
     settings: Data<Settings>,
+    documents: Documents,
     id: TwinPath,
     mut params: Params,
 ) -> Result<HttpResponse, Problem> {
     let depth = depth(&mut params)?;
     params.finish()?;
     caller.reach(&twins, &id.0).await?;
-    let tree = twins.tree(&id.0, depth, settings.tree_nodes_max).await?;
-    Ok(json::ok(&TreeDocument::from(tree)))
+    let nodes = twins.tree(&id.0, depth, settings.tree_nodes_max).await?;
+    let texts: Vec<_> = documents.read_all(&twins, &nodes).await?.into_iter().map(|read| read.map(|document| document.text)).collect();
+    if texts.first().is_none_or(Option::is_none) {
+        return Err(TwinError::NoSuchTwin(id.0).into());
+    }
+    Ok(HttpResponse::Ok().insert_header(json::content_type()).body(tree::written(&nodes, &texts)))
 }
 
 fn depth(params: &mut Params) -> Result<usize, Problem> {
@@ -53,11 +59,11 @@ mod tests {
 
     #[test]
     fn a_depth_is_at_most_that_of_the_deepest_tree() {
-        let read = |query: &str| depth(&mut Params::parse(query).unwrap());
-        assert_eq!(read("").unwrap(), 16);
-        assert_eq!(read("depth=0").unwrap(), 0);
+        let asked = |query: &str| depth(&mut Params::parse(query).unwrap());
+        assert_eq!(asked("").unwrap(), 16);
+        assert_eq!(asked("depth=0").unwrap(), 0);
         for bad in ["depth=17", "depth=-1", "depth=all"] {
-            assert_eq!(read(bad).unwrap_err().document()["parameter"], "depth", "{bad}");
+            assert_eq!(asked(bad).unwrap_err().document()["parameter"], "depth", "{bad}");
         }
     }
 }

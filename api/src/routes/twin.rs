@@ -1,11 +1,12 @@
 //! One twin: the whole of it, and its end.
 
-use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, web::Data};
+use actix_web::{HttpRequest, HttpResponse, delete, get, web::Data};
 use actors::Twins;
 
-use super::{path::TwinPath, tagged};
+use super::path::TwinPath;
 use crate::{
     access::{Admin, Caller, Viewer},
+    documents::Documents,
     params::{NoParams, Params},
     precondition::{IfMatch, is_held},
     problem::Problem,
@@ -31,16 +32,13 @@ pub async fn read(
     caller: Caller<Viewer>,
     request: HttpRequest,
     twins: Data<Twins>,
+    documents: Documents,
     id: TwinPath,
     _params: NoParams,
 ) -> Result<HttpResponse, Problem> {
     caller.reach(&twins, &id.0).await?;
-    let view = twins.get(&id.0).await?;
-    let etag = view.etag();
-    if is_held(&request, &etag) {
-        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish());
-    }
-    Ok(tagged(&view, etag))
+    let document = documents.read(&twins, &id.0).await?;
+    Ok(if is_held(&request, &document.etag) { document.answer_held() } else { document.answer() })
 }
 
 /// Unregisters a twin; its keys stop working and its session ends.

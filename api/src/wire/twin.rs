@@ -1,8 +1,8 @@
-//! A twin as it is registered, as it is listed, and as a tree shows it.
+//! A twin as it is registered and as it is listed.
 
 use std::collections::BTreeMap;
 
-use actors::{Registered, TreeNode, view::TwinView};
+use actors::{Registered, view::TwinView};
 use hierarchy_models::{Timestamp, Value, event::Status};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -60,21 +60,5 @@ pub struct RegisteredDocument {
 impl From<Registered> for RegisteredDocument {
     fn from(registered: Registered) -> Self {
         Self { twin: registered.view, keys: registered.keys }
-    }
-}
-
-/// The whole twin, and the same of each twin below it.
-#[derive(Debug, Serialize)]
-pub struct TreeDocument {
-    #[serde(flatten)]
-    pub twin: TwinView,
-    pub children: Vec<TreeDocument>,
-    pub children_left_out: u64,
-}
-
-impl From<TreeNode> for TreeDocument {
-    fn from(node: TreeNode) -> Self {
-        let children = node.children.into_iter().map(Self::from).collect();
-        Self { twin: node.twin, children, children_left_out: node.children_left_out }
     }
 }

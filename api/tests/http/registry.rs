@@ -124,6 +124,38 @@ fn telemetry_does_not_stand_in_the_way_of_a_conditional_write() {
 }
 
 #[test]
+fn a_twin_that_was_read_before_is_read_as_it_is_now() {
+    run(|world| async move {
+        world.building(&["d"]).await;
+        let changed = async |path: &str, held: &str| {
+            let answer = world.admin.call("GET", path, &[("if-none-match", held)], "").await;
+            assert_eq!(answer.status, 200, "{path} has changed");
+            let tag = answer.header("etag").to_owned();
+            // What is kept is what was sent, and its tag is known.
+            let again = world.admin.get(path).await;
+            assert_eq!((&again.text, again.header("etag")), (&answer.text, tag.as_str()));
+            assert_eq!(world.admin.call("GET", path, &[("if-none-match", &tag)], "").await.status, 304);
+            (tag, answer.json)
+        };
+        let (tag, _) = changed("/twins/d", "").await;
+        let (of_room, _) = changed("/twins/room", "").await;
+        world.telemetry("d", "2026-01-01T00:00:00Z", r#"{"t": 1}"#).await;
+        let (tag, json) = changed("/twins/d", &tag).await;
+        assert_eq!(json["telemetry"]["t"]["value"], 1);
+        world.twins.tick().await.unwrap();
+        assert_eq!(changed("/twins/room", &of_room).await.1["rollups"]["values"]["t"]["last"], 1.0);
+        // Its own version and events stand still.
+        world.admin.patch("/twins/room", "", json!({"parent": "elsewhere"})).await;
+        let (tag, json) = changed("/twins/d", &tag).await;
+        assert_eq!(json["path"], "elsewhere/room/d");
+        world.admin.delete("/twins/d").await;
+        assert_eq!(world.admin.get("/twins/d").await.status, 404);
+        world.register("d", "Device", Some("room")).await;
+        changed("/twins/d", &tag).await;
+    });
+}
+
+#[test]
 fn a_twin_can_be_moved_but_not_under_itself() {
     run(|world| async move {
         world.building(&["d"]).await;

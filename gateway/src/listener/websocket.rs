@@ -5,12 +5,13 @@
 
 use std::io;
 
-use ntex::{
-    io::{Io, IoBoxed},
-    time::{Millis, timeout},
-    util::BytesMut,
-    ws,
+use ntex::{util::BytesMut, ws};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
 };
+
+use crate::socket::WebSocket;
 
 const PATH: &str = "/mqtt";
 const PROTOCOL: &str = "mqtt";
@@ -18,42 +19,35 @@ const REQUEST_BYTES_MAX: usize = 8 * 1024;
 /// A frame's own header, which does not count as MQTT.
 const FRAME_HEADER_BYTES_MAX: usize = 14;
 
-pub(super) async fn upgrade(io: Io, patience: Millis, packet_max: u32) -> io::Result<IoBoxed> {
-    let request = timeout(patience, read_request(&io)).await.unwrap_or_else(|()| Err(io::ErrorKind::TimedOut.into()))?;
-    let answer = answer(&request);
-    io.encode_slice(answer.text().as_bytes())?;
-    match answer {
-        Answer::Switch { .. } => {
-            let codec = ws::Codec::new().max_size(packet_max as usize + FRAME_HEADER_BYTES_MAX);
-            Ok(ws::WsTransport::create(io, codec).into())
+pub(super) async fn upgrade(mut tcp: TcpStream, packet_max: u32) -> io::Result<WebSocket> {
+    let mut unread = BytesMut::with_capacity(REQUEST_BYTES_MAX);
+    let request = loop {
+        if let Some(head) = take_head(&mut unread)? {
+            break head;
         }
+        if tcp.read_buf(&mut unread).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    };
+    let answer = answer(&request);
+    tcp.write_all(answer.text().as_bytes()).await?;
+    match answer {
+        Answer::Switch { .. } => Ok(WebSocket::new(tcp, unread, packet_max as usize + FRAME_HEADER_BYTES_MAX)),
         Answer::Refuse { .. } => {
-            io.shutdown().await?;
+            tcp.shutdown().await?;
             Err(io::Error::new(io::ErrorKind::InvalidData, "not a WebSocket for MQTT"))
         }
     }
 }
 
-/// Everything up to the empty line.
-async fn read_request(io: &Io) -> io::Result<String> {
-    loop {
-        let head = io.with_read_buf(take_head)?;
-        if let Some(head) = head {
-            return Ok(head);
-        }
-        if io.read_ready().await?.is_none() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-}
-
-fn take_head(buf: &mut BytesMut) -> io::Result<Option<String>> {
-    match buf.windows(4).position(|w| w == b"\r\n\r\n") {
+/// Everything up to the empty line, once it is there.
+fn take_head(unread: &mut BytesMut) -> io::Result<Option<String>> {
+    match unread.windows(4).position(|w| w == b"\r\n\r\n") {
         Some(at) if at <= REQUEST_BYTES_MAX => {
-            let head = buf.split_to(at + 4);
+            let head = unread.split_to(at + 4);
             Ok(Some(String::from_utf8_lossy(&head[..at]).into_owned()))
         }
-        None if buf.len() <= REQUEST_BYTES_MAX => Ok(None),
+        None if unread.len() < REQUEST_BYTES_MAX => Ok(None),
         _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the request is too long")),
     }
 }

@@ -12,6 +12,8 @@ use std::{
     task::{Context, Poll},
 };
 
+use hierarchy_models::TwinId;
+
 use super::{ending::End, verdict::Receipt};
 use crate::wire::Outbound;
 
@@ -29,9 +31,11 @@ pub(crate) enum Answer {
 type Work = Pin<Box<dyn Future<Output = Answer>>>;
 
 /// A message that its twin has, and nobody has heard of yet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Posted {
     pub(crate) receipt: Receipt,
+    /// A gateway's child; `None`: the session's own twin.
+    pub(crate) child: Option<TwinId>,
     /// As [`hierarchy_models::DeviceMessage::kind`] names it.
     pub(crate) kind: &'static str,
     /// Size of its packet.
@@ -81,17 +85,17 @@ impl Answers {
     }
 
     /// The posted message of a ticket, if it still is that.
-    pub(crate) fn posted(&mut self, ticket: u64) -> Option<Posted> {
+    pub(crate) fn posted(&mut self, ticket: u64) -> Option<&Posted> {
         match self.slot(ticket) {
-            Some(Slot::Posted(posted)) => Some(*posted),
+            Some(Slot::Posted(posted)) => Some(posted),
             _ => None,
         }
     }
 
     /// A posted message has its answer.
     pub(crate) fn settle(&mut self, ticket: u64, answer: Answer) {
-        if let Some(posted) = self.posted(ticket) {
-            self.bytes -= posted.bytes;
+        if let Some(bytes) = self.posted(ticket).map(|posted| posted.bytes) {
+            self.bytes -= bytes;
             if let Some(slot) = self.slot(ticket) {
                 *slot = Slot::Done(answer);
             }
@@ -100,14 +104,14 @@ impl Answers {
 
     /// A message could not be posted, or came back: it is work now, in its place.
     pub(crate) fn work_on(&mut self, ticket: u64, work: impl Future<Output = Answer> + 'static, cx: &mut Context<'_>) {
-        let Some(posted) = self.posted(ticket) else { return };
+        let Some(bytes) = self.posted(ticket).map(|posted| posted.bytes) else { return };
         let mut work: Work = Box::pin(work);
         match work.as_mut().poll(cx) {
             Poll::Ready(answer) => self.settle(ticket, answer),
             Poll::Pending => {
                 self.working += 1;
                 if let Some(slot) = self.slot(ticket) {
-                    *slot = Slot::Working(work, posted.bytes);
+                    *slot = Slot::Working(work, bytes);
                 }
             }
         }
@@ -214,7 +218,7 @@ mod tests {
         let cx = &mut Context::from_waker(noop_waker_ref());
         let mut answers = Answers::default();
         let receipt = |id| Receipt { version: crate::wire::Version::V3, qos: 1, id };
-        let post = |answers: &mut Answers, id| answers.post(Posted { receipt: receipt(id), kind: "telemetry", bytes: 5 });
+        let post = |answers: &mut Answers, id| answers.post(Posted { receipt: receipt(id), child: None, kind: "telemetry", bytes: 5 });
         let (first, second, third) = (post(&mut answers, 1), post(&mut answers, 2), post(&mut answers, 3));
         let said = |id| Answer::Send(Outbound::PubComp { id, known: true });
         answers.settle(second, said(2));

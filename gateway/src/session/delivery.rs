@@ -5,12 +5,12 @@
 use std::collections::VecDeque;
 
 use hierarchy_models::{CommandId, Timestamp, TwinId};
-use ntex::io::IoBoxed;
 use ntex_mqtt::error::EncodeError;
 
 use super::{link::SessionLink, state::Session};
 use crate::{
     dialects::Outgoing,
+    socket::Socket,
     wire::{Codec, Down, Outbound},
 };
 
@@ -33,9 +33,9 @@ impl Delivery {
     }
 
     /// Sends what fits the window and the write buffer; gives the commands that went out at QoS 0.
-    pub(crate) fn send(&mut self, session: &Session, link: &SessionLink, io: &IoBoxed, codec: &Codec) -> Vec<Delivered> {
+    pub(crate) fn send(&mut self, session: &Session, link: &SessionLink, socket: &mut Socket, codec: &Codec) -> Vec<Delivered> {
         let mut delivered = Vec::new();
-        while self.in_flight.len() < self.window && !io.is_wr_backpressure() {
+        while self.in_flight.len() < self.window && !socket.is_full() {
             let Some((target, message)) = link.take() else { break };
             let Some(outgoing) = session.dialect().downlink(&target, &message) else { continue };
             let qos = session.subscribed.borrow().qos(&session.device, &target, outgoing.downstream);
@@ -46,7 +46,7 @@ impl Delivery {
             };
             let command = outgoing.correlation.clone().map(|command| Delivered { target: target.clone(), command });
             let id = if qos > 0 { self.next_id() } else { 0 };
-            if !write(session, &target, io, codec, packet(outgoing, id, expiry)) {
+            if !write(session, &target, socket, codec, packet(outgoing, id, expiry)) {
                 continue;
             }
             if qos > 0 {
@@ -96,9 +96,9 @@ fn packet(outgoing: Outgoing, id: u16, expiry_seconds: Option<u32>) -> Down {
     }
 }
 
-fn write(session: &Session, target: &TwinId, io: &IoBoxed, codec: &Codec, down: Down) -> bool {
+fn write(session: &Session, target: &TwinId, socket: &mut Socket, codec: &Codec, down: Down) -> bool {
     let topic = down.topic.clone();
-    match io.encode(Outbound::Publish(Box::new(down)), codec) {
+    match socket.write(Outbound::Publish(Box::new(down)), codec) {
         Ok(()) => {
             session.house.meters.downlink_sent.increment(1);
             true

@@ -28,9 +28,8 @@ const KEPT_TOPIC_CHARS: usize = 256;
 
 /// A PUBLISH as far as it can be judged without its twin.
 pub(crate) enum Heard {
-    /// The session's own device speaks.
-    Own(DeviceMessage),
-    Child(TwinId, DeviceMessage),
+    /// Of a child; `None`: of the session's own device.
+    Message(Option<TwinId>, DeviceMessage),
     /// A payload that cannot be read; `None`: of the session's own device.
     Unreadable(Option<TwinId>, PayloadError),
     Refused(Answer),
@@ -51,8 +50,7 @@ pub(crate) fn hear(session: &Session, receipt: Receipt, publish: &Publish) -> He
     }
     let child = if own { None } else { TwinId::new(uplink.device).ok() };
     match (read(session, &uplink, publish), child) {
-        (Ok(message), None) => Heard::Own(message),
-        (Ok(message), Some(child)) => Heard::Child(child, message),
+        (Ok(message), child) => Heard::Message(child, message),
         (Err(error), child) => Heard::Unreadable(child, error),
     }
 }
@@ -62,14 +60,7 @@ pub(crate) fn hear(session: &Session, receipt: Receipt, publish: &Publish) -> He
 pub(crate) async fn work(session: Rc<Session>, receipt: Receipt, publish: Publish, heard: Heard) -> Answer {
     let meters = &session.house.meters;
     let answer = match heard {
-        Heard::Own(message) => return send(session, receipt, message).await,
-        Heard::Child(child, message) => {
-            let kind = message.kind();
-            let packet = (receipt.qos == 2).then_some(receipt.id);
-            let result = session.twin.send(&child, message, packet).await;
-            meters.publish(kind, outcome(&result));
-            conclude(&session, receipt, &child, result)
-        }
+        Heard::Message(child, message) => return send(session, receipt, child, message).await,
         Heard::Unreadable(child, error) => {
             meters.publish("unreadable", Outcome::BadPayload);
             meters.payload_rejected(error.kind);
@@ -81,18 +72,19 @@ pub(crate) async fn work(session: Rc<Session>, receipt: Receipt, publish: Publis
     answer
 }
 
-/// A message of the session's own device, waited for.
-pub(crate) async fn send(session: Rc<Session>, receipt: Receipt, message: DeviceMessage) -> Answer {
+/// A message of the session's own device or, with `child`, of that, waited for.
+pub(crate) async fn send(session: Rc<Session>, receipt: Receipt, child: Option<TwinId>, message: DeviceMessage) -> Answer {
     let kind = message.kind();
     let packet = (receipt.qos == 2).then_some(receipt.id);
-    let result = session.twin.send(&session.device, message, packet).await;
-    settled(&session, receipt, kind, result)
+    let target = child.as_ref().unwrap_or(&session.device);
+    let result = session.twin.send(target, message, packet).await;
+    settled(&session, receipt, target, kind, result)
 }
 
-/// What a message of the session's own device came to.
-pub(crate) fn settled(session: &Session, receipt: Receipt, kind: &'static str, result: Result<(), Refusal>) -> Answer {
+/// What a message came to.
+pub(crate) fn settled(session: &Session, receipt: Receipt, target: &TwinId, kind: &'static str, result: Result<(), Refusal>) -> Answer {
     session.house.meters.publish(kind, outcome(&result));
-    let answer = conclude(session, receipt, &session.device, result);
+    let answer = conclude(session, receipt, target, result);
     decided(session, receipt);
     answer
 }

@@ -3,7 +3,7 @@
 use std::task::Context;
 
 use actors::device::Outcome;
-use ntex::{time::now, util::ByteString};
+use ntex::util::ByteString;
 use ntex_mqtt::v5::codec::DisconnectReasonCode as Code;
 
 use super::{
@@ -24,7 +24,6 @@ const SETTLED_ROOM_KEPT: usize = 16;
 
 impl Run {
     pub(super) fn take(&mut self, packet: Inbound, cx: &mut Context<'_>) -> Result<(), End> {
-        self.last_read = now();
         let meters = &self.session.house.meters;
         meters.packets_in.increment(1);
         meters.bytes_in.increment(self.codec.last_size().into());
@@ -91,11 +90,12 @@ impl Run {
         let bytes = self.codec.last_size() as usize;
         let receipt = Receipt { version: session.version, qos: publish.qos, id };
         match inbound::hear(&session, receipt, &publish) {
-            Heard::Own(message) if !self.answers.is_working() => {
-                let ticket = self.answers.post(Posted { receipt, kind: message.kind(), bytes });
+            Heard::Message(child, message) if !self.answers.is_working() => {
+                let ticket = self.answers.post(Posted { receipt, child: child.clone(), kind: message.kind(), bytes });
                 let packet = (receipt.qos == 2).then_some(id);
-                if let Err(message) = session.twin.post(message, packet, ticket) {
-                    self.answers.work_on(ticket, inbound::send(session, receipt, message), cx);
+                let target = child.as_ref().unwrap_or(&session.device);
+                if let Err(message) = session.twin.post(target, message, packet, ticket) {
+                    self.answers.work_on(ticket, inbound::send(session, receipt, child, message), cx);
                 }
             }
             heard => self.answers.push(inbound::work(session, receipt, publish, heard), bytes, cx),
@@ -108,16 +108,16 @@ impl Run {
         self.link.take_settled(&mut self.settled);
         let mut settled = std::mem::take(&mut self.settled);
         for (ticket, outcome) in settled.drain(..) {
-            let Some(Posted { receipt, kind, .. }) = self.answers.posted(ticket) else { continue };
+            let Some(Posted { receipt, child, kind, .. }) = self.answers.posted(ticket).cloned() else { continue };
             let result = match outcome {
                 Outcome::Taken => Ok(()),
                 Outcome::Refused(refusal) => Err(refusal),
                 Outcome::Returned(again) => {
-                    self.answers.work_on(ticket, inbound::send(self.session.clone(), receipt, again.0), cx);
+                    self.answers.work_on(ticket, inbound::send(self.session.clone(), receipt, child, again.0), cx);
                     continue;
                 }
             };
-            let answer = inbound::settled(&self.session, receipt, kind, result);
+            let answer = inbound::settled(&self.session, receipt, child.as_ref().unwrap_or(&self.session.device), kind, result);
             self.answers.settle(ticket, answer);
         }
         if settled.capacity() <= SETTLED_ROOM_KEPT {

@@ -1,18 +1,12 @@
 //! When a connection reads, when it waits, and how long it may be silent.
 
-use std::{
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::task::{Context, Poll};
 
-use ntex::{
-    io::{IoStatusUpdate, RecvError},
-    time::{Millis, Seconds, now, sleep},
-};
 use ntex_mqtt::{error::DecodeError, v5::codec::DisconnectReasonCode as Code};
+use tokio::time::{Instant, sleep};
 
 use super::{ending::End, run::Run};
-use crate::wire::Codec;
+use crate::socket::NoPacket;
 
 /// Beyond the Receive Maximum, so that the packet that breaks it, and packets that are not messages, are still read.
 const CONTROL_SLACK: usize = 8;
@@ -26,28 +20,29 @@ pub(super) enum Read {
 }
 
 impl Run {
+    /// Takes in what has come, as far as there is room for it.
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Read {
         let mut progress = false;
-        loop {
-            let end = if self.has_room() {
-                match self.io.poll_recv(&self.codec, cx) {
-                    Poll::Ready(Ok(packet)) => {
-                        progress = true;
-                        match self.take(packet, cx) {
-                            Ok(()) => continue,
-                            Err(end) => Some(end),
-                        }
+        while self.has_room() {
+            match self.socket.poll_recv(&self.codec, cx) {
+                Poll::Ready(Ok(packet)) => {
+                    progress = true;
+                    if let Err(end) = self.take(packet, cx) {
+                        return Read::End(end);
                     }
-                    Poll::Ready(Err(error)) => self.no_packet(error),
-                    Poll::Pending => return if progress { Read::Progress } else { Read::Waiting },
                 }
-            } else {
-                match self.poll_paused(cx) {
-                    Poll::Ready(end) => end,
-                    Poll::Pending => return if progress { Read::Progress } else { Read::Waiting },
-                }
-            };
-            return end.map_or(Read::Progress, Read::End);
+                Poll::Ready(Err(NoPacket::Closed)) => return Read::End(End::lost("closed")),
+                Poll::Ready(Err(NoPacket::Decode(error))) => return Read::End(self.undecodable(&error)),
+                Poll::Pending => break,
+            }
+        }
+        if progress {
+            self.last_read = Instant::now();
+            return Read::Progress;
+        }
+        match self.poll_keep_alive(cx) {
+            Poll::Ready(end) => Read::End(end),
+            Poll::Pending => Read::Waiting,
         }
     }
 
@@ -55,41 +50,6 @@ impl Run {
         let settings = &self.session.house.settings;
         let in_work_max = usize::from(settings.receive_max) + CONTROL_SLACK;
         self.answers.len() < in_work_max && self.answers.bytes() < IN_WORK_BYTES_MAX
-    }
-
-    /// Waits for room without reading. A client whose messages we hold up is not silent.
-    fn poll_paused(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
-        if self.peer_gone {
-            return Poll::Pending;
-        }
-        match self.io.poll_read_pause(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(IoStatusUpdate::KeepAlive) => {
-                self.last_read = now();
-                self.start_timer(self.keep_alive);
-                Poll::Ready(None)
-            }
-            Poll::Ready(IoStatusUpdate::WriteBackpressure) => {
-                self.stall();
-                Poll::Ready(None)
-            }
-            Poll::Ready(IoStatusUpdate::PeerGone(_)) => {
-                self.peer_gone = true;
-                Poll::Ready(None)
-            }
-        }
-    }
-
-    fn no_packet(&mut self, error: RecvError<Codec>) -> Option<End> {
-        match error {
-            RecvError::WriteBackpressure => {
-                self.stall();
-                None
-            }
-            RecvError::KeepAlive => self.check_keep_alive(),
-            RecvError::PeerGone(_) => Some(End::lost("closed")),
-            RecvError::Decoder(error) => Some(self.undecodable(&error)),
-        }
     }
 
     fn undecodable(&self, error: &DecodeError) -> End {
@@ -101,25 +61,22 @@ impl Run {
         End::refused("malformed_packet", Code::MalformedPacket).because(error.to_string())
     }
 
+    /// Ready when the client has been silent for too long. One whose messages we hold up is not silent.
+    fn poll_keep_alive(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let (Some(allowed), Some(silence)) = (self.keep_alive, &mut self.silence) else { return Poll::Pending };
+        while silence.as_mut().poll(cx).is_ready() {
+            if self.answers.len() > 0 {
+                self.last_read = Instant::now();
+            } else if self.last_read.elapsed() >= allowed {
+                return Poll::Ready(End::keep_alive());
+            }
+            silence.as_mut().reset(self.last_read + allowed);
+        }
+        Poll::Pending
+    }
+
     pub(super) fn stall(&mut self) {
         let patience = self.session.house.settings.write_timeout;
-        self.stalled.get_or_insert_with(|| sleep(Millis::from(patience)));
-    }
-
-    fn check_keep_alive(&self) -> Option<End> {
-        let allowed = self.keep_alive?;
-        let silent = now().saturating_duration_since(self.last_read);
-        if silent >= allowed {
-            return Some(End::keep_alive());
-        }
-        self.start_timer(Some(allowed - silent));
-        None
-    }
-
-    pub(super) fn start_timer(&self, after: Option<Duration>) {
-        if let Some(after) = after {
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            self.io.start_timer(Seconds(u16::try_from(seconds).unwrap_or(u16::MAX)));
-        }
+        self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
     }
 }

@@ -7,20 +7,18 @@
 use std::{
     collections::HashMap,
     future::poll_fn,
+    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use actors::device::Outcome;
 use futures_util::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use hierarchy_models::event::DisconnectReason;
-use ntex::{
-    io::IoBoxed,
-    time::{Millis, Sleep, now, timeout},
-    util::{ByteString, join},
-};
+use ntex::util::ByteString;
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::{
     answers::{Answer, Answers},
@@ -30,12 +28,15 @@ use super::{
     reading::Read,
     state::Session,
 };
-use crate::wire::{Codec, Outbound};
+use crate::{
+    socket::Socket,
+    wire::{Codec, Outbound},
+};
 
 pub(crate) struct Run {
     pub(super) session: Rc<Session>,
     pub(super) link: Arc<SessionLink>,
-    pub(super) io: IoBoxed,
+    pub(super) socket: Socket,
     pub(super) codec: Codec,
     pub(super) answers: Answers,
     /// What becomes of posted messages on its way from the link into `answers`; kept for its room.
@@ -50,11 +51,21 @@ pub(crate) struct Run {
     pub(super) subscribing: usize,
     pub(super) keep_alive: Option<Duration>,
     pub(super) last_read: Instant,
+    /// When to look whether the client has been silent for too long.
+    pub(super) silence: Option<Pin<Box<Sleep>>>,
     /// The client does not read; when this elapses it is given up.
-    pub(super) stalled: Option<Sleep>,
-    /// What it sent before is still taken from the buffer.
-    pub(super) peer_gone: bool,
+    pub(super) stalled: Option<Pin<Box<Sleep>>>,
     pub(super) session_expires_at_once: bool,
+}
+
+/// What a write came to.
+enum Flushed {
+    /// Nothing more is to be done now.
+    All,
+    /// There was no room, and there is again.
+    Room,
+    /// There is no room, and the client is timed.
+    Stalled,
 }
 
 /// What the handshake settled.
@@ -66,12 +77,12 @@ pub(crate) struct Terms {
 }
 
 impl Run {
-    pub(crate) fn new(session: Rc<Session>, link: Arc<SessionLink>, io: IoBoxed, codec: Codec, terms: &Terms) -> Self {
+    pub(crate) fn new(session: Rc<Session>, link: Arc<SessionLink>, socket: Socket, codec: Codec, terms: &Terms) -> Self {
         let keep_alive = (terms.keep_alive_seconds > 0).then(|| Duration::from_secs(terms.keep_alive_seconds.into()) * 3 / 2);
         let run = Self {
             session,
             link,
-            io,
+            socket,
             codec,
             answers: Answers::default(),
             settled: Vec::new(),
@@ -81,12 +92,11 @@ impl Run {
             unsettled: 0,
             subscribing: 0,
             keep_alive,
-            last_read: now(),
+            last_read: Instant::now(),
+            silence: keep_alive.map(|allowed| Box::pin(sleep(allowed))),
             stalled: None,
-            peer_gone: false,
             session_expires_at_once: terms.session_expires_at_once,
         };
-        run.start_timer(keep_alive);
         run.aside_ready();
         run
     }
@@ -99,16 +109,15 @@ impl Run {
     /// the caller.
     pub(crate) async fn wind_up(mut self, end: &End) {
         self.link.end();
-        self.io.stop_timer();
         if end.reason == DisconnectReason::ServerStopped {
-            let _ = timeout(Millis::from(ending::FAREWELL_MAX), poll_fn(|cx| self.poll_finish(cx))).await;
+            let _ = timeout(ending::FAREWELL_MAX, poll_fn(|cx| self.poll_finish(cx))).await;
         }
         if let Some((code, reason)) = &end.say {
             self.write(Outbound::Disconnect(*code, reason.clone()));
         }
-        let io = self.io.take();
-        let finished = timeout(Millis::from(ending::DRAIN_MAX), poll_fn(|cx| self.poll_finish(cx)));
-        let (_, in_time) = join(io.shutdown(), finished).await;
+        let socket = self.socket.take();
+        let finished = timeout(ending::DRAIN_MAX, poll_fn(|cx| self.poll_finish(cx)));
+        let ((), in_time) = tokio::join!(socket.close(), finished);
         if in_time.is_err() {
             tracing::warn!(device = %self.session.device, "messages in work did not finish before the session's end");
         }
@@ -142,10 +151,35 @@ impl Run {
                 return Poll::Pending;
             }
             match self.read(cx) {
-                Read::Waiting => return Poll::Pending,
+                Read::Waiting => match self.flush(cx) {
+                    Ok(Flushed::All) => return Poll::Pending,
+                    Ok(Flushed::Room | Flushed::Stalled) => {}
+                    Err(end) => return Poll::Ready(end),
+                },
+                Read::Progress if self.socket.has_a_page() => {
+                    if let Err(end) = self.flush(cx) {
+                        return Poll::Ready(end);
+                    }
+                }
                 Read::Progress => {}
                 Read::End(end) => return Poll::Ready(end),
             }
+        }
+    }
+
+    /// Writes what waits. All work of a wake-up leaves together.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<Flushed, End> {
+        let was_full = self.socket.is_full();
+        match self.socket.poll_flush(cx) {
+            Poll::Ready(Ok(())) if was_full => Ok(Flushed::Room),
+            Poll::Ready(Ok(())) => Ok(Flushed::All),
+            Poll::Ready(Err(_)) => Err(End::lost("write_failed")),
+            Poll::Pending if self.socket.is_full() => {
+                self.stall();
+                Ok(Flushed::Stalled)
+            }
+            // woken when the client reads on
+            Poll::Pending => Ok(Flushed::All),
         }
     }
 
@@ -171,35 +205,36 @@ impl Run {
         Ok(())
     }
 
-    pub(super) fn write(&self, packet: Outbound) {
-        if let Err(error) = self.io.encode(packet, &self.codec) {
+    pub(super) fn write(&mut self, packet: Outbound) {
+        if let Err(error) = self.socket.write(packet, &self.codec) {
             tracing::error!(device = %self.session.device, %error, "a packet could not be written");
         }
     }
 
     /// Whether the client leaves unread what was written to it; an error once it has done so for too long.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        let Some(deadline) = &self.stalled else { return Ok(false) };
-        match self.io.poll_flush(cx, false) {
-            Poll::Ready(Ok(())) => {
-                self.stalled = None;
-                self.last_read = now();
-                Ok(false)
+        let Some(deadline) = &mut self.stalled else { return Ok(false) };
+        match self.socket.poll_flush(cx) {
+            Poll::Ready(Err(_)) => return Err(End::lost("write_failed")),
+            Poll::Pending if !self.socket.has_drained() => {
+                if deadline.as_mut().poll(cx).is_ready() {
+                    self.socket.give_up();
+                    return Err(End::lost("write_timeout"));
+                }
+                return Ok(true);
             }
-            Poll::Ready(Err(_)) => Err(End::lost("write_failed")),
-            Poll::Pending if deadline.poll_elapsed(cx).is_ready() => {
-                self.io.terminate();
-                Err(End::lost("write_timeout"))
-            }
-            Poll::Pending => Ok(true),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
         }
+        self.stalled = None;
+        self.last_read = Instant::now();
+        Ok(false)
     }
 
     fn deliver(&mut self) {
         if self.subscribing > 0 {
             return;
         }
-        for delivered in self.delivery.send(&self.session, &self.link, &self.io, &self.codec) {
+        for delivered in self.delivery.send(&self.session, &self.link, &mut self.socket, &self.codec) {
             self.aside_delivered(delivered);
         }
         if self.link.owes_ready() {

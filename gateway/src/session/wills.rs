@@ -12,12 +12,7 @@ use hierarchy_models::{
     event::{Encoding, Raw, Will},
 };
 use metrics::gauge;
-use ntex::{
-    rt,
-    time::{Millis, sleep},
-    util::{Either, select},
-};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::spawn_local, time::timeout};
 
 use crate::house::House;
 
@@ -87,19 +82,18 @@ impl PendingWills {
         if is_full {
             // Said too early rather than never.
             let house = house.clone();
-            rt::spawn(async move { will.send(&house).await });
+            spawn_local(async move { will.send(&house).await });
             return;
         }
         let (house, device) = (house.clone(), device.clone());
-        rt::spawn(async move {
-            let delay = Millis(u32::try_from(will.delay.as_millis()).unwrap_or(u32::MAX));
-            match select(sleep(delay), rx).await {
-                Either::Left(()) => {
+        spawn_local(async move {
+            match timeout(will.delay, rx).await {
+                Err(_) => {
                     house.wills.waiting().remove(&device);
                     will.send(&house).await;
                 }
-                Either::Right(Ok(Fate::SendNow)) => will.send(&house).await,
-                Either::Right(Ok(Fate::Drop) | Err(_)) => {}
+                Ok(Ok(Fate::SendNow)) => will.send(&house).await,
+                Ok(Ok(Fate::Drop) | Err(_)) => {}
             }
         });
     }

@@ -64,8 +64,8 @@ pub fn opening(src: &[u8]) -> Option<Opening> {
     }
 }
 
-/// The remaining length of the packet at the start of `src` once all of it is there. Reserves room for what is missing.
-pub fn whole(src: &mut BytesMut, version: Version, packet_max: u32) -> Result<Option<u32>, DecodeError> {
+/// The remaining length of the packet at the start of `src` once all of it is there.
+pub fn whole(src: &[u8], version: Version, packet_max: u32) -> Result<Option<u32>, DecodeError> {
     let Some(&first) = src.first() else { return Ok(None) };
     let Some((remaining, used)) = variable_length(&src[1..])? else { return Ok(None) };
     if remaining > packet_max {
@@ -73,8 +73,6 @@ pub fn whole(src: &mut BytesMut, version: Version, packet_max: u32) -> Result<Op
     }
     let total = 1 + used + remaining as usize;
     if src.len() < total {
-        let missing = total - src.len();
-        src.reserve(missing);
         return Ok(None);
     }
     check_publish(first, &src[1 + used..total], version)?;
@@ -138,19 +136,19 @@ mod tests {
     fn a_packet_is_whole_or_not_there() {
         let packet = b"\x30\x05\0\x01ahi";
         for cut in 0..packet.len() {
-            assert_eq!(whole(&mut BytesMut::copy_from_slice(&packet[..cut]), Version::V3, 100), Ok(None));
+            assert_eq!(whole(&packet[..cut], Version::V3, 100), Ok(None));
         }
-        assert_eq!(whole(&mut BytesMut::copy_from_slice(packet), Version::V3, 100), Ok(Some(5)));
+        assert_eq!(whole(packet, Version::V3, 100), Ok(Some(5)));
         let too_large = DecodeError::MaxSizeExceeded { size: 5, max_size: 4 };
-        assert_eq!(whole(&mut BytesMut::copy_from_slice(&packet[..2]), Version::V3, 4), Err(too_large));
+        assert_eq!(whole(&packet[..2], Version::V3, 4), Err(too_large));
     }
 
     #[test]
     fn a_topic_cannot_reach_beyond_its_packet() {
-        let mut long_topic = BytesMut::copy_from_slice(b"\x30\x03\xff\xffa");
-        assert_eq!(whole(&mut long_topic, Version::V3, 100), Err(DecodeError::InvalidLength));
-        let mut long_properties = BytesMut::copy_from_slice(b"\x30\x04\0\x01a\x7f");
-        assert_eq!(whole(&mut long_properties, Version::V5, 100), Err(DecodeError::InvalidLength));
+        let long_topic = b"\x30\x03\xff\xffa";
+        assert_eq!(whole(long_topic, Version::V3, 100), Err(DecodeError::InvalidLength));
+        let long_properties = b"\x30\x04\0\x01a\x7f";
+        assert_eq!(whole(long_properties, Version::V5, 100), Err(DecodeError::InvalidLength));
     }
 
     proptest! {
@@ -158,7 +156,7 @@ mod tests {
         fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), v5: bool) {
             let version = if v5 { Version::V5 } else { Version::V3 };
             opening(&bytes);
-            let _ = whole(&mut BytesMut::copy_from_slice(&bytes), version, 1000);
+            let _ = whole(&bytes, version, 1000);
         }
 
         #[test]

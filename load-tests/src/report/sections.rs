@@ -20,7 +20,10 @@ const SECTIONS: [(&str, &str); 15] = [
         "live",
         "From the intended time of publishing to the value at a reader: pushed on the live stream (`sse`), and read with GET (`http`).",
     ),
-    ("reads", "Callers on kept-alive connections, each with one request on its way. Bare actix-web answers the same 1 KB each time."),
+    (
+        "reads",
+        "Callers on kept-alive connections, each with one request on its way. Bare actix-web answers a constant each time: the bytes of one of these twins as Twinfold answered it.",
+    ),
     ("history", "Pages of recorded values, and buckets of them."),
     ("commands", "From the intended time of a POST with `wait`, over MQTT to the device and back, to the answer over HTTP."),
     ("overload", "Twice the peak is offered, whatever is answered. Goodput is what is acknowledged in time."),

@@ -1,4 +1,7 @@
 //! What a reader pays: a twin, a list, a tree, from callers that ask as soon as they are answered.
+//!
+//! The twins stand still, as most do while a dashboard looks at them again, so Twinfold has written each once. The floor, bare actix-web, answers a constant with as
+//! many bytes as one of these twins has.
 
 use super::{
     queries::{self, Query},

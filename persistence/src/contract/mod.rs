@@ -103,6 +103,8 @@ macro_rules! store_contract {
             registry::a_recorded_move_is_never_an_error
             registry::children_of_a_deleted_twin_stand_on_their_own_until_it_returns
             registry::lists_are_filtered_and_paged_by_id
+            registry::what_is_below_is_listed_wherever_its_ids_lie
+            registry::what_is_asked_of_many_is_what_is_asked_of_each
             registry::children_bring_their_contribution
             registry::below_is_deepest_first
             documents::a_document_is_put_read_listed_and_deleted

@@ -191,6 +191,42 @@ pub async fn lists_are_filtered_and_paged_by_id(place: &dyn Place) {
     assert_eq!(store.count().await.unwrap(), 8);
 }
 
+pub async fn what_is_below_is_listed_wherever_its_ids_lie(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    let mut rows = vec![row("site", None, 1), row("few", None, 1)];
+    rows.extend((0..300).map(|n| row(&format!("m-{n:03}"), Some("site"), 1)));
+    rows.extend(["a-first", "m-150-between", "z-last"].map(|name| row(name, Some("few"), 1)));
+    store.put_rows(rows).await.unwrap();
+    for limit in [1, 2, 3, 10, 400] {
+        let below = async |top: &str| {
+            let ask = |cursor| {
+                let (store, query) = (store.clone(), RegistryQuery { under: Some(id(top)), limit, cursor, ..RegistryQuery::default() });
+                async move { store.list(query).await.unwrap() }
+            };
+            all_pages(limit, ask).await.iter().map(|e| e.row.id.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(below("few").await, ["a-first", "m-150-between", "z-last"], "{limit} a page");
+        assert_eq!(below("site").await, (0..300).map(|n| format!("m-{n:03}")).collect::<Vec<_>>(), "{limit} a page");
+    }
+}
+
+pub async fn what_is_asked_of_many_is_what_is_asked_of_each(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    building(&*store).await;
+    let snapshot = |name: &str| Snapshot { twin: id(name), seq: 1, state: "s".into(), contribution: name.to_owned().into(), wake_at: None };
+    let snapshots = vec![snapshot("room-1"), snapshot("floor-2"), snapshot("lamp")];
+    store.project(Projection { snapshots, ..Projection::default() }).await.unwrap();
+    let asked = ["floor-1", "nobody", "lamp", "room-1", "site-1", "floor-2", "floor-1"].map(id);
+    let (children, snapshots) = (store.children_of(&asked).await.unwrap(), store.snapshots(&asked).await.unwrap());
+    assert_eq!((children.len(), snapshots.len()), (asked.len(), asked.len()));
+    for (n, twin) in asked.iter().enumerate() {
+        assert_eq!(children[n], store.children(twin).await.unwrap(), "{twin}");
+        assert_eq!(snapshots[n], store.snapshot(twin).await.unwrap(), "{twin}");
+    }
+    assert_eq!((children[0].len(), snapshots.iter().flatten().count()), (2, 3));
+    assert_eq!((store.children_of(&[]).await.unwrap(), store.snapshots(&[]).await.unwrap()), (vec![], vec![]));
+}
+
 pub async fn children_bring_their_contribution(place: &dyn Place) {
     let Opened { store, .. } = place.open().await;
     building(&*store).await;

@@ -1,4 +1,4 @@
-//! Bare actix-web: every GET is answered with the same twin, of about the length of a real one. The floor of a read.
+//! Bare actix-web: every GET is answered with the same twin, as a server answered it. The floor of a read.
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -7,7 +7,7 @@ use load_floors::say_ready;
 
 /// The product's `http.workers`.
 const WORKERS: usize = 2;
-/// A device with five values, as `GET /api/v1/twins/{id}` answers it.
+/// A device of the scenario `reads`, with ten values, as `GET /api/v1/twins/{id}` answers it.
 const TWIN: &str = include_str!("twin.json");
 
 async fn twin() -> HttpResponse {

@@ -150,6 +150,11 @@ impl Projections for EmbeddedStore {
         self.core.state_readers.run(move |conn| state::snapshot(conn, twin)).await
     }
 
+    async fn snapshots(&self, twins: &[TwinId]) -> Result<Vec<Option<Snapshot>>, Error> {
+        let twins = twins.to_vec();
+        self.core.state_readers.run(move |conn| twins.into_iter().map(|twin| state::snapshot(conn, twin)).collect()).await
+    }
+
     async fn wakes(&self, after: Option<(Timestamp, TwinId)>, limit: usize) -> Result<Vec<(Timestamp, TwinId)>, Error> {
         self.core.state_readers.run(move |conn| state::wakes(conn, after, limit)).await
     }

@@ -1,0 +1,93 @@
+//! Ports that listen, and who comes in by them.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use ntex::server::create_tcp_listener;
+use tokio::{
+    runtime,
+    sync::{Semaphore, oneshot},
+    task::JoinSet,
+    time::sleep,
+};
+
+use super::{
+    opening::Transport,
+    workers::{Handed, Workers},
+};
+use crate::{Error, house::House};
+
+/// Sockets that wait to be accepted.
+const BACKLOG: i32 = 2_048;
+/// Connections that may be in their handshake beside those that have passed it.
+const HANDSHAKES_MAX: usize = 1_024;
+/// A pause after a socket could not be accepted, most likely for want of open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+#[derive(Default)]
+pub(super) struct Ports(Vec<(TcpListener, Transport)>);
+
+/// Ports that are served. Dropping it closes them.
+pub(super) struct Open {
+    _close: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Ports {
+    pub(super) fn listen(&mut self, key: &'static str, addr: SocketAddr, transport: Transport) -> Result<SocketAddr, Error> {
+        let fault = |source: io::Error| Error::Bind { key, addr, source };
+        let listener = create_tcp_listener(addr, BACKLOG).map_err(fault)?;
+        let bound = listener.local_addr().map_err(fault)?;
+        listener.set_nonblocking(true).map_err(fault)?;
+        self.0.push((listener, transport));
+        Ok(bound)
+    }
+
+    /// Accepts on a thread of its own, which hands what comes to `workers`.
+    pub(super) fn open(self, house: &House, workers: Workers) -> io::Result<Open> {
+        let places = Arc::new(Semaphore::new((house.settings.connections_max + HANDSHAKES_MAX).min(Semaphore::MAX_PERMITS)));
+        let executor = runtime::Builder::new_current_thread().enable_all().build()?;
+        let (close, closed) = oneshot::channel::<()>();
+        let main = async move {
+            let mut ports = JoinSet::new();
+            for (listener, transport) in self.0 {
+                ports.spawn(accept(listener, transport, places.clone(), workers.clone()));
+            }
+            drop(workers);
+            let _ = closed.await;
+        };
+        let thread = std::thread::Builder::new().name("mqtt-accept".into()).spawn(move || executor.block_on(main))?;
+        Ok(Open { _close: close, thread })
+    }
+}
+
+impl Open {
+    /// Closes the ports; gives the thread that served them, which ends now.
+    pub(super) fn close(self) -> JoinHandle<()> {
+        self.thread
+    }
+}
+
+async fn accept(listener: TcpListener, transport: Transport, places: Arc<Semaphore>, workers: Workers) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "a port cannot be served"),
+    };
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        match listener.accept().await.and_then(|(tcp, _)| tcp.into_std()) {
+            Ok(tcp) => workers.hand(Handed { tcp, transport: transport.clone(), place }).await,
+            // the client has gone already
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
