@@ -109,6 +109,10 @@ impl Projections for ScyllaStore {
         self.core.snapshots.get(twin).await
     }
 
+    async fn snapshots(&self, twins: &[TwinId]) -> Result<Vec<Option<Snapshot>>, Error> {
+        for_each(0..twins.len(), AT_ONCE, |n| self.core.snapshots.get(&twins[n])).await
+    }
+
     async fn wakes(&self, after: Option<(Timestamp, TwinId)>, limit: usize) -> Result<Vec<(Timestamp, TwinId)>, Error> {
         self.core.snapshots.wakes(after, limit).await
     }

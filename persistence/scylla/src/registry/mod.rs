@@ -21,6 +21,8 @@ use crate::{
 
 /// Parts that the table is cut into.
 const BUCKETS: i16 = 16;
+/// Twins whose children are read at once, many of each.
+const PARENTS_AT_ONCE: usize = 8;
 const READING: &str = "reading the registry";
 const WRITING: &str = "writing the registry";
 
@@ -213,6 +215,10 @@ impl Registry for ScyllaStore {
             Ok(Child { contribution, ..child })
         })
         .await
+    }
+
+    async fn children_of(&self, parents: &[TwinId]) -> Result<Vec<Vec<Child>>, Error> {
+        for_each(0..parents.len(), PARENTS_AT_ONCE, |n| self.children(&parents[n])).await
     }
 
     async fn below(&self, top: &TwinId) -> Result<Vec<TwinId>, Error> {
