@@ -99,6 +99,7 @@ impl Cql {
             .connection_timeout(CONNECT_WAIT_MAX)
             .schema_agreement_timeout(SCHEMA_WAIT_MAX)
             .fetch_schema_metadata(false)
+            .fetch_full_schema_metadata(false)
             .refresh_metadata_on_auto_schema_agreement(false)
             .timestamp_generator(Arc::new(MonotonicTimestampGenerator::new()));
         if let Some((user, password)) = &options.credentials {

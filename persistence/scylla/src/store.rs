@@ -53,8 +53,8 @@ impl ScyllaStore {
         let journal = Journal::open(&cql, keyspace.logs, &options).await?;
         let shelves = Arc::new(Shelves::prepare(cql.clone(), options.history_ttl).await?);
         let core = Arc::new(Core {
+            snapshots: Snapshots::prepare(cql.clone(), journal.epoch).await?,
             journal,
-            snapshots: Snapshots::prepare(cql.clone()).await?,
             commands: Commands::prepare(cql.clone(), shelves.clone()).await?,
             registry: Rows::open(cql.clone()).await?,
             documents: documents::Statements::prepare(cql.clone()).await?,

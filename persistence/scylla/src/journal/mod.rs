@@ -36,6 +36,8 @@ const ROOM_UNIT_BYTES: usize = 1_024;
 const CLOSE_WAIT_MAX: Duration = Duration::from_secs(4);
 
 pub struct Journal {
+    /// Of this process's ownership; that of every later one is higher.
+    pub epoch: u64,
     pub logs: Vec<Arc<Log>>,
     queues: Mutex<Option<Vec<mpsc::UnboundedSender<Append>>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,

@@ -65,6 +65,7 @@ impl Journal {
         }
         let room_units = options.queue_bytes_max.div_ceil(ROOM_UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS >> 1);
         let journal = Self {
+            epoch: head.epoch,
             logs,
             queues: Mutex::new(Some(queues)),
             tasks: Mutex::new(tasks),

@@ -1,7 +1,7 @@
 //! Snapshots, and when they want to be woken.
 //!
-//! A row is written with a timestamp made of the twin's life, its last event and a count, so that the newest one wins
-//! whenever it arrives: what a former owner sends late cannot overwrite it. A life ends with a mark and not with a deletion,
+//! A row is written with a timestamp made of the owner's epoch and a count of the twin's writes in it, so that what a former owner
+//! sends late cannot overwrite what the present one has written. A life ends with a mark and not with a deletion,
 //! whose shadow would fall on the next life; the mark stays. What was written lately is remembered, so that most snapshots are written
 //! without reading first.
 
@@ -26,33 +26,36 @@ const READING: &str = "reading a snapshot";
 const WAKES: &str = "reading what wants to be woken";
 
 /// Timestamps must lie before today, as ScyllaDB demands of those that are given: 50 bits.
-const LIFE_BITS: u32 = 10;
-const SEQ_BITS: u32 = 34;
-const COUNT_BITS: u32 = 6;
-const _: () = assert!(LIFE_BITS + SEQ_BITS + COUNT_BITS == 50);
+const EPOCH_BITS: u32 = 24;
+const COUNT_BITS: u32 = 26;
+const _: () = assert!(EPOCH_BITS + COUNT_BITS == 50);
 
-/// When, in the order of a twin's own writes.
+/// When, in the order of a twin's writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Stamp {
-    life: u64,
-    seq: u64,
+    epoch: u64,
     count: u64,
 }
 
 impl Stamp {
     fn of(timestamp: i64) -> Self {
         let bits = timestamp as u64;
-        let part = |shift: u32, bits_wide: u32| (bits >> shift) & ((1 << bits_wide) - 1);
-        Self { life: part(SEQ_BITS + COUNT_BITS, LIFE_BITS), seq: part(COUNT_BITS, SEQ_BITS), count: part(0, COUNT_BITS) }
+        Self { epoch: bits >> COUNT_BITS, count: bits & ((1 << COUNT_BITS) - 1) }
     }
 
-    fn timestamp(self, twin: &TwinId) -> Result<i64, Error> {
-        if self.life >> LIFE_BITS != 0 || self.seq >> SEQ_BITS != 0 {
-            return Err(Error::Refused(format!("{twin} has lived {} times and seen {} events: more cannot be kept", self.life, self.seq)));
+    /// The one after `was`, in this epoch.
+    fn after(was: Option<Self>, epoch: u64) -> Self {
+        Self { epoch, count: was.filter(|was| was.epoch == epoch).map_or(0, |was| was.count + 1) }
+    }
+
+    fn timestamp(self) -> Result<i64, Error> {
+        if self.epoch >> EPOCH_BITS != 0 || self.count >> COUNT_BITS != 0 {
+            return Err(Error::Refused(format!(
+                "a snapshot of epoch {} was written {} times: more cannot be told apart",
+                self.epoch, self.count
+            )));
         }
-        // A snapshot of the same event again and again differs in nothing that matters.
-        let count = self.count.min((1 << COUNT_BITS) - 1);
-        Ok((self.life << (SEQ_BITS + COUNT_BITS) | self.seq << COUNT_BITS | count) as i64)
+        Ok((self.epoch << COUNT_BITS | self.count) as i64)
     }
 }
 
@@ -60,12 +63,14 @@ impl Stamp {
 #[derive(Debug, Clone, Copy)]
 struct Written {
     stamp: Stamp,
+    seq: u64,
     wake_at: i64,
     gone: bool,
 }
 
 pub struct Snapshots {
     cql: Arc<Cql>,
+    epoch: u64,
     put: Statement,
     get: Statement,
     stamp: Statement,
@@ -77,18 +82,19 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    pub async fn prepare(cql: Arc<Cql>) -> Result<Self, Error> {
+    pub async fn prepare(cql: Arc<Cql>, epoch: u64) -> Result<Self, Error> {
         let put = "INSERT INTO snapshot (twin, gone, seq, wake_at, contribution, state) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
         let wakes = "SELECT at, twin FROM wake WHERE bucket = ? AND (at, twin) > (?, ?) LIMIT ?";
         Ok(Self {
             put: cql.prepare(Use::Write, put).await?,
             get: cql.prepare(Use::Read, "SELECT gone, seq, wake_at, contribution, state FROM snapshot WHERE twin = ?").await?,
-            stamp: cql.prepare(Use::Read, "SELECT gone, wake_at, WRITETIME(seq) FROM snapshot WHERE twin = ?").await?,
+            stamp: cql.prepare(Use::Read, "SELECT gone, seq, wake_at, WRITETIME(seq) FROM snapshot WHERE twin = ?").await?,
             contribution: cql.prepare(Use::Read, "SELECT gone, contribution FROM snapshot WHERE twin = ?").await?,
             put_wake: cql.prepare(Use::Write, "INSERT INTO wake (bucket, at, twin) VALUES (?, ?, ?)").await?,
             delete_wake: cql.prepare(Use::Write, "DELETE FROM wake WHERE bucket = ? AND at = ? AND twin = ?").await?,
             wakes: cql.prepare(Use::Read, wakes).await?,
             cql,
+            epoch,
             written: Mutex::default(),
         })
     }
@@ -97,8 +103,8 @@ impl Snapshots {
         if let Some(known) = self.written.lock().get(twin) {
             return Ok(Some(*known));
         }
-        let row: Option<(bool, i64, i64)> = self.cql.row(READING, &self.stamp, (twin.as_str(),)).await?;
-        Ok(row.map(|(gone, wake_at, timestamp)| Written { stamp: Stamp::of(timestamp), wake_at, gone }))
+        let row: Option<(bool, i64, i64, i64)> = self.cql.row(READING, &self.stamp, (twin.as_str(),)).await?;
+        Ok(row.map(|(gone, seq, wake_at, timestamp)| Written { stamp: Stamp::of(timestamp), seq: seq as u64, wake_at, gone }))
     }
 
     fn remember(&self, twin: &TwinId, now: Written) {
@@ -117,14 +123,12 @@ impl Snapshots {
 
     async fn put(&self, snapshot: &Snapshot) -> Result<(), Error> {
         let was = self.written(&snapshot.twin).await?;
-        let stamp = match was.map(|was| was.stamp) {
-            Some(was) if snapshot.seq < was.seq => return Ok(()),
-            Some(was) if snapshot.seq == was.seq => Stamp { count: was.count + 1, ..was },
-            Some(was) => Stamp { life: was.life, seq: snapshot.seq, count: 0 },
-            None => Stamp { life: 0, seq: snapshot.seq, count: 0 },
-        };
+        if was.is_some_and(|was| !was.gone && snapshot.seq < was.seq) {
+            return Ok(());
+        }
         let wake_at = snapshot.wake_at.map_or(NO_WAKE, Timestamp::as_millis);
-        let now = Written { stamp, wake_at, gone: false };
+        let stamp = Stamp::after(was.map(|was| was.stamp), self.epoch);
+        let now = Written { stamp, seq: snapshot.seq, wake_at, gone: false };
         self.replace(&snapshot.twin, was, now, &snapshot.contribution, &snapshot.state).await
     }
 
@@ -134,8 +138,8 @@ impl Snapshots {
         if was.gone {
             return Ok(());
         }
-        let stamp = Stamp { life: was.stamp.life + 1, seq: 0, count: 0 };
-        self.replace(twin, Some(was), Written { stamp, wake_at: NO_WAKE, gone: true }, &[], &[]).await
+        let stamp = Stamp::after(Some(was.stamp), self.epoch);
+        self.replace(twin, Some(was), Written { stamp, seq: 0, wake_at: NO_WAKE, gone: true }, &[], &[]).await
     }
 
     /// The wake that is wanted is there before the snapshot that wants it, the old one goes after: a crash leaves one too many.
@@ -145,8 +149,8 @@ impl Snapshots {
         if now.wake_at != NO_WAKE && now.wake_at != old_wake {
             self.cql.write(WRITING, &self.put_wake, (part, now.wake_at, id)).await?;
         }
-        let timestamp = now.stamp.timestamp(twin)?;
-        self.cql.write(WRITING, &self.put, (id, now.gone, now.stamp.seq as i64, now.wake_at, contribution, state, timestamp)).await?;
+        let timestamp = now.stamp.timestamp()?;
+        self.cql.write(WRITING, &self.put, (id, now.gone, now.seq as i64, now.wake_at, contribution, state, timestamp)).await?;
         if old_wake != NO_WAKE && now.wake_at != old_wake {
             self.cql.write(WRITING, &self.delete_wake, (part, old_wake, id)).await?;
         }
@@ -223,16 +227,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timestamps_rise_with_life_event_and_count_and_lie_before_today() {
-        let twin = TwinId::new("a").unwrap();
-        let stamp = |life, seq, count| Stamp { life, seq, count };
-        let rising =
-            [stamp(0, 0, 0), stamp(0, 0, 63), stamp(0, 1, 0), stamp(0, (1 << 34) - 1, 0), stamp(1, 0, 0), stamp(1023, (1 << 34) - 1, 63)];
-        let times: Vec<i64> = rising.iter().map(|s| s.timestamp(&twin).unwrap()).collect();
+    fn timestamps_rise_with_epoch_and_count_and_lie_before_today() {
+        let stamp = |epoch, count| Stamp { epoch, count };
+        let rising = [stamp(0, 0), stamp(0, (1 << 26) - 1), stamp(1, 0), stamp((1 << 24) - 1, (1 << 26) - 1)];
+        let times: Vec<i64> = rising.iter().map(|s| s.timestamp().unwrap()).collect();
         assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
         assert!(rising.iter().zip(&times).all(|(s, t)| Stamp::of(*t) == *s));
         let begin_of_2006 = 1_136_073_600_000_000;
         assert!(times.iter().all(|t| *t < begin_of_2006));
-        assert!(stamp(1024, 0, 0).timestamp(&twin).is_err() && stamp(0, 1 << 34, 0).timestamp(&twin).is_err());
+        assert!(stamp(1 << 24, 0).timestamp().is_err() && stamp(0, 1 << 26).timestamp().is_err());
+    }
+
+    #[test]
+    fn what_a_former_owner_writes_is_older_whatever_it_believes() {
+        let former = Stamp::after(Stamp::after(None, 4).into(), 4);
+        let present = Stamp::after(Some(Stamp { epoch: 4, count: 0 }), 5);
+        assert!(former < present && present == Stamp { epoch: 5, count: 0 });
     }
 }

@@ -6,6 +6,7 @@ use std::{
     fs,
     io::Write,
     net::{TcpStream, ToSocketAddrs},
+    path::Path,
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::Duration,
 };
@@ -20,6 +21,8 @@ use persistence_scylla::{Opened, Options, Replication, ScyllaStore};
 
 /// Few logs: each start of a store claims every one of them.
 const LOGS: u16 = 3;
+/// Where tests/cql/cassandra says that it runs.
+const PID_FILE: &str = "../../target/cql/node1/pid";
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Where the server is that the tests run against.
@@ -30,7 +33,10 @@ pub fn server() -> String {
 /// Whether there is a server; when there is none, the test that asks says so and is skipped. One that was there and is gone is a failure.
 pub fn there() -> bool {
     static SEEN: AtomicBool = AtomicBool::new(false);
-    let reachable = server().to_socket_addrs().is_ok_and(|mut at| at.any(|at| TcpStream::connect_timeout(&at, CONNECT_WAIT_MAX).is_ok()));
+    // Never somebody else's: tests make keyspaces, and stop the server.
+    let ours = std::env::var_os("TWINFOLD_TEST_CQL").is_some() || Path::new(env!("CARGO_MANIFEST_DIR")).join(PID_FILE).exists();
+    let reachable =
+        ours && server().to_socket_addrs().is_ok_and(|mut at| at.any(|at| TcpStream::connect_timeout(&at, CONNECT_WAIT_MAX).is_ok()));
     SEEN.fetch_or(reachable, Ordering::Relaxed);
     if !reachable {
         assert!(!SEEN.load(Ordering::Relaxed), "the CQL server at {} has died", server());
