@@ -85,6 +85,7 @@ macro_rules! store_contract {
             events::the_log_pages_by_time_of_receipt
             events::history_outlives_the_twin
             projections::the_newest_snapshot_wins
+            projections::numbers_of_a_later_life_are_large
             projections::wakes_come_soonest_first
             projections::commands_are_found_by_id_by_key_and_by_state
             projections::an_ended_command_stays_ended
