@@ -12,10 +12,10 @@ mod counting;
 mod device;
 #[path = "budgets/messages.rs"]
 mod messages;
-#[allow(dead_code)] // what only the bench needs
 #[path = "budgets/reader.rs"]
 mod reader;
-#[allow(dead_code)]
+#[path = "budgets/reads.rs"]
+mod reads;
 #[path = "budgets/server.rs"]
 mod server;
 #[path = "budgets/table.rs"]

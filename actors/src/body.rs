@@ -54,6 +54,11 @@ impl TwinCell {
         self.0.read_recursive()
     }
 
+    /// As [`Self::borrow`], for other threads: waits behind the twin's own, which readers must not hold up, however many they are.
+    pub fn look(&self) -> RwLockReadGuard<'_, Body> {
+        self.0.read()
+    }
+
     /// On the thread the twin lives on only. Whatever was seen of the twin before is old from here on, changed or not.
     pub fn borrow_mut(&self) -> RwLockWriteGuard<'_, Body> {
         let mut body = self.0.write();

@@ -76,6 +76,17 @@ impl Directory {
         }
     }
 
+    /// Looks a twin up once it has arrived, if it is on its way.
+    pub async fn arrived(&self, id: &TwinId) -> Option<TwinRef> {
+        loop {
+            let gate = match self.stripe(id).lock().get(id)? {
+                Place::Resident(twin) => return Some(*twin),
+                Place::Moving(gate) => gate.clone(),
+            };
+            let _ = gate.acquire().await;
+        }
+    }
+
     /// Whether there is an entry, resident or moving.
     pub fn knows(&self, id: &TwinId) -> bool {
         self.stripe(id).lock().contains_key(id)

@@ -9,6 +9,7 @@ use crate::{
     body::refusal_of_problem,
     device::{Link, Outcome, Refusal},
     error::TwinError,
+    runtime::Runtime,
     twin::{
         decide::{Input, Said},
         device_input::Speaker,
@@ -129,6 +130,13 @@ impl Envelope {
         Self { ask: Some(ask), answerer: Answerer::Nobody }
     }
 
+    /// A child's figures to its parent. A parent that leaves memory asks for them when it starts again; one that moves to another
+    /// thread does not, so a letter that finds nobody has the child say it again.
+    pub fn up(runtime: &Arc<Runtime>, child: TwinId, contribution: Contribution) -> Self {
+        let answerer = Answerer::Child(runtime.clone(), child.clone());
+        Self { ask: Some(Ask::Contribution { child, contribution }), answerer }
+    }
+
     /// Whether it brings a parent the figures of a child, which are taken whatever state the parent is in.
     pub fn is_contribution(&self) -> bool {
         matches!(self.ask, Some(Ask::Contribution { .. } | Ask::ChildGone(_)))
@@ -144,6 +152,7 @@ impl Drop for Envelope {
         let Some(ask) = self.ask.take() else { return };
         match std::mem::replace(&mut self.answerer, Answerer::Nobody) {
             Answerer::Nobody => {}
+            Answerer::Child(runtime, child) => runtime.say_again(&child),
             Answerer::Call(reply) => drop(reply.send(Err(Problem::Returned(Box::new(ask))))),
             Answerer::Ticket(link, ticket) => {
                 let outcome = match ask {
@@ -159,6 +168,8 @@ impl Drop for Envelope {
 /// The way back of one question.
 pub enum Answerer {
     Nobody,
+    /// Nobody, but for a letter that is not taken: see [`Envelope::up`].
+    Child(Arc<Runtime>, TwinId),
     Call(oneshot::Sender<Reply>),
     /// A session's message, by the number the session gave it.
     Ticket(Arc<dyn Link>, u64),
@@ -167,7 +178,7 @@ pub enum Answerer {
 impl Answerer {
     pub fn send(self, reply: Reply) {
         match self {
-            Self::Nobody => {}
+            Self::Nobody | Self::Child(..) => {}
             // Nobody listening is no error: a caller may have given up.
             Self::Call(tell) => drop(tell.send(reply)),
             Self::Ticket(link, ticket) => {

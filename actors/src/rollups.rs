@@ -25,8 +25,8 @@ use crate::{
 /// Passes a contribution on. A parent in memory gets it at once; one that is not is started first.
 pub fn send_up(runtime: &Arc<Runtime>, parent: TwinId, child: TwinId, contribution: Contribution, body: Weak<TwinCell>) {
     if let Some(twin) = runtime.directory.peek(&parent) {
-        // Bounded by the number of children a tick; if the parent leaves meanwhile, it asks when it starts again.
-        runtime.post(twin, Envelope::tell(Ask::Contribution { child, contribution }));
+        // Bounded by the number of children a tick.
+        runtime.post(twin, Envelope::up(runtime, child, contribution));
         return;
     }
     let runtime = runtime.clone();
@@ -40,7 +40,7 @@ pub fn send_up(runtime: &Arc<Runtime>, parent: TwinId, child: TwinId, contributi
             stands.then(|| b.contribution())
         };
         if let Some(contribution) = still {
-            runtime.post(twin, Envelope::tell(Ask::Contribution { child, contribution }));
+            runtime.post(twin, Envelope::up(&runtime, child, contribution));
         }
     });
 }

@@ -204,7 +204,7 @@ impl Runtime {
                     let here = Host::of(self).filter(|here| may_move && here.id != twin.host);
                     return match here {
                         // One that has to stay where it is serves its device from there.
-                        Some(here) => Ok(self.move_to(id, twin, here.id).await.unwrap_or(twin)),
+                        Some(here) => Ok(self.move_to(id, twin, here.id, place == Place::Near).await.unwrap_or(twin)),
                         None => Ok(twin),
                     };
                 }
@@ -272,10 +272,10 @@ impl Runtime {
         host.call(move |host| host.evict(id, twin, only_idle)).await.unwrap_or(false)
     }
 
-    async fn move_to(&self, id: &TwinId, twin: TwinRef, to: u32) -> Option<TwinRef> {
+    async fn move_to(&self, id: &TwinId, twin: TwinRef, to: u32, only_unlinked: bool) -> Option<TwinRef> {
         let (from, to) = (self.host_of(twin)?, self.hosts.read().get(to as usize).cloned()?);
         let id = id.clone();
-        from.call(move |host| host.move_to(id, twin, to)).await.flatten()
+        from.call(move |host| host.move_to(id, twin, to, only_unlinked)).await.flatten()
     }
 
     pub fn host_of(&self, twin: TwinRef) -> Option<HostHandle> {
@@ -298,13 +298,21 @@ impl Runtime {
     pub fn glance<T>(&self, id: &TwinId, look: impl FnOnce(&SharedBody, &Body) -> T) -> Option<T> {
         let twin = self.directory.peek(id).filter(|_| !self.is_stopping())?;
         let body = self.hosts.read().get(twin.host as usize)?.body_at(twin.seat)?;
-        let b = body.borrow();
+        let b = body.look();
         b.is_settled().then(|| look(&body, &b))
+    }
+
+    /// Has a twin tell its parent again what it comes to. One that is not in memory has written that beside its snapshot; one on
+    /// its way to another thread says it there.
+    pub fn say_again(self: &Arc<Self>, child: &TwinId) {
+        if let Some(twin) = self.directory.peek(child).filter(|_| !self.is_stopping()) {
+            self.post(twin, Envelope::tell(Ask::PassOn));
+        }
     }
 
     fn is_linked(&self, twin: TwinRef) -> bool {
         let body = self.hosts.read().get(twin.host as usize).and_then(|host| host.body_at(twin.seat));
-        body.is_some_and(|body| body.borrow().linked.is_some())
+        body.is_some_and(|body| body.look().linked.is_some())
     }
 
     /// This thread, when the twin lives on it.

@@ -234,7 +234,12 @@ impl DeviceSession {
         if *target == self.device || self.children.borrow().contains(target) {
             return true;
         }
-        let gateway = self.runtime.ask(target, Ask::Gateway).await;
+        self.is_gateway_of(target).await
+    }
+
+    /// As the twin itself says now: it may have been given to another gateway since it was attached.
+    async fn is_gateway_of(&self, child: &TwinId) -> bool {
+        let gateway = self.runtime.ask(child, Ask::Gateway).await;
         matches!(gateway, Ok(Answer::Gateway(Some(gateway), _)) if gateway == self.device)
     }
 
@@ -250,7 +255,7 @@ impl DeviceSession {
         if self.children.borrow().len() >= ATTACHED_MAX {
             return Err(Refusal::Quota { limit: "ATTACHED_MAX", detail: format!("{ATTACHED_MAX} attached devices") });
         }
-        if self.speaks_for(child).await {
+        if self.is_gateway_of(child).await {
             self.bring(child).await;
         }
         let ask = Ask::Connect {
@@ -262,7 +267,10 @@ impl DeviceSession {
             expiry_seconds: self.expiry_seconds,
             link: Arc::new(ChildLink(self.link.clone())),
         };
-        self.runtime.ask(child, ask).await.map_err(refusal_of_problem)?;
+        if let Err(problem) = self.runtime.ask(child, ask).await {
+            self.children.borrow_mut().remove(child);
+            return Err(refusal_of_problem(problem));
+        }
         let _ = self.runtime.ask(child, Ask::Ready { session: self.number }).await;
         self.children.borrow_mut().insert(child.clone());
         Ok(())

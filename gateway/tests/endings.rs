@@ -198,3 +198,49 @@ async fn a_session_lasts_as_long_as_was_asked_for() {
     client.send(&packet(DISCONNECT, &[0, 5, 0x11, 0, 0, 0, 9])).await;
     client.ends_with(0x82).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_waits_for_every_commit_of_what_it_was_sent() {
+    let door = Door::open().await;
+    door.device("d").await;
+    let mut client = door.connected(Connect::v5("d")).await;
+    door.store.hold_appends();
+    let first = publish5("devices/d/telemetry", "{\"n\":1}", 1, 1);
+    client.send(&first).await;
+    eventually("the first commit is asked for", || async { door.store.held_appends() == 1 }).await;
+    client.send(&publish5("devices/d/telemetry", "{\"n\":2}", 1, 2)).await;
+    client.nothing_came().await;
+    let commits = async {
+        // refused from the moment the server stops
+        let stopping = || async { door.dial().await.ask(&Connect::v5("d").bytes()).await.body[1] == 0x88 };
+        eventually("the server stops", stopping).await;
+        assert!(door.store.release_one());
+        eventually("the second commit is asked for", || async { door.store.held_appends() == 1 }).await;
+        let begin = tokio::time::Instant::now();
+        door.store.release_appends();
+        for id in [1, 2] {
+            let ack = client.read().await;
+            assert_eq!((ack.kind(), ack.id()), (PUBACK, id));
+        }
+        client.ends_with(0x8B).await;
+        assert!(begin.elapsed() < Duration::from_millis(1500), "as soon as it is durable, not at the end of the farewell");
+    };
+    tokio::join!(door.gateway.close_sessions(), commits);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_messages_that_cannot_be_kept_end_a_connection_at_once() {
+    let door = Door::open().await;
+    door.device("d").await;
+    let mut client = door.connected(Connect::v3("d")).await;
+    door.store.hold_appends();
+    client.send(&(1..=16).flat_map(|id| publish3("devices/d/telemetry", "{\"n\":1}", 1, id)).collect::<Vec<_>>()).await;
+    eventually("the commit is asked for", || async { door.store.held_appends() > 0 }).await;
+    client.nothing_came().await;
+    let begin = tokio::time::Instant::now();
+    door.store.refuse_held(persistence::Error::Unavailable { doing: "appending", detail: "unplugged".into() });
+    door.store.release_appends();
+    client.ends().await;
+    ended(&door, 1).await;
+    assert!(begin.elapsed() < Duration::from_secs(4), "not at the end of the time that messages in work are given");
+}

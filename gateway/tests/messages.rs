@@ -344,3 +344,29 @@ async fn more_in_flight_than_granted_ends_a_v5_connection_and_slows_an_old_one()
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateways_messages_keep_their_order_while_its_children_come_to_its_thread() {
+    let door = Door::open_with(|s| s.workers = 2).await;
+    door.device("g").await;
+    let children: Vec<String> = (0..8).map(|i| format!("c-{i}")).collect();
+    for child in &children {
+        door.child(child, "g").await;
+    }
+    // 3.1.1, which has no Receive Maximum: the server reads as it can, and so also while a child is between threads
+    let mut gateway = door.connected(Connect::v3("g")).await;
+    const EACH: u16 = 60;
+    let mut packets = Vec::new();
+    for n in 1..=EACH {
+        for (child, i) in children.iter().zip(0..) {
+            packets.extend(publish3(&format!("devices/{child}/telemetry"), format!("{{\"n\":{n}}}"), 1, n * 8 + i));
+        }
+    }
+    gateway.send(&packets).await;
+    for _ in 0..EACH * 8 {
+        assert_eq!(gateway.read().await.kind(), PUBACK);
+    }
+    for child in &children {
+        assert_eq!(door.numbers(child).await, (1..=i64::from(EACH)).collect::<Vec<_>>(), "{child}");
+    }
+}

@@ -16,7 +16,7 @@ pub fn describe(server: &Path) -> Value {
         "data_on": said("df", &["--output=fstype,source", "."]),
         "open_files": field("/proc/self/limits", "Max open files").split_whitespace().next().unwrap_or("unknown"),
         "rustc": said("rustc", &["--version"]),
-        "commit": said("git", &["rev-parse", "--short", "HEAD"]),
+        "commit": said("git", &["describe", "--always", "--dirty"]),
         "date": said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
         "command": std::env::args().collect::<Vec<_>>().join(" "),
         "peers": peer::versions(server),

@@ -59,8 +59,9 @@ impl Host {
         true
     }
 
-    /// Moves a twin to another thread as it is, without the store; `None` when it has to stay.
-    pub async fn move_to(self: Rc<Self>, id: TwinId, twin: TwinRef, to: HostHandle) -> Option<TwinRef> {
+    /// Moves a twin to another thread as it is, without the store; `None` when it has to stay. With `only_unlinked` also when a
+    /// socket is linked to it by now.
+    pub async fn move_to(self: Rc<Self>, id: TwinId, twin: TwinRef, to: HostHandle, only_unlinked: bool) -> Option<TwinRef> {
         let directory = &self.runtime.directory;
         let gate = directory.begin_move(&id, twin)?;
         // An address that nobody sits at any more goes, as in `evict`: who asks next starts the twin anew.
@@ -72,6 +73,11 @@ impl Host {
             directory.settle(&id, &gate, Some(twin));
             return None;
         };
+        if only_unlinked && body.borrow().linked.is_some() {
+            body.borrow_mut().leaving = false;
+            directory.settle(&id, &gate, Some(twin));
+            return None;
+        }
         self.let_go_of_link(&id, &body);
         self.stand_up(twin.seat);
         // In a box of its own, for the case that the other thread is gone.

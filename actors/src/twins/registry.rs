@@ -15,7 +15,7 @@ use crate::{
     body::registry_row,
     device::CloseReason,
     directory::TwinRef,
-    envelope::{Answer, Ask},
+    envelope::{Answer, Ask, Problem},
     error::TwinError,
     runtime::Runtime,
     twin::decide::{Input, NewTwin},
@@ -152,12 +152,24 @@ impl Twins {
         }
         self.write_row(id).await?;
         for moved in below.iter().chain([id]) {
-            if let (Some(twin), Some(entry)) = (runtime.directory.peek(moved), runtime.store.entry(moved).await?) {
-                let _ = runtime.ask_at(twin, Ask::PathChanged(entry.path)).await;
-            }
+            self.tell_path(moved).await?;
         }
         let _ = runtime.ask(id, Ask::PassOn).await;
         self.get(id).await
+    }
+
+    /// Tells a twin in memory, or on its way there, where it stands in the tree by now.
+    async fn tell_path(&self, moved: &TwinId) -> Result<(), TwinError> {
+        let runtime = &self.runtime;
+        // One that is being started or moved may have its path from before.
+        while let Some(twin) = runtime.directory.arrived(moved).await {
+            let Some(entry) = runtime.store.entry(moved).await? else { break };
+            match runtime.ask_at(twin, Ask::PathChanged(entry.path)).await {
+                Err(Problem::Returned(_)) => {}
+                _ => break,
+            }
+        }
+        Ok(())
     }
 
     /// A subtree keeps within the tree's depth where it goes.

@@ -5,6 +5,7 @@ use std::{io, sync::Arc};
 use rustls::ServerConfig;
 use tokio::{
     net::TcpStream,
+    sync::OwnedSemaphorePermit,
     time::{error::Elapsed, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -20,10 +21,10 @@ pub(super) enum Transport {
 }
 
 /// Serves one connection to its end. Its failures are its own.
-pub(super) async fn serve(house: Arc<House>, transport: Transport, tcp: TcpStream) {
+pub(super) async fn serve(house: Arc<House>, transport: Transport, tcp: TcpStream, handshake: OwnedSemaphorePermit) {
     // Boxed, so that a connection that has begun does not carry a handshake's room.
     match Box::pin(open(&house, transport, tcp)).await {
-        Ok(stream) => session::serve(house, stream).await,
+        Ok(stream) => session::serve(house, stream, handshake).await,
         Err((stage, error)) => {
             if error.kind() == io::ErrorKind::TimedOut {
                 house.meters.handshake_timeout(stage);

@@ -24,7 +24,7 @@ use crate::{Error, house::House};
 
 /// Sockets that wait to be accepted.
 const BACKLOG: i32 = 2_048;
-/// Connections that may be in their handshake beside those that have passed it.
+/// Connections in their handshake (TLS, WebSocket, CONNECT) at once; the next wait to be accepted.
 const HANDSHAKES_MAX: usize = 1_024;
 /// A pause after a socket could not be accepted, most likely for want of open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -51,12 +51,13 @@ impl Ports {
     /// Accepts on a thread of its own, which hands what comes to `workers`.
     pub(super) fn open(self, house: &House, workers: Workers) -> io::Result<Open> {
         let places = Arc::new(Semaphore::new((house.settings.connections_max + HANDSHAKES_MAX).min(Semaphore::MAX_PERMITS)));
+        let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
         let executor = runtime::Builder::new_current_thread().enable_all().build()?;
         let (close, closed) = oneshot::channel::<()>();
         let main = async move {
             let mut ports = JoinSet::new();
             for (listener, transport) in self.0 {
-                ports.spawn(accept(listener, transport, places.clone(), workers.clone()));
+                ports.spawn(accept(listener, transport, places.clone(), handshakes.clone(), workers.clone()));
             }
             drop(workers);
             let _ = closed.await;
@@ -73,15 +74,15 @@ impl Open {
     }
 }
 
-async fn accept(listener: TcpListener, transport: Transport, places: Arc<Semaphore>, workers: Workers) {
+async fn accept(listener: TcpListener, transport: Transport, places: Arc<Semaphore>, handshakes: Arc<Semaphore>, workers: Workers) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a port cannot be served"),
     };
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let (Ok(place), Ok(handshake)) = (places.clone().acquire_owned().await, handshakes.clone().acquire_owned().await) else { return };
         match listener.accept().await.and_then(|(tcp, _)| tcp.into_std()) {
-            Ok(tcp) => workers.hand(Handed { tcp, transport: transport.clone(), place }).await,
+            Ok(tcp) => workers.hand(Handed { tcp, transport: transport.clone(), place, handshake }).await,
             // the client has gone already
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {

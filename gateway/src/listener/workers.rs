@@ -33,6 +33,8 @@ pub(super) struct Handed {
     pub(super) transport: Transport,
     /// Given back when the connection is over.
     pub(super) place: OwnedSemaphorePermit,
+    /// Given back when the client is in or turned away.
+    pub(super) handshake: OwnedSemaphorePermit,
 }
 
 struct Worker {
@@ -93,9 +95,9 @@ async fn serve(house: Arc<House>, mut inbox: mpsc::Receiver<Handed>, load: Arc<A
 }
 
 async fn connection(house: Arc<House>, socket: Handed, load: Arc<AtomicUsize>) {
-    let Handed { tcp, transport, place } = socket;
+    let Handed { tcp, transport, place, handshake } = socket;
     match tokio::net::TcpStream::from_std(tcp) {
-        Ok(tcp) => opening::serve(house, transport, tcp).await,
+        Ok(tcp) => opening::serve(house, transport, tcp, handshake).await,
         Err(error) => tracing::warn!(%error, "a socket cannot be served"),
     }
     drop(place);

@@ -5,7 +5,11 @@ use std::{panic::AssertUnwindSafe, rc::Rc, sync::Arc};
 use futures_util::FutureExt;
 use hierarchy_models::event::DisconnectReason;
 use ntex_mqtt::{error::DecodeError, v5::codec::ConnectAckReason};
-use tokio::{sync::oneshot, task::spawn_local, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    task::spawn_local,
+    time::timeout,
+};
 
 use super::{
     certificate,
@@ -29,8 +33,10 @@ use crate::{
 const UNACCEPTABLE_VERSION: [u8; 4] = [0x20, 2, 0, 1];
 
 /// What is only for the beginning and the end of a connection is boxed, so that an idle one does not carry its room.
-pub(crate) async fn serve(house: Arc<House>, stream: Stream) {
-    let Some(attended) = Box::pin(begin(&house, stream)).await else { return };
+pub(crate) async fn serve(house: Arc<House>, stream: Stream, handshake: OwnedSemaphorePermit) {
+    let begun = Box::pin(begin(&house, stream)).await;
+    drop(handshake);
+    let Some(attended) = begun else { return };
     attend(attended).await;
 }
 
@@ -186,13 +192,13 @@ fn accepted(house: &House, hello: &Hello, session: &actors::device::DeviceSessio
 mod tests {
     use super::*;
 
-    fn future_bytes<A, B, F: Future>(_: fn(A, B) -> F) -> usize {
+    fn future_bytes<A, B, C, F: Future>(_: fn(A, B, C) -> F) -> usize {
         size_of::<F>()
     }
 
     #[test]
     fn an_idle_connection_carries_no_room_for_its_beginning_and_end() {
         let idle = future_bytes(serve) + size_of::<Attended>() + size_of::<Session>();
-        assert!(idle <= 1_000, "{idle} bytes");
+        assert!(idle <= 1_040, "{idle} bytes");
     }
 }

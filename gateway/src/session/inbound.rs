@@ -77,6 +77,7 @@ pub(crate) async fn send(session: Rc<Session>, receipt: Receipt, child: Option<T
     let kind = message.kind();
     let packet = (receipt.qos == 2).then_some(receipt.id);
     let target = child.as_ref().unwrap_or(&session.device);
+    let _turn = session.turn(target).await;
     let result = session.twin.send(target, message, packet).await;
     settled(&session, receipt, target, kind, result)
 }

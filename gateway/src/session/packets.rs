@@ -27,7 +27,7 @@ impl Run {
         let meters = &self.session.house.meters;
         meters.packets_in.increment(1);
         meters.bytes_in.increment(self.codec.last_size().into());
-        let session = self.session.clone();
+        let (session, bytes) = (self.session.clone(), self.codec.last_size() as usize);
         match packet {
             Inbound::Publish(publish) => return self.publish(publish, cx),
             Inbound::PubAck { id, refused } => self.acknowledged(id, refused),
@@ -37,10 +37,10 @@ impl Run {
             }
             Inbound::Subscribe { id, filters, .. } if !filters.is_empty() => {
                 self.subscribing += 1;
-                self.answers.push(subscribe::subscribe(session, id, filters), 0, cx);
+                self.answers.push(subscribe::subscribe(session, id, filters), bytes, cx);
             }
             Inbound::Unsubscribe { id, filters } if !filters.is_empty() => {
-                self.answers.push(subscribe::unsubscribe(session, id, filters), 0, cx);
+                self.answers.push(subscribe::unsubscribe(session, id, filters), bytes, cx);
             }
             // does not wait behind messages in work: the client asks whether the connection lives, not whether the store does
             Inbound::Ping => self.write(Outbound::Pong),

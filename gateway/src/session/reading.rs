@@ -13,20 +13,29 @@ const CONTROL_SLACK: usize = 8;
 /// Bytes of messages in work of one connection, beside one packet of any size.
 const IN_WORK_BYTES_MAX: usize = 256 * 1024;
 
+/// Packets taken of one connection before the others of its thread have their turn.
+const PACKETS_AT_ONCE: usize = 512;
+
 pub(super) enum Read {
     Waiting,
     Progress,
+    /// There may be more, but what was read must be answered and others are waiting.
+    Enough,
     End(End),
 }
 
 impl Run {
     /// Takes in what has come, as far as there is room for it.
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Read {
-        let mut progress = false;
+        let mut packets = 0;
         while self.has_room() {
+            if packets >= PACKETS_AT_ONCE || self.socket.has_a_page() {
+                self.last_read = Instant::now();
+                return Read::Enough;
+            }
             match self.socket.poll_recv(&self.codec, cx) {
                 Poll::Ready(Ok(packet)) => {
-                    progress = true;
+                    packets += 1;
                     if let Err(end) = self.take(packet, cx) {
                         return Read::End(end);
                     }
@@ -36,7 +45,7 @@ impl Run {
                 Poll::Pending => break,
             }
         }
-        if progress {
+        if packets > 0 {
             self.last_read = Instant::now();
             return Read::Progress;
         }

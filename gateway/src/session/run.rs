@@ -125,7 +125,9 @@ impl Run {
 
     /// Work goes on until it is done; acknowledgements go out as long as there is somebody to read them.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let _ = self.answer(cx);
+        self.link.listen(cx);
+        // what would end the session ends nothing any more, and the answers behind it still count
+        while self.answer(cx).is_err() {}
         while let Poll::Ready(Some(())) = self.asides.poll_next_unpin(cx) {}
         if self.answers.len() == 0 && self.asides.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -156,12 +158,16 @@ impl Run {
                     Ok(Flushed::Room | Flushed::Stalled) => {}
                     Err(end) => return Poll::Ready(end),
                 },
-                Read::Progress if self.socket.has_a_page() => {
-                    if let Err(end) = self.flush(cx) {
-                        return Poll::Ready(end);
-                    }
-                }
                 Read::Progress => {}
+                Read::Enough => match self.flush(cx) {
+                    // the others on this thread have their turn; a stalled client is timed by the next round
+                    Ok(Flushed::All | Flushed::Room) => {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    Ok(Flushed::Stalled) => {}
+                    Err(end) => return Poll::Ready(end),
+                },
                 Read::End(end) => return Poll::Ready(end),
             }
         }

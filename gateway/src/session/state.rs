@@ -3,11 +3,13 @@
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
+    rc::Rc,
     sync::Arc,
 };
 
 use actors::device::DeviceSession;
 use hierarchy_models::{TwinId, event::Subscriptions};
+use tokio::sync::Semaphore;
 
 use crate::{
     dialects::{Dialect, Downstream},
@@ -22,6 +24,27 @@ pub(crate) struct Session {
     pub(crate) version: Version,
     pub(crate) exactly_once: RefCell<ExactlyOnce>,
     pub(crate) subscribed: RefCell<Subscribed>,
+    turns: RefCell<Turns>,
+}
+
+/// Whose messages are on their way and waited for, each with the turn its next one waits for.
+type Turns = Vec<(TwinId, Rc<Semaphore>)>;
+
+/// The right to hand one message to a twin; the next of the same session has it when this is dropped, in the order of asking.
+pub(crate) struct Turn<'a> {
+    session: &'a Session,
+    target: &'a TwinId,
+    turn: Rc<Semaphore>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.turn.add_permits(1);
+        // ours, and the list's: nobody waits
+        if Rc::strong_count(&self.turn) == 2 {
+            self.session.turns.borrow_mut().retain(|(target, _)| target != self.target);
+        }
+    }
 }
 
 impl Session {
@@ -35,7 +58,28 @@ impl Session {
             version,
             exactly_once: RefCell::new(exactly_once),
             subscribed: RefCell::new(subscribed),
+            turns: RefCell::default(),
         }
+    }
+
+    /// Waits until the session's earlier messages to this twin have been taken or refused. A twin that is on its way between
+    /// threads gives messages back, and a later one must not find it before they do.
+    pub(crate) async fn turn<'a>(&'a self, target: &'a TwinId) -> Turn<'a> {
+        let turn = {
+            let mut turns = self.turns.borrow_mut();
+            match turns.iter().find(|(waiting, _)| waiting == target) {
+                Some((_, turn)) => turn.clone(),
+                None => {
+                    let turn = Rc::new(Semaphore::new(1));
+                    turns.push((target.clone(), turn.clone()));
+                    turn
+                }
+            }
+        };
+        if let Ok(permit) = turn.acquire().await {
+            permit.forget();
+        }
+        Turn { session: self, target, turn }
     }
 
     pub(crate) fn dialect(&self) -> &'static dyn Dialect {

@@ -83,7 +83,7 @@ impl Socket {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(Ok(0) | Err(_)) => self.ended = true,
                 Poll::Pending => {
-                    self.release();
+                    release(&mut self.unread);
                     return Poll::Pending;
                 }
             }
@@ -91,27 +91,10 @@ impl Socket {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let unread = self.unread.get_or_insert_with(|| BytesMut::with_page_size(PAGE));
-        if unread.capacity() - unread.len() < READ_ROOM_MIN {
-            // twice what has come, and not what its header says will come
-            let mut larger = BytesMut::with_capacity(unread.len() + unread.len().max(PAGE.capacity()));
-            larger.extend_from_slice(unread);
-            *unread = larger;
-        }
+        let unread = room(&mut self.unread);
         match &mut self.stream {
             Some(stream) => pin!(stream.read_buf(unread)).poll(cx),
             None => Poll::Ready(Ok(0)),
-        }
-    }
-
-    /// Nothing more has come: the page goes back to its thread.
-    fn release(&mut self) {
-        match &mut self.unread {
-            Some(unread) if unread.is_empty() => self.unread = None,
-            Some(unread) if unread.len() <= FRAGMENT_BYTES_MAX && unread.capacity() > 2 * FRAGMENT_BYTES_MAX => {
-                *unread = BytesMut::copy_from_slice(&*unread);
-            }
-            _ => {}
         }
     }
 
@@ -192,6 +175,28 @@ impl Socket {
             io::Result::Ok(())
         })
         .await;
+    }
+}
+
+/// Room for a read. It grows with what has come, and not with what a header says will come.
+fn room(unread: &mut Option<BytesMut>) -> &mut BytesMut {
+    let unread = unread.get_or_insert_with(|| BytesMut::with_page_size(PAGE));
+    if unread.capacity() - unread.len() < READ_ROOM_MIN {
+        let mut larger = BytesMut::with_capacity(unread.len() + unread.len().max(PAGE.capacity()));
+        larger.extend_from_slice(unread);
+        *unread = larger;
+    }
+    unread
+}
+
+/// Nothing more has come: the page goes back to its thread, and a beginning moves into what it needs.
+fn release(unread: &mut Option<BytesMut>) {
+    match unread {
+        Some(bytes) if bytes.is_empty() => *unread = None,
+        Some(bytes) if bytes.len() <= FRAGMENT_BYTES_MAX && bytes.capacity() > 2 * FRAGMENT_BYTES_MAX => {
+            *bytes = BytesMut::copy_from_slice(&*bytes);
+        }
+        _ => {}
     }
 }
 

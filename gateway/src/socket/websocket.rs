@@ -9,7 +9,7 @@ use std::{
 
 use ntex::{
     codec::{Decoder, Encoder},
-    util::{BytePageSize, BytePages, Bytes, BytesMut},
+    util::{BytePages, Bytes, BytesMut},
     ws::{CloseCode, Codec, Frame, Item, Message},
 };
 use tokio::{
@@ -17,11 +17,10 @@ use tokio::{
     net::TcpStream,
 };
 
-const PAGE: BytePageSize = BytePageSize::Size16;
+use super::{PAGE, release, room};
+
 /// Pongs and frames that wait to be written; beyond it nothing more is read or taken.
 const UNWRITTEN_BYTES_MAX: usize = 16 * 1024;
-/// Room for one read.
-const READ_ROOM_MIN: usize = 1_024;
 
 pub(crate) struct WebSocket {
     tcp: TcpStream,
@@ -77,10 +76,7 @@ impl WebSocket {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let frames = self.frames.get_or_insert_with(|| BytesMut::with_page_size(PAGE));
-        if frames.capacity() - frames.len() < READ_ROOM_MIN {
-            frames.reserve_more();
-        }
+        let frames = room(&mut self.frames);
         pin!(self.tcp.read_buf(frames)).poll(cx)
     }
 
@@ -136,9 +132,7 @@ impl AsyncRead for WebSocket {
                 Poll::Ready(0) => self.ended = true,
                 Poll::Ready(_) => {}
                 Poll::Pending => {
-                    if self.frames.as_ref().is_some_and(|frames| frames.is_empty()) {
-                        self.frames = None;
-                    }
+                    release(&mut self.frames);
                     return Poll::Pending;
                 }
             }
@@ -211,6 +205,20 @@ mod tests {
         let mut answers = Vec::new();
         client.read_to_end(&mut answers).await.unwrap();
         assert_eq!(answers, b"\x8a\x01?\x82\x02gh\x88\x02\x03\xe8", "a pong, a frame, and a close");
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_never_ends_holds_little() {
+        let (mut socket, mut client) = pair().await;
+        client.write_all(&[frame(0x82, b"a"), vec![0x82]].concat()).await.unwrap();
+        assert_eq!(socket.read_u8().await.unwrap(), b'a');
+        std::future::poll_fn(|cx| {
+            assert!(pin!(socket.read_u8()).poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        let held = socket.frames.as_ref().map_or(0, BytesMut::capacity);
+        assert!(held <= 256, "{held} bytes for one");
     }
 
     #[tokio::test]

@@ -38,7 +38,10 @@ pub enum Kind {
     Twinfold,
     /// The same server with its data in memory, where a sync costs nothing: our own rate without durability.
     TwinfoldTmpfs,
+    /// As it is installed: what it writes while an earlier answer is not acknowledged by the peer's TCP waits and goes together.
     Mosquitto,
+    /// With `set_tcp_nodelay`: it answers at once, as we do, and pays for it.
+    MosquittoNodelay,
     Rumqttd,
     /// With JetStream, which its MQTT needs.
     Nats,
@@ -56,6 +59,7 @@ impl Kind {
             Self::Twinfold => "Twinfold",
             Self::TwinfoldTmpfs => "Twinfold, data in memory",
             Self::Mosquitto => "Mosquitto",
+            Self::MosquittoNodelay => "Mosquitto, nodelay",
             Self::Rumqttd => "rumqttd",
             Self::Nats => "NATS with JetStream",
             Self::NtexMqtt => "bare ntex-mqtt",
@@ -73,7 +77,7 @@ impl Kind {
     }
 
     pub fn speaks_tls(self) -> bool {
-        self.has_twins() || matches!(self, Self::Mosquitto | Self::Rustls)
+        self.has_twins() || matches!(self, Self::Mosquitto | Self::MosquittoNodelay | Self::Rustls)
     }
 
     pub fn has_twins(self) -> bool {
@@ -167,7 +171,8 @@ impl Running {
         let folder = home.folder.path();
         let (started, doors) = match kind {
             Kind::Twinfold | Kind::TwinfoldTmpfs => twinfold::start(folder, &home.server, &home.settings),
-            Kind::Mosquitto => mosquitto::start(folder),
+            Kind::Mosquitto => mosquitto::start(folder, false),
+            Kind::MosquittoNodelay => mosquitto::start(folder, true),
             Kind::Rumqttd => rumqttd::start(folder),
             Kind::Nats => nats::start(folder),
             Kind::NtexMqtt => floor::mqtt(folder),

@@ -8,13 +8,12 @@ use super::{
 };
 use crate::Result;
 
-pub fn start(folder: &Path) -> Result<(Started, Doors)> {
+pub fn start(folder: &Path, nodelay: bool) -> Result<(Started, Doors)> {
     let (mqtt, mqtts, files) = (launch::free_port()?, launch::free_port()?, certificates(folder)?);
     let config = folder.join("mosquitto.conf");
     // `user root` keeps a start by root from giving up the right to read its own certificate; for others it means nothing.
-    // `set_tcp_nodelay`: by default its acknowledgements wait for the peer's TCP, which would be what a latency shows.
     let text = format!(
-        "user root\nallow_anonymous true\npersistence false\nlog_type error\nset_tcp_nodelay true\n\
+        "user root\nallow_anonymous true\npersistence false\nlog_type error\nset_tcp_nodelay {nodelay}\n\
          listener {} 127.0.0.1\n\
          listener {} 127.0.0.1\ncertfile {}\nkeyfile {}\n",
         mqtt.port(),

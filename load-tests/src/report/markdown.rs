@@ -33,9 +33,9 @@ pub fn markdown(report: &Report, plots: &[Plot]) -> String {
 fn head(out: &mut String, report: &Report) {
     *out += "Made by `load-tests/compare`. Server, peer and generator share the machine, so the CPU time of the server's process is the figure\n\
              to read, and to read against a peer's in the same round: on a busy machine all of them rise together. Rates and latencies are what\n\
-             was left over. Figures are medians over rounds, the peers in turn; in brackets the lowest and the highest. Ratios are of two\n\
-             figures of the same round. System calls and syncs are counted by the kernel's tracepoints in a pass of its own (`--trace`), as\n\
-             counting slows a server; all else of that pass is left out. Every row is in the JSON file beside this one, and\n\
+             was left over. Where there was more than one round, figures are medians over them, the peers in turn, with the lowest and the\n\
+             highest in brackets; ratios are of two figures of the same round. System calls and syncs are counted by the kernel's tracepoints\n\
+             in a pass of its own (`--trace`), as counting slows a server; all else of that pass is left out. Every row is in the JSON file beside this one, and\n\
              `load-tests report FILE.json` makes this page from it.\n";
     for run in &report.runs {
         let scenarios: BTreeSet<&str> = run.rows.iter().map(|row| row.scenario.as_str()).collect();

@@ -6,13 +6,14 @@ const SECTIONS: [(&str, &str); 15] = [
         "ingest",
         "Every device keeps its window of messages full; one base line, and one thing changed at a time. Twinfold acknowledges QoS 1 and 2\n\
          when a record is durable, one sync for a group of messages. Mosquitto, rumqttd and NATS keep nothing here, as nobody subscribes and\n\
-         all sessions are clean: they parse, route to nobody, and acknowledge. Bare ntex-mqtt does not even route. `settled` counts what is\n\
+         all sessions are clean: they parse, route to nobody, and acknowledge. Mosquitto runs as it is installed, which lets answers wait for\n\
+         the TCP of an earlier one, and again with `set_tcp_nodelay` (`nodelay`), which answers at once, as we do. Bare ntex-mqtt does not even route. `settled` counts what is\n\
          written behind the acknowledgements too. Latencies are those of a saturated, closed loop. Read and write calls are those of the\n\
          read and write families: a server that uses recv and send shows only its files there; system calls are counted whole.",
     ),
     (
         "latency",
-        "Messages leave on a schedule, at a share of that peer's own saturation, and latency counts from the intended time of sending:\n\
+        "Messages leave on a schedule, at a share of what that peer takes of messages one by one, and latency counts from the intended time of sending:\n\
          a server that stalls is not let off. Above 100 % the queue grows for as long as the load lasts. `lag` is how late the generator\n\
          itself was.",
     ),
@@ -35,7 +36,10 @@ const SECTIONS: [(&str, &str); 15] = [
         "Devices behind gateways: what registering one costs, what a twin with ten values weighs (after a restart, so that only twins are\n\
          counted), and what a message costs among so many, spread evenly and by Zipf's law.",
     ),
-    ("recover", "`kill -9` under load, and a start on the same data."),
+    (
+        "recover",
+        "`kill -9` under load, and a start on the same data. A twin's first answer is cold for the process; the kernel's page cache is warm.",
+    ),
     ("rollup", "Devices at depth 4 beside the same devices without a parent: what the roll-up of a reading adds."),
     ("dashboard", "What a person feels who opens a large site, lists it, and changes what devices should do."),
     ("start", "From the start of the process on an empty store to its ready line, and the size of the binary."),

@@ -43,9 +43,9 @@ pub async fn run(peer: Kind, options: &Options) -> Result<Vec<Row>> {
         for (turn, name) in [(Turn::Uniform, "uniform"), (Turn::Zipf, "Zipf")] {
             settle(&server).await?;
             let name = format!("{size} twins, {name}");
-            let (sent, reading) = herd.measured(&server, turn, &name, options).await?;
+            let (sent, reading, settled) = herd.measured(&server, turn, &name, options).await?;
             let row = Row::new("fleet", peer, name).with("twins", size as f64).with_latency(&sent.latency);
-            let row = row.with("messages_per_second", reading.per_second(sent.messages));
+            let row = row.with("messages_per_second", reading.per_second(sent.messages)).with("cpu_us_per_message_settled", settled);
             rows.push(reading.into_row(row, "message", sent.messages));
         }
     }

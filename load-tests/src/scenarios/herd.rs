@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     clock, connect_all,
     meter::{Meter, Reading},
+    settle,
 };
 use crate::{
     Options, Result,
@@ -117,15 +118,20 @@ impl Herd {
         Ok(sent)
     }
 
-    /// A load of the option's length, and what it took. The gateways connect before it is measured.
-    pub async fn measured(&self, server: &Running, turn: Turn, name: &str, options: &Options) -> Result<(Sent, Reading)> {
+    /// A load of the option's length, what it took, and the server's CPU µs a message once all is written behind. The gateways
+    /// connect before it is measured.
+    pub async fn measured(&self, server: &Running, turn: Turn, name: &str, options: &Options) -> Result<(Sent, Reading, f64)> {
         let connections = self.connect(server).await?;
         let (meter, bar) = (Meter::start(server)?, clock(name, options.length()));
         let until = Instant::now() + options.length();
-        let (sent, _) = closed::saturate_all(connections, 1, WINDOW, until, |gateway| self.speaker(gateway, turn, Says::BaseLine)).await?;
+        let (sent, connections) =
+            closed::saturate_all(connections, 1, WINDOW, until, |gateway| self.speaker(gateway, turn, Says::BaseLine)).await?;
         let reading = meter.read(server)?;
         bar.await?;
-        Ok((sent, reading))
+        settle(server).await?;
+        let settled = meter.read(server)?.server.cpu.as_secs_f64() * 1e6 / sent.messages as f64;
+        drop(connections);
+        Ok((sent, reading, settled))
     }
 }
 

@@ -50,6 +50,7 @@ const OTHER_FILES: u64 = 200;
 /// Bytes of the JSON that the base line sends, and its window.
 const BASE_BYTES: usize = 108;
 const BASE_WINDOW: usize = 16;
+const ONE_BY_ONE: usize = 1;
 
 /// Connects one after the other, so that nobody's handshake queue is what is measured.
 async fn connect_all(server: &Running, devices: &[Device]) -> Result<Vec<Connection>> {
@@ -107,13 +108,18 @@ fn base_line(connection: &Connection) -> Template {
     Template::new(&connection.topic("telemetry"), 1, Payload::telemetry(Encoding::Json, BASE_BYTES, 1))
 }
 
-/// The base line in a closed loop.
+/// The base line in a closed loop of messages that come one by one, as they do on a schedule: with a window, one read and one
+/// write serve many, and a rate found so is more than the same server takes of single ones.
 async fn saturate(connections: Vec<Connection>, length: Duration) -> Result<(Sent, Vec<Connection>)> {
-    let source = |connection: &Connection| Endless { template: base_line(connection), number: 0 };
-    closed::saturate_all(connections, 1, BASE_WINDOW, Instant::now() + length, source).await
+    saturate_with(ONE_BY_ONE, connections, length).await
 }
 
-/// Messages a second that a server takes of the base line in a closed loop: its saturation.
+async fn saturate_with(window: usize, connections: Vec<Connection>, length: Duration) -> Result<(Sent, Vec<Connection>)> {
+    let source = |connection: &Connection| Endless { template: base_line(connection), number: 0 };
+    closed::saturate_all(connections, 1, window, Instant::now() + length, source).await
+}
+
+/// Messages a second that a server takes of the base line, one by one: its saturation.
 async fn saturation(server: &Running, devices: &[Device], options: &Options) -> Result<f64> {
     let connections = connect_all(server, devices).await?;
     let bar = clock("looking for saturation", options.length());

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    LEAD, base_line, clock, connect_all,
+    BASE_WINDOW, LEAD, base_line, clock, connect_all,
     meter::{Meter, mib},
-    saturate, settle,
+    saturate_with, settle,
 };
 use crate::{
     Options, Result,
@@ -30,7 +30,7 @@ pub async fn run(peer: Kind, options: &Options) -> Result<Vec<Row>> {
     let connections = connect_all(&server, &devices).await?;
     server.reset_peak()?;
     let bar = clock("looking for the peak", options.length());
-    let (sent, connections) = saturate(connections, options.length()).await?;
+    let (sent, connections) = saturate_with(BASE_WINDOW, connections, options.length()).await?;
     bar.await?;
     let (peak, usual) = (sent.messages as f64 / options.length().as_secs_f64(), server.usage()?.peak_rss_bytes);
     settle(&server).await?;

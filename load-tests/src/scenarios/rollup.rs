@@ -74,7 +74,7 @@ pub async fn run(peer: Kind, options: &Options) -> Result<Vec<Row>> {
         for (place, herd) in &herds {
             settle(&server).await?;
             let name = place.load(herd.devices);
-            let (sent, reading) = herd.measured(&server, Turn::Uniform, &name, options).await?;
+            let (sent, reading, _) = herd.measured(&server, Turn::Uniform, &name, options).await?;
             let cost = reading.server.cpu.as_secs_f64() * 1e6 / sent.messages as f64;
             let above = cost - *flat.get_or_insert(cost);
             let row = Row::new("rollup", peer, name)

@@ -64,7 +64,7 @@ pub fn draw(report: &Report, folder: &Path) -> Result<Vec<Plot>> {
 fn latency(report: &Report, folder: &Path) -> Result<Option<Plot>> {
     let plot = Plot { scenario: "latency", title: "Latency, from the intended time of sending", file: "latency.png" };
     let mut lines = Vec::new();
-    for peer in [Kind::Twinfold, Kind::Mosquitto] {
+    for peer in [Kind::Twinfold, Kind::MosquittoNodelay] {
         for (figure, name, strength) in PERCENTILES {
             let points = points(report, Axes { scenario: plot.scenario, load: "", peer, x: "offered_per_second", y: figure });
             lines.push(Line { name: format!("{}, {name}", peer.label()), peer, strength, points });
