@@ -7,6 +7,7 @@ mod doors;
 mod limits;
 mod recorder;
 mod secrets;
+pub mod stores;
 
 use std::{
     net::SocketAddr,
@@ -16,12 +17,11 @@ use std::{
 };
 
 use actors::{Twins, clock::SystemClock, identity::Identities};
-use persistence::Registry;
-use persistence_embedded::{EmbeddedStore, Opened};
 
 use crate::config::Config;
 use doors::Doors;
 pub use secrets::{ADMIN_TOKEN_FILE, MASTER_KEY_FILE};
+pub use stores::Opened;
 
 /// A stop that takes longer is cut off; nothing acknowledged is lost by it, the next start only has more to read.
 const STOP_MAX: Duration = Duration::from_secs(9);
@@ -31,8 +31,8 @@ const STOP_MAX: Duration = Duration::from_secs(9);
 pub enum Error {
     #[error(transparent)]
     Secret(#[from] secrets::SecretError),
-    #[error("opening the store in {}: {error}", dir.display())]
-    Store { dir: PathBuf, error: persistence::Error },
+    #[error(transparent)]
+    Store(#[from] stores::StoreError),
     #[error("recovering the twins: {0}")]
     Recovery(actors::TwinError),
     #[error(transparent)]
@@ -68,8 +68,8 @@ impl App {
     pub async fn start(config: Config) -> Result<Self, Error> {
         let dir = &config.data_dir;
         secrets::make_data_dir(dir)?;
-        let Opened { store, identities } = open_store(dir, config.embedded.clone()).await?;
-        let has_twins = store.count().await.map_err(|error| Error::Store { dir: dir.clone(), error })? > 0;
+        let Opened { store, identities } = stores::open(&config).await?;
+        let has_twins = store.count().await.map_err(|error| stores::StoreError::new(&config, error))? > 0;
         let master = secrets::master_key(dir, has_twins)?;
         let (admin_token, admin_token_file) = match &config.admin_token {
             Some(token) => (token.0.clone(), None),
@@ -128,13 +128,4 @@ impl App {
     pub fn store_kind(&self) -> &'static str {
         self.twins.store_kind()
     }
-}
-
-async fn open_store(dir: &Path, options: persistence_embedded::Options) -> Result<Opened, Error> {
-    let failed = |error| Error::Store { dir: dir.to_owned(), error };
-    let owned = dir.to_owned();
-    let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&owned, options)).await;
-    opened
-        .unwrap_or_else(|died| Err(persistence::Error::Unavailable { doing: "opening the store", detail: died.to_string() }))
-        .map_err(failed)
 }

@@ -3,6 +3,7 @@
 //! The flags of `serve` are read off the table of settings, so they cannot differ from it.
 
 mod serve;
+mod store;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -44,6 +45,9 @@ enum Action {
     Token(ClientArgs<client::TokenAction>),
     /// Register many twins from a file
     Import(ImportArgs),
+    /// Move twins between stores, while no server runs
+    #[command(subcommand)]
+    Store(store::StoreAction),
 }
 
 #[derive(Debug, Args)]
@@ -133,6 +137,10 @@ enum Failure {
     Demo(#[from] demo::Error),
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Store(#[from] app::stores::StoreError),
+    #[error(transparent)]
+    Copy(#[from] crate::store_copy::Error),
     #[error("{0}")]
     Start(String),
 }
@@ -180,6 +188,7 @@ fn act(action: Action) -> Result<(), Failure> {
         Action::Watch(args) => Ok(args.watch.run(&args.server)?),
         Action::Token(args) => Ok(args.action.run(&args.server)?),
         Action::Import(args) => Ok(args.import.run(&args.server)?),
+        Action::Store(action) => action.run(),
     }
 }
 

@@ -59,13 +59,55 @@ pub enum StoreKind {
     Scylla,
 }
 
+/// What is said about the cluster; [`Config::settle`] puts the two halves of the credentials together.
 #[derive(Debug, Clone, Default)]
 pub struct Scylla {
-    pub nodes: Option<String>,
-    pub keyspace: Option<String>,
-    pub username: Option<String>,
-    pub password: Option<Secret>,
-    pub replication: Option<String>,
+    pub options: persistence_scylla::Options,
+    username: Option<String>,
+    password: Option<Secret>,
+}
+
+impl Scylla {
+    fn set_nodes(&mut self, text: &str) -> Result<(), String> {
+        let nodes: Vec<String> = text.split(',').map(|node| node.trim().to_owned()).filter(|node| !node.is_empty()).collect();
+        if nodes.is_empty() {
+            return Err("it names no node; write host:port, several joined by commas".into());
+        }
+        self.options.nodes = nodes;
+        Ok(())
+    }
+
+    fn set_keyspace(&mut self, text: &str) -> Result<(), String> {
+        if !persistence_scylla::is_keyspace_name(text) {
+            return Err(format!("{text:?} is not a keyspace name: a lower-case letter, then letters, digits and _, at most 48"));
+        }
+        self.options.keyspace = text.to_owned();
+        Ok(())
+    }
+
+    fn set_replication(&mut self, text: &str) -> Result<(), String> {
+        self.options.replication = match text {
+            "" | setting::NONE => persistence_scylla::Replication::AsNodesAllow,
+            text => persistence_scylla::Replication::parse(text)?,
+        };
+        Ok(())
+    }
+
+    fn set_logs(&mut self, logs: u64) -> Result<(), String> {
+        let fits = u16::try_from(logs).ok().filter(|logs| (1..=persistence::SHARDS).contains(logs));
+        self.options.logs = fits.ok_or_else(|| format!("there can be 1 to {} logs", persistence::SHARDS))?;
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), String> {
+        self.options.credentials = match (&self.username, &self.password) {
+            (Some(user), Some(password)) => Some((user.clone(), password.0.clone())),
+            (None, None) => None,
+            (Some(_), None) => return Err("scylla.username is set, but scylla.password is not".into()),
+            (None, Some(_)) => return Err("scylla.password is set, but scylla.username is not".into()),
+        };
+        Ok(())
+    }
 }
 
 /// Text that no log and no listing shows.
@@ -79,7 +121,7 @@ impl fmt::Debug for Secret {
 }
 
 impl StoreKind {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         match text {
             "embedded" => Ok(Self::Embedded),
             "scylla" => Ok(Self::Scylla),
@@ -118,9 +160,8 @@ impl Config {
 
     /// What no single setting can see.
     fn settle(&mut self) -> Result<(), String> {
-        if self.store == StoreKind::Scylla {
-            return Err("store = \"scylla\": this build has only the embedded store; leave `store` out or set it to embedded".into());
-        }
+        self.scylla.settle()?;
+        self.scylla.options.history_ttl = self.twins.history_retention;
         let tls = &self.tls;
         self.http.tls = pair("http.tls.cert", &tls.http_cert, "http.tls.key", &tls.http_key)?.map(|(cert, key)| api::Tls { cert, key });
         self.mqtt.tls = tls.mqtt()?;

@@ -7,3 +7,4 @@ pub mod cli;
 pub mod client;
 pub mod config;
 mod demo;
+pub mod store_copy;

@@ -92,3 +92,14 @@ impl<'a> Iterator for TurnSlices<'a> {
 pub fn decode(bytes: &Bytes) -> Result<Vec<Turn>, Error> {
     turns_in(bytes).map(|turn| codec::decode_turn(turn?.1)).collect()
 }
+
+/// The turns of one twin in a frame, copied: a turn must not keep all that was read from disk with it.
+pub fn of_twin(twin: &TwinId, frame: &Bytes, turns: &mut Vec<Bytes>) -> Result<(), Error> {
+    for turn in turn_slices(frame) {
+        let (_, turn) = turn?;
+        if codec::turn_twin(turn)? == twin.as_str() {
+            turns.push(Bytes::copy_from_slice(turn));
+        }
+    }
+    Ok(())
+}

@@ -4,12 +4,14 @@
 //! only when, [`Journal::append`] has returned. A projection (snapshots, history, registry, command history) is written
 //! behind, idempotent, and can be restarted from the checkpoint that is written with it.
 
+pub mod backlog;
 pub mod batch;
 pub mod codec;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod error;
 pub mod memory;
+pub mod metrics;
 pub mod paging;
 mod query;
 mod store;

@@ -3,11 +3,14 @@
 //! A cursor names the last item given, not a count of items: what is appended meanwhile neither repeats nor hides anything.
 //! Its text is checked when it comes back, never trusted.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use hierarchy_models::{CommandId, Timestamp, TwinId};
 
-use crate::{error::Error, query::Page};
+use crate::{
+    error::Error,
+    query::{Bucket, Page, bucket_start},
+};
 
 /// The place of an item in a list ordered by time. Equal keys stand in the order of their commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,28 +45,86 @@ pub fn cursor<T: FromStr>(text: &Option<String>) -> Result<Option<T>, Error> {
     text.as_deref().map(|t| t.parse().map_err(|_| Error::BadCursor)).transpose()
 }
 
-/// One page of `items`, which are in order and begin no later than behind `after`.
-pub fn page<T>(items: impl Iterator<Item = Result<(Key, T), Error>>, after: Option<TimeCursor>, limit: usize) -> Result<Page<T>, Error> {
-    let mut page = Page { items: Vec::new(), cursor: None };
-    let mut last = after;
-    let mut passed = 0;
-    for item in items {
-        let (key, item) = item?;
-        if let Some(after) = after {
-            passed += u32::from(key == after.key);
-            if key < after.key || (key == after.key && passed <= after.same) {
-                continue;
+/// Fills a page with items that come in order and begin no later than behind the cursor.
+pub struct Filler<T> {
+    page: Page<T>,
+    limit: usize,
+    after: Option<TimeCursor>,
+    last: Option<TimeCursor>,
+    /// Items with the cursor's own key that went by.
+    passed: u32,
+}
+
+impl<T> Filler<T> {
+    pub fn new(after: Option<TimeCursor>, limit: usize) -> Self {
+        Self { page: Page { items: Vec::new(), cursor: None }, limit: limit.max(1), after, last: after, passed: 0 }
+    }
+
+    /// Takes the next item; whether the page wants another.
+    pub fn take(&mut self, key: Key, item: T) -> bool {
+        if let Some(after) = self.after {
+            self.passed += u32::from(key == after.key);
+            if key < after.key || (key == after.key && self.passed <= after.same) {
+                return true;
             }
         }
-        if page.items.len() >= limit.max(1) {
-            page.cursor = last.map(|c| c.to_string());
-            return Ok(page);
+        if self.page.items.len() >= self.limit {
+            self.page.cursor = self.last.map(|c| c.to_string());
+            return false;
         }
-        let same = last.map_or(1, |l| if l.key == key { l.same + 1 } else { 1 });
-        last = Some(TimeCursor { key, same });
-        page.items.push(item);
+        let same = self.last.map_or(1, |l| if l.key == key { l.same + 1 } else { 1 });
+        self.last = Some(TimeCursor { key, same });
+        self.page.items.push(item);
+        true
     }
-    Ok(page)
+
+    pub fn page(self) -> Page<T> {
+        self.page
+    }
+}
+
+/// One page of `items`, which are in order and begin no later than behind `after`.
+pub fn page<T>(items: impl Iterator<Item = Result<(Key, T), Error>>, after: Option<TimeCursor>, limit: usize) -> Result<Page<T>, Error> {
+    let mut filler = Filler::new(after, limit);
+    for item in items {
+        let (key, item) = item?;
+        if !filler.take(key, item) {
+            break;
+        }
+    }
+    Ok(filler.page())
+}
+
+/// Fills a page of buckets from points in the order of time.
+pub struct BucketFiller {
+    page: Page<Bucket>,
+    limit: usize,
+    every: Duration,
+}
+
+impl BucketFiller {
+    pub fn new(every: Duration, limit: usize) -> Self {
+        Self { page: Page { items: Vec::new(), cursor: None }, limit: limit.max(1), every }
+    }
+
+    /// Takes the next point; whether the page wants another.
+    pub fn take(&mut self, at: Timestamp, value: f64) -> bool {
+        let start = bucket_start(at, self.every);
+        let full = self.page.items.len() >= self.limit;
+        match self.page.items.last_mut() {
+            Some(bucket) if bucket.at == start => bucket.add(value),
+            _ if full => {
+                self.page.cursor = Some(BucketCursor(start).to_string());
+                return false;
+            }
+            _ => self.page.items.push(Bucket::of(start, value)),
+        }
+        true
+    }
+
+    pub fn page(self) -> Page<Bucket> {
+        self.page
+    }
 }
 
 fn at(text: Option<&str>) -> Result<Timestamp, ()> {

@@ -214,6 +214,8 @@ pub trait Identities: Send + Sync {
     async fn delete_identity(&self, device: &TwinId) -> Result<(), Error>;
     /// The generation that the next registration of this id starts with.
     async fn next_generation(&self, device: &TwinId) -> Result<u64, Error>;
+    /// Every id that ever had an identity, and the highest generation it used; in an order of the store's own, behind `after`.
+    async fn generations(&self, after: Option<TwinId>, limit: usize) -> Result<Vec<(TwinId, u64)>, Error>;
 }
 
 /// What a store says about itself, for health and metrics; counts are since the start.

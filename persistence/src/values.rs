@@ -1,6 +1,6 @@
-//! Which recorded values an event holds: the one place that says what counts as history.
+//! Which recorded values an event holds: the one place that says what counts as history; and the numbers of its streams.
 
-use hierarchy_models::{Event, EventBody, Name, Timestamp, Value};
+use hierarchy_models::{Event, EventBody, Name, Timestamp, Value, event::STREAMS};
 
 /// Streams of the event log whose events hold values.
 pub const VALUE_STREAMS: [&str; 2] = ["telemetry", "reported"];
@@ -27,5 +27,37 @@ pub fn value_stream(event: &Event) -> Name {
     match &event.body {
         EventBody::Telemetry { stream: Some(stream), .. } => format!("telemetry/{stream}").into(),
         body => Name::new_static(body.stream()),
+    }
+}
+
+/// Stored numbers of the streams. For ever.
+const STREAM_CODES: [(&str, i64); 11] = [
+    ("telemetry", 1),
+    ("reported", 2),
+    ("events", 3),
+    ("diagnostics", 4),
+    ("metadata", 5),
+    ("desired", 6),
+    ("registry", 7),
+    ("connection", 8),
+    ("commands", 9),
+    ("alerts", 10),
+    ("behaviour", 11),
+];
+
+/// Every stream of the domain has a number.
+const _: () = assert!(STREAM_CODES.len() == STREAMS.len());
+
+pub fn stream_code(stream: &str) -> Option<i64> {
+    STREAM_CODES.iter().find(|(name, _)| *name == stream).map(|(_, code)| *code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stream_has_a_number() {
+        assert!(STREAMS.iter().all(|stream| stream_code(stream).is_some()));
     }
 }

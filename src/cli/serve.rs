@@ -61,7 +61,7 @@ fn announce(app: &App) -> Result<(), Failure> {
     to_stdout(&format!("ready http={} mqtt={} store={}\n", app.http, app.mqtt, app.store_kind()))
 }
 
-fn to_stdout(text: &str) -> Result<(), Failure> {
+pub fn to_stdout(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Start(format!("standard output: {error}"))),
@@ -77,7 +77,7 @@ fn log_to_stderr(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-fn run(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+pub fn run(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = Runtime::new().map_err(|e| Failure::Start(format!("starting the runtime: {e}")))?;
     let result = runtime.block_on(work);
     runtime.shutdown_timeout(RUNTIME_STOP_MAX);

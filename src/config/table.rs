@@ -60,12 +60,14 @@ pub static SETTINGS: &[Setting] = &[
     setting("mqtt.downlink_queue_max", Count(|c, v| fit(v, &mut c.mqtt.downlink_queue_max)), "32", "messages waiting for one device to read; beyond it they wait in their twins"),
     setting("mqtt.write_timeout", Duration(|c, v| c.mqtt.write_timeout = v), "30s", "how long a device may leave what was sent to it unread"),
 
-    with_flag("store", setting("store", Parsed { what: "embedded or scylla", set: |c, v| StoreKind::parse(v).map(|kind| c.store = kind) }, "embedded", "where twins are kept")),
-    with_flag("scylla-nodes", setting("scylla.nodes", TextOrNone(|c, v| c.scylla.nodes = v), "none", "CQL contact points, `host:port` joined by commas")),
-    with_flag("scylla-keyspace", setting("scylla.keyspace", TextOrNone(|c, v| c.scylla.keyspace = v), "none", "keyspace; created when missing")),
+    with_flag("store", setting("store", Parsed { what: "embedded or scylla", set: |c, v| StoreKind::parse(v).map(|kind| c.store = kind) }, "embedded", "where twins are kept: in `data_dir`, or in a ScyllaDB or Cassandra cluster")),
+    with_flag("scylla-nodes", setting("scylla.nodes", Parsed { what: "text", set: |c, v| c.scylla.set_nodes(v) }, "127.0.0.1:9042", "CQL contact points of a ScyllaDB or Cassandra cluster, `host:port` joined by commas")),
+    with_flag("scylla-keyspace", setting("scylla.keyspace", Parsed { what: "text", set: |c, v| c.scylla.set_keyspace(v) }, "twinfold", "keyspace; created when missing")),
     with_flag("scylla-username", setting("scylla.username", TextOrNone(|c, v| c.scylla.username = v), "none", "CQL user")),
     with_flag("scylla-password", setting("scylla.password", SecretOrNone(|c, v| c.scylla.password = v), "none", "CQL password")),
-    with_flag("scylla-replication", setting("scylla.replication", TextOrNone(|c, v| c.scylla.replication = v), "none", "replication of a keyspace that is created")),
+    with_flag("scylla-replication", setting("scylla.replication", Parsed { what: "text or none", set: |c, v| c.scylla.set_replication(v) }, "none", "copies of each row in a keyspace that is created, as `3` or `dc1:3,dc2:3`; `none`: three, or as many as there are nodes")),
+    setting("scylla.logs", Count(|c, v| c.scylla.set_logs(v)), "16", "logs of the journal in a keyspace that is created, for ever; a commit costs a lightweight transaction for each log it touches"),
+    setting("scylla.patience", Duration(|c, v| c.scylla.options.append_patience = v), "60s", "how long a commit waits for a cluster in trouble before the devices hear of it"),
     with_flag("redis-url", setting("redis.url", SecretOrNone(|c, v| c.redis_url = v), "none", "routes between nodes when several run")),
     with_flag("auth-admin-token", setting("auth.admin_token", SecretOrNone(|c, v| c.admin_token = v), "none", "the first administrator's key; `none`: generated into `data_dir/admin-token`, mode 0600")),
 

@@ -35,6 +35,7 @@ fn another_value(setting: &Setting) -> &'static str {
         Size(_) => "77KiB",
         Count(_) | CountOrAuto(_) => "77",
         TextOrNone(_) | SecretOrNone(_) => "something else entirely",
+        Parsed { what: "text or none", .. } => "2",
         Parsed { .. } => "embedded",
     }
 }
@@ -102,9 +103,35 @@ fn a_value_that_does_not_fit_names_its_setting_and_its_place() {
 }
 
 #[test]
-fn a_store_this_build_does_not_have_is_refused() {
-    let error = load(None, &[("TWINFOLD_STORE", "scylla")], &[]).unwrap_err().to_string();
-    assert!(error.contains("only the embedded store"), "{error}");
+fn what_is_said_about_the_cluster_reaches_the_store() {
+    let env = [
+        ("TWINFOLD_STORE", "scylla"),
+        ("TWINFOLD_SCYLLA__NODES", "a:9042, b"),
+        ("TWINFOLD_SCYLLA__USERNAME", "u"),
+        ("TWINFOLD_SCYLLA__PASSWORD", "p"),
+        ("TWINFOLD_SCYLLA__REPLICATION", "dc1:3"),
+        ("TWINFOLD_HISTORY__RETENTION", "30d"),
+    ];
+    let (config, _) = load(None, &env, &[]).unwrap();
+    let options = config.scylla.options;
+    assert_eq!(config.store, StoreKind::Scylla);
+    assert_eq!((options.nodes, options.credentials), (vec!["a:9042".into(), "b".into()], Some(("u".into(), "p".into()))));
+    assert_eq!(options.replication, persistence_scylla::Replication::DataCentres(vec![("dc1".into(), 3)]));
+    assert_eq!(options.history_ttl, Some(std::time::Duration::from_secs(30 * 24 * 3_600)));
+}
+
+#[test]
+fn what_a_cluster_cannot_have_is_refused() {
+    for (name, value, why) in [
+        ("TWINFOLD_SCYLLA__NODES", " , ", "names no node"),
+        ("TWINFOLD_SCYLLA__KEYSPACE", "a-b", "not a keyspace name"),
+        ("TWINFOLD_SCYLLA__REPLICATION", "0", "not a replication"),
+        ("TWINFOLD_SCYLLA__LOGS", "257", "1 to 256"),
+        ("TWINFOLD_SCYLLA__USERNAME", "u", "scylla.password is not"),
+    ] {
+        let error = load(None, &[(name, value)], &[]).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
 }
 
 #[test]

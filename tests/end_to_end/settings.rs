@@ -71,7 +71,8 @@ fn the_ready_line_names_the_doors_that_are_open() {
     assert_eq!(words[0], "ready");
     assert_eq!(words[1], format!("http={}", server.http));
     assert_eq!(words[2], format!("mqtt={}", server.mqtt));
-    assert!(words.contains(&"store=embedded"), "{words:?}");
+    let store = std::env::var("TWINFOLD_TEST_STORE").unwrap_or_else(|_| "embedded".into());
+    assert!(words.contains(&format!("store={store}").as_str()), "{words:?}");
     assert!(server.http.port() != 0 && server.mqtt.port() != 0);
 }
 

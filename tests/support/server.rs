@@ -66,6 +66,7 @@ impl Server {
         command.arg("serve").current_dir(folder.path()).env_clear().stdout(Stdio::piped()).stderr(log);
         command.env("TWINFOLD_DATA_DIR", data_dir(folder.path()));
         command.env("TWINFOLD_HTTP__BIND", "127.0.0.1:0").env("TWINFOLD_MQTT__BIND", "127.0.0.1:0");
+        command.envs(store_of(folder.path()));
         command.envs(settings.iter().map(|(name, value)| (format!("TWINFOLD_{name}"), value)));
         let mut child = command.spawn().unwrap();
         let ready = ready_line(&mut child).unwrap_or_else(|| {
@@ -200,6 +201,25 @@ pub fn twinfold(arguments: &[&str], environment: &[(&str, &str)]) -> std::proces
 /// An address that was free a moment ago, for doors that the `ready` line does not name.
 pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// The store under test: the embedded one, or, with `TWINFOLD_TEST_STORE=scylla`, a keyspace that belongs to the folder.
+fn store_of(folder: &Path) -> Vec<(&'static str, String)> {
+    if env::var("TWINFOLD_TEST_STORE").is_ok_and(|store| store == "scylla") {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+        let name: String = folder.to_string_lossy().chars().map(plain).collect();
+        let tail = name[name.len().saturating_sub(30)..].to_owned();
+        let nodes = env::var("TWINFOLD_TEST_CQL").unwrap_or_else(|_| "127.0.0.1:9042".into());
+        let keyspace = format!("e2e_{}_{tail}", std::process::id());
+        return vec![
+            ("TWINFOLD_STORE", "scylla".into()),
+            ("TWINFOLD_SCYLLA__NODES", nodes),
+            ("TWINFOLD_SCYLLA__KEYSPACE", keyspace),
+            ("TWINFOLD_SCYLLA__REPLICATION", "1".into()),
+            ("TWINFOLD_SCYLLA__LOGS", "4".into()),
+        ];
+    }
+    Vec::new()
 }
 
 fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {

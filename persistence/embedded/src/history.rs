@@ -11,18 +11,14 @@ use bytes::Bytes;
 use hierarchy_models::{Command, CommandId, Event, Timestamp, TwinId};
 use persistence::{
     Bucket, BucketQuery, CommandQuery, Error, EventQuery, History, HistoryItem, HistoryQuery, LoggedEvent, Page, batch, codec,
-    paging::{self, BucketCursor, Key, TimeCursor},
-    values::{VALUE_STREAMS, value_stream, values_of},
+    paging::{self, BucketCursor, BucketFiller, Key, TimeCursor},
+    values::{VALUE_STREAMS, stream_code, value_stream, values_of},
 };
 use rusqlite::{Connection, params};
 
 use crate::{
     Core, EmbeddedStore, commands,
-    projections::{
-        checkpoint_of,
-        chunk::{self, stream_code},
-        state,
-    },
+    projections::{checkpoint_of, chunk, state},
     sqlite::{View, doing},
 };
 
@@ -174,27 +170,16 @@ impl EmbeddedStore {
 impl Core {
     fn in_view<T>(&self, conn: &Connection, twin: &TwinId, read: impl FnOnce(Vec<Bytes>) -> Result<T, Error>) -> Result<T, Error> {
         let tail = self.journal.backlog.turns_of(twin)?;
-        let journal = if tail.needs_disk() { Some(self.journal.shelf.view()?) } else { None };
+        let journal = if tail.needs_journal() { Some(self.journal.shelf.view()?) } else { None };
         let _view = View::begin(conn, "reading history")?;
         let checkpoint = checkpoint_of(conn)?;
         let mut turns = Vec::new();
         if let Some(journal) = journal {
-            journal.read(checkpoint, tail.resident_from, |_, frame| of_twin(twin, &frame, &mut turns).map(|()| true))?;
+            journal.read(checkpoint, tail.resident_from, |_, frame| batch::of_twin(twin, &frame, &mut turns).map(|()| true))?;
         }
         turns.extend(tail.found.into_iter().filter(|(id, _)| *id > checkpoint).map(|(_, turn)| turn));
         read(turns)
     }
-}
-
-/// The turns of one twin in a frame, copied: a turn must not keep all that was read from disk with it.
-pub fn of_twin(twin: &TwinId, frame: &Bytes, turns: &mut Vec<Bytes>) -> Result<(), Error> {
-    for turn in batch::turn_slices(frame) {
-        let (_, turn) = turn?;
-        if codec::turn_twin(turn)? == twin.as_str() {
-            turns.push(Bytes::copy_from_slice(turn));
-        }
-    }
-    Ok(())
 }
 
 fn later(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
@@ -223,25 +208,6 @@ fn numbers(event: &Event, name: &str, items: &mut Vec<(Key, f64)>) {
     });
 }
 
-/// Buckets from points in the order of time; stops when the page is full.
-fn fold(points: impl Iterator<Item = Result<(Timestamp, f64), Error>>, q: &BucketQuery) -> Result<Page<Bucket>, Error> {
-    let mut page: Page<Bucket> = Page { items: Vec::new(), cursor: None };
-    for point in points {
-        let (at, value) = point?;
-        let start = persistence::bucket_start(at, q.every);
-        let full = page.items.len() >= q.limit.max(1);
-        match page.items.last_mut() {
-            Some(bucket) if bucket.at == start => bucket.add(value),
-            _ if full => {
-                page.cursor = Some(BucketCursor(start).to_string());
-                break;
-            }
-            _ => page.items.push(Bucket::of(start, value)),
-        }
-    }
-    Ok(page)
-}
-
 #[async_trait]
 impl History for EmbeddedStore {
     async fn history(&self, q: HistoryQuery) -> Result<Page<HistoryItem>, Error> {
@@ -261,8 +227,14 @@ impl History for EmbeddedStore {
         let range = Range { twin: q.twin.clone(), after_seq: q.after_seq, streams: value_streams(), by: By::At, from, to: q.to };
         self.in_view(range, move |conn, range, turns| {
             let number = |event: Event, items: &mut Vec<(Key, f64)>| numbers(&event, &q.name, items);
-            let points = Sweep::new(conn, range, turns, number)?.map(|point| point.map(|(key, number)| (key.at, number)));
-            fold(points, &q)
+            let mut filler = BucketFiller::new(q.every, q.limit);
+            for point in Sweep::new(conn, range, turns, number)? {
+                let (key, number) = point?;
+                if !filler.take(key.at, number) {
+                    break;
+                }
+            }
+            Ok(filler.page())
         })
         .await
     }

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     Core, metrics,
+    registry::twin_id,
     sqlite::{self, Migrations, doing},
 };
 
@@ -92,6 +93,14 @@ fn highest(conn: &Connection, device: &TwinId) -> Result<Option<i64>, Error> {
     highest.map_err(doing(READING))
 }
 
+fn generations(conn: &Connection, after: &str, limit: usize) -> Result<Vec<(TwinId, u64)>, Error> {
+    let select = "SELECT device, highest FROM identity WHERE device > ?1 ORDER BY device LIMIT ?2";
+    let mut select = conn.prepare_cached(select).map_err(doing(READING))?;
+    let rows = select.query_map(params![after, limit as i64], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)));
+    let rows = rows.map_err(doing(READING))?.map(|row| row.map_err(doing(READING)));
+    rows.map(|row| row.and_then(|(device, highest)| Ok((twin_id(device)?, highest as u64)))).collect()
+}
+
 #[async_trait]
 impl Identities for EmbeddedIdentities {
     async fn put_identities(&self, identities: Vec<Identity>) -> Result<(), Error> {
@@ -113,5 +122,10 @@ impl Identities for EmbeddedIdentities {
         let device = device.clone();
         let highest = self.core.identity_readers.run(move |conn| highest(conn, &device)).await?;
         Ok(highest.map_or(1, |highest| highest as u64 + 1))
+    }
+
+    async fn generations(&self, after: Option<TwinId>, limit: usize) -> Result<Vec<(TwinId, u64)>, Error> {
+        let after = after.map_or_else(String::new, |after| after.to_string());
+        self.core.identity_readers.run(move |conn| generations(conn, &after, limit)).await
     }
 }

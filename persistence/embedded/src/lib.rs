@@ -15,7 +15,6 @@ mod folder;
 mod history;
 mod identities;
 mod journal;
-mod metrics;
 mod options;
 mod projections;
 mod readers;
@@ -28,4 +27,5 @@ pub use identities::EmbeddedIdentities;
 pub use options::Options;
 pub use store::{EmbeddedStore, Opened};
 
+pub(crate) use persistence::metrics;
 pub(crate) use store::Core;

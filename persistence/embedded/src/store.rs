@@ -12,7 +12,6 @@ use rusqlite::Connection;
 use crate::{
     EmbeddedIdentities, Options,
     folder::Folder,
-    history::of_twin,
     identities,
     journal::Journal,
     projections::{checkpoint_of, state},
@@ -74,9 +73,9 @@ impl Core {
     fn tail(&self, twin: &TwinId) -> Result<Vec<Turn>, Error> {
         let tail = self.journal.backlog.turns_of(twin)?;
         let mut turns = Vec::new();
-        if tail.needs_disk() {
+        if tail.needs_journal() {
             let view = self.journal.shelf.view()?;
-            view.read(tail.after, tail.resident_from, |_, frame| of_twin(twin, &frame, &mut turns).map(|()| true))?;
+            view.read(tail.after, tail.resident_from, |_, frame| batch::of_twin(twin, &frame, &mut turns).map(|()| true))?;
         }
         turns.extend(tail.found.into_iter().filter(|(id, _)| *id > tail.after).map(|(_, turn)| turn));
         turns.into_iter().map(codec::decode_turn).collect()
@@ -96,7 +95,7 @@ impl Core {
             frames.push(frame);
             true
         };
-        if part.needs_disk() {
+        if part.needs_journal() {
             self.journal.shelf.view()?.read(checkpoint, part.resident_from, |id, frame| Ok(take(id, frame)))?;
         } else {
             part.found.into_iter().all(|(id, frame)| take(id, frame));

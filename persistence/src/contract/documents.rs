@@ -67,3 +67,23 @@ pub async fn a_generation_outlives_its_identity(place: &dyn Place) {
     assert_eq!(identities.identity(&id("a")).await.unwrap(), Some(identity("a", 6)));
     assert_eq!(identities.next_generation(&id("a")).await.unwrap(), 7);
 }
+
+pub async fn every_id_that_had_an_identity_is_listed_with_its_generation(place: &dyn Place) {
+    let Opened { identities, .. } = place.open().await;
+    assert_eq!(identities.generations(None, 10).await.unwrap(), []);
+    identities.put_identities((1..=5).map(|n| identity(&format!("device-{n}"), n)).collect()).await.unwrap();
+    identities.delete_identity(&id("device-3")).await.unwrap();
+    for limit in [1, 2, 5, 6] {
+        let mut seen = Vec::new();
+        loop {
+            let some = identities.generations(seen.last().map(|(device, _): &(TwinId, u64)| device.clone()), limit).await.unwrap();
+            assert!(some.len() <= limit);
+            if some.is_empty() {
+                break;
+            }
+            seen.extend(some);
+        }
+        seen.sort();
+        assert_eq!(seen, (1..=5).map(|n| (id(&format!("device-{n}")), n)).collect::<Vec<_>>(), "limit {limit}");
+    }
+}

@@ -49,6 +49,28 @@ pub async fn the_newest_snapshot_wins(place: &dyn Place) {
     assert_eq!(store.snapshot(&id("a")).await.unwrap(), Some(snapshot("a", 7, Some(5))));
 }
 
+pub async fn numbers_of_a_later_life_are_large(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    // As the runtime has them: the life in the upper bits.
+    let seqs = [3, (1 << 40) + 1, (900 << 40) + 7];
+    for seq in seqs {
+        project(
+            &*store,
+            Projection { snapshots: vec![snapshot("a", seq, None)], registry: vec![row("a", None, seq)], ..Projection::default() },
+        )
+        .await;
+        append(&*store, &id("a"), &[measured(seq, 5, 5, 1)]).await;
+        assert_eq!(store.snapshot(&id("a")).await.unwrap(), Some(snapshot("a", seq, None)));
+        flush(&*store).await;
+    }
+    drop(store);
+    let Opened { store, .. } = place.open().await;
+    assert_eq!(store.snapshot(&id("a")).await.unwrap(), Some(snapshot("a", seqs[2], None)));
+    assert_eq!(store.entry(&id("a")).await.unwrap().unwrap().row, row("a", None, seqs[2]));
+    let log = crate::EventQuery { after_seq: seqs[1], twin: id("a"), stream: None, from: None, to: None, limit: 10, cursor: None };
+    assert_eq!(store.events(log).await.unwrap().items.iter().map(|l| l.event.seq).collect::<Vec<_>>(), [seqs[2]]);
+}
+
 pub async fn wakes_come_soonest_first(place: &dyn Place) {
     let Opened { store, .. } = place.open().await;
     let snapshots = vec![

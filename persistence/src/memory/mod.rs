@@ -347,6 +347,12 @@ impl Identities for MemoryStore {
     async fn next_generation(&self, device: &TwinId) -> Result<u64, Error> {
         Ok(self.state.lock().generations.get(device).map_or(1, |highest| highest + 1))
     }
+
+    async fn generations(&self, after: Option<TwinId>, limit: usize) -> Result<Vec<(TwinId, u64)>, Error> {
+        let state = self.state.lock();
+        let behind = state.generations.iter().filter(|(device, _)| after.as_ref().is_none_or(|after| *device > after));
+        Ok(behind.take(limit).map(|(device, highest)| (device.clone(), *highest)).collect())
+    }
 }
 
 #[async_trait]

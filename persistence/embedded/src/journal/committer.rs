@@ -6,10 +6,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use persistence::batch::{BATCH_BYTES_MAX, BATCH_TURNS_MAX};
+use persistence::{
+    backlog::Backlog,
+    batch::{BATCH_BYTES_MAX, BATCH_TURNS_MAX},
+};
 use tokio::sync::mpsc;
 
-use super::{Append, Shared, Work, backlog::Backlog, frame::HEAD_BYTES, segments::Segments};
+use super::{Append, Shared, Work, frame::HEAD_BYTES, segments::Segments};
 use crate::metrics;
 
 /// Bytes that the buffer of a frame keeps after a larger one.
@@ -111,6 +114,7 @@ impl Committer {
                 metrics::committed(begun.elapsed(), turns, bytes);
                 let data = self.committed_data();
                 self.backlog.push(*id, data, turns);
+                metrics::backlog(self.backlog.bytes());
             }
             Err(error) => {
                 metrics::failed("append", error);

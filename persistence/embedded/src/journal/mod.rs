@@ -4,7 +4,6 @@
 //! shares each sync among hundreds; commits can be kept a little apart, so that more gathers between the two. The frames lie in
 //! files of their own, *segments* (docs/decisions/0004-journal-segments.md).
 
-pub mod backlog;
 mod committer;
 mod frame;
 mod old;
@@ -26,11 +25,11 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use persistence::{Batch, Error};
+use persistence::{Batch, Error, backlog::Backlog};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use self::{backlog::Backlog, committer::Committer, recovery::Recovered, segments::Limits, shelf::Shelf};
-use crate::Options;
+use self::{committer::Committer, recovery::Recovered, segments::Limits, shelf::Shelf};
+use crate::{Options, metrics};
 
 const APPENDING: &str = "appending to the journal";
 /// What a batch takes of the queue's room at least.
@@ -80,6 +79,7 @@ impl Journal {
         let Recovered { segments, backlog_bytes } = recovery::open(&dir.join("journal"), checkpoint, limits)?;
         let shelf = segments.shelf.clone();
         let backlog = Backlog::new(checkpoint, segments.next_id() - 1, backlog_bytes, options.backlog_memory_bytes_max);
+        metrics::backlog(backlog_bytes);
 
         let (work, queue) = mpsc::unbounded_channel();
         let (backlog, shared) = (Arc::new(backlog), Arc::<Shared>::default());

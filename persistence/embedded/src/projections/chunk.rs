@@ -4,7 +4,7 @@
 //! a metric lost: the log's raw payloads and the values would be stored twice.
 
 use bytes::Bytes;
-use hierarchy_models::{Event, Timestamp, event::STREAMS};
+use hierarchy_models::{Event, Timestamp};
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use persistence::{
     Error,
@@ -22,28 +22,6 @@ const PREFIX_BYTES: usize = 4;
 const LENGTH_BYTES_MAX: usize = 10;
 /// Events of the present size that a chunk makes room for when it must grow.
 const GROWTH_EVENTS: usize = 4;
-
-/// Stored numbers of the streams. For ever.
-const STREAM_CODES: [(&str, i64); 11] = [
-    ("telemetry", 1),
-    ("reported", 2),
-    ("events", 3),
-    ("diagnostics", 4),
-    ("metadata", 5),
-    ("desired", 6),
-    ("registry", 7),
-    ("connection", 8),
-    ("commands", 9),
-    ("alerts", 10),
-    ("behaviour", 11),
-];
-
-/// Every stream of the domain has a number.
-const _: () = assert!(STREAM_CODES.len() == STREAMS.len());
-
-pub fn stream_code(stream: &str) -> Option<i64> {
-    STREAM_CODES.iter().find(|(name, _)| *name == stream).map(|(_, code)| *code)
-}
 
 /// What the row says about the events inside.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -242,10 +220,5 @@ mod tests {
         let crc = crc32fast::hash(&packed);
         packed[7] ^= 1;
         assert!(matches!(unpack(4, codec::FORMAT, crc, &packed), Err(Error::Damaged { detail, .. }) if detail.contains("chunk 4")));
-    }
-
-    #[test]
-    fn every_stream_has_a_number() {
-        assert!(STREAMS.iter().all(|stream| stream_code(stream).is_some()));
     }
 }

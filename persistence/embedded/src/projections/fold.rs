@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use hierarchy_models::TwinId;
-use persistence::{Error, batch, codec};
+use persistence::{Error, batch, codec, values::stream_code};
 
-use super::chunk::{Chunk, stream_code};
+use super::chunk::Chunk;
 
 /// Chunks of each twin's streams, each list in the order of the commits.
 #[derive(Default)]

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use hierarchy_models::{Timestamp, TwinId};
-use persistence::{Error, Mark, Projection, Projections, Snapshot};
+use persistence::{Error, Mark, Projection, Projections, Snapshot, backlog::Backlog};
 use rusqlite::{Connection, OptionalExtension};
 
 pub use self::fold::twin_id;
@@ -20,13 +20,7 @@ use self::{
     chunk::{Chunk, Packer},
     fold::Fold,
 };
-use crate::{
-    EmbeddedStore,
-    journal::{backlog::Backlog, shelf::Shelf},
-    metrics,
-    registry::tree,
-    sqlite::doing,
-};
+use crate::{EmbeddedStore, journal::shelf::Shelf, metrics, registry::tree, sqlite::doing};
 
 /// Bytes of frames that are held at once while they are projected.
 const STEP_BYTES: usize = 16 * 1024 * 1024;
@@ -50,7 +44,7 @@ impl Frames<'_> {
         let mut done = after;
         while done < through {
             let part = self.backlog.frames_after(done, STEP_BYTES);
-            if part.needs_disk() {
+            if part.needs_journal() {
                 let before = part.resident_from.min(through + 1);
                 self.journal.view()?.read_all(done, before, |data| each(&data))?;
                 done = before - 1;
@@ -138,7 +132,10 @@ impl Projections for EmbeddedStore {
         let then_backlog = backlog.clone();
         let work = move |conn: &Connection| project(conn, &Frames { backlog: &backlog, journal: &shelf }, projection);
         // Told by the writer's thread and not below: the caller may be gone by then, and memory must follow the disk.
-        let then = move |moved: &Option<Moved>| moved.iter().for_each(|m| then_backlog.projected(m.through, m.bytes));
+        let then = move |moved: &Option<Moved>| {
+            moved.iter().for_each(|m| then_backlog.projected(m.through, m.bytes));
+            metrics::backlog(then_backlog.bytes());
+        };
         let result = self.core.state.write_then("projecting", work, then).await;
         match &result {
             Ok(moved) => moved.iter().for_each(|m| self.core.journal.trim(m.through)),

@@ -1,9 +1,10 @@
-//! Names of the metrics this store reports, and the few lines that report them.
+//! Names of the metrics that a durable store reports, and the few lines that report them.
 
 use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge, histogram};
-use persistence::Error;
+
+use crate::error::Error;
 
 /// A commit of a frame: its time, and what was in it.
 pub fn committed(took: Duration, turns: usize, bytes: usize) {

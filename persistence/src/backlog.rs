@@ -1,7 +1,8 @@
 //! Committed turns that no checkpoint covers, kept in memory so that recent history, tails and flushes need no disk.
 //!
-//! Only the newest frames are kept when there are too many; the older ones are on disk. The index by twin is brought up to date
-//! by whoever reads, not by the writer: an acknowledgement never waits for it.
+//! Only the newest frames are kept when there are too many; the older ones are read from the journal again. The index by twin is
+//! brought up to date by whoever reads, not by the writer: an acknowledgement never waits for it. One for each journal, whatever
+//! store it lies in.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,37 +12,48 @@ use std::{
 use bytes::Bytes;
 use hierarchy_models::TwinId;
 use parking_lot::Mutex;
-use persistence::{Error, batch, codec};
 
-use crate::metrics;
+use crate::{batch, codec, error::Error};
 
-pub struct Backlog {
-    frames: Mutex<Frames>,
+/// A frame as a journal keeps it in memory.
+pub trait Frame: Clone {
+    /// Its turns, as in a [`crate::Batch`].
+    fn turns(&self) -> &Bytes;
+}
+
+impl Frame for Bytes {
+    fn turns(&self) -> &Bytes {
+        self
+    }
+}
+
+pub struct Backlog<F = Bytes> {
+    frames: Mutex<Frames<F>>,
     index: Mutex<Index>,
     memory_bytes_max: u64,
 }
 
-struct Frames {
+struct Frames<F> {
     committed: u64,
     /// The checkpoint: frames up to here are projected.
     projected: u64,
     /// The newest frames, without a gap up to `committed`.
-    resident: VecDeque<(u64, Bytes)>,
+    resident: VecDeque<(u64, F)>,
     resident_bytes: u64,
     bytes: u64,
     frames_since_start: u64,
     turns_since_start: u64,
 }
 
-impl Frames {
-    /// The first frame that is in memory; those before it must be read from disk.
+impl<F: Frame> Frames<F> {
+    /// The first frame that is in memory; those before it must be read from the journal.
     fn first_resident(&self) -> u64 {
         self.resident.front().map_or(self.committed + 1, |(id, _)| *id)
     }
 
     fn forget_oldest(&mut self) {
         if let Some((_, data)) = self.resident.pop_front() {
-            self.resident_bytes -= data.len() as u64;
+            self.resident_bytes -= data.turns().len() as u64;
         }
     }
 }
@@ -56,22 +68,22 @@ struct Index {
     turns: HashMap<u64, Vec<(u64, Bytes)>>,
 }
 
-/// Frames or turns from memory, and which ones before them must come from disk: those from `after + 1` to before `resident_from`.
-pub struct Part {
+/// Frames or turns from memory, and which ones before them must come from the journal: those from `after + 1` to before `resident_from`.
+pub struct Part<F = Bytes> {
     pub after: u64,
     pub resident_from: u64,
-    /// Frame ids with the frame's or the turn's bytes, ascending.
-    pub found: Vec<(u64, Bytes)>,
+    /// Frame ids with the frame or the turn's bytes, ascending.
+    pub found: Vec<(u64, F)>,
 }
 
-impl Part {
-    pub fn needs_disk(&self) -> bool {
+impl<F> Part<F> {
+    pub fn needs_journal(&self) -> bool {
         self.after + 1 < self.resident_from
     }
 }
 
-impl Backlog {
-    /// After an open: frames from `projected + 1` to `committed` are on disk, `bytes` of them.
+impl<F: Frame> Backlog<F> {
+    /// After an open: frames from `projected + 1` to `committed` are in the journal, `bytes` of them.
     pub fn new(projected: u64, committed: u64, bytes: u64, memory_bytes_max: u64) -> Self {
         let frames = Frames {
             committed,
@@ -82,7 +94,6 @@ impl Backlog {
             frames_since_start: 0,
             turns_since_start: 0,
         };
-        metrics::backlog(bytes);
         Self { frames: Mutex::new(frames), index: Mutex::default(), memory_bytes_max }
     }
 
@@ -101,18 +112,18 @@ impl Backlog {
     }
 
     /// A frame was committed; its callers are answered after this.
-    pub fn push(&self, id: u64, data: Bytes, turns: usize) {
+    pub fn push(&self, id: u64, frame: F, turns: usize) {
+        let bytes = frame.turns().len() as u64;
         let mut frames = self.frames.lock();
         frames.committed = id;
         frames.frames_since_start += 1;
         frames.turns_since_start += turns as u64;
-        frames.bytes += data.len() as u64;
-        frames.resident_bytes += data.len() as u64;
-        frames.resident.push_back((id, data));
+        frames.bytes += bytes;
+        frames.resident_bytes += bytes;
+        frames.resident.push_back((id, frame));
         while frames.resident_bytes > self.memory_bytes_max {
             frames.forget_oldest();
         }
-        metrics::backlog(frames.bytes);
     }
 
     /// Frames up to `through`, `bytes` of them, are in the projections now.
@@ -124,20 +135,20 @@ impl Backlog {
             while frames.resident.front().is_some_and(|(id, _)| *id <= through) {
                 frames.forget_oldest();
             }
-            metrics::backlog(frames.bytes);
         }
         self.index.lock().forget_before(through + 1);
     }
 
     /// Whole frames after `after`, about `bytes_max` bytes, at least one when there is any in memory.
-    pub fn frames_after(&self, after: u64, bytes_max: usize) -> Part {
+    pub fn frames_after(&self, after: u64, bytes_max: usize) -> Part<F> {
         let frames = self.frames.lock();
         let (mut found, mut bytes) = (Vec::new(), 0);
         for (id, data) in frames.resident.iter().filter(|(id, _)| *id > after) {
-            if !found.is_empty() && bytes + data.len() > bytes_max {
+            let length = data.turns().len();
+            if !found.is_empty() && bytes + length > bytes_max {
                 break;
             }
-            bytes += data.len();
+            bytes += length;
             found.push((*id, data.clone()));
         }
         Part { after, resident_from: frames.first_resident(), found }
@@ -154,7 +165,7 @@ impl Backlog {
         let (new, after, resident_from) = {
             let frames = self.frames.lock();
             let seen = frames.resident.partition_point(|(id, _)| *id <= index.through);
-            let new: Vec<_> = frames.resident.range(seen..).cloned().collect();
+            let new: Vec<_> = frames.resident.range(seen..).map(|(id, frame)| (*id, frame.turns().clone())).collect();
             (new, frames.projected, frames.first_resident())
         };
         index.forget_before(resident_from);
@@ -201,9 +212,9 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use hierarchy_models::{Event, EventBody, Timestamp};
-    use persistence::Batch;
 
     use super::*;
+    use crate::Batch;
 
     fn frame(twins: &[&str]) -> Bytes {
         let mut batch = Batch::default();
@@ -229,7 +240,7 @@ mod tests {
         assert_eq!(ids(&backlog.turns_of(&a).unwrap()), [1, 3, 3]);
         backlog.projected(2, 0);
         let part = backlog.turns_of(&a).unwrap();
-        assert_eq!((ids(&part), part.needs_disk()), (vec![3, 3], false));
+        assert_eq!((ids(&part), part.needs_journal()), (vec![3, 3], false));
     }
 
     #[test]

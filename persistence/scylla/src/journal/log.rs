@@ -1,0 +1,152 @@
+//! One log in memory: what it holds beyond its checkpoint, its segments, and what is on its way.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use hierarchy_models::TwinId;
+use parking_lot::Mutex;
+use persistence::{Error, backlog::Backlog, batch};
+use tokio::sync::oneshot;
+
+use super::{cells::CqlCells, frame::Frame};
+use crate::{
+    cql::damaged,
+    fence::{Cells, Sealed},
+};
+
+const READING: &str = "reading the journal";
+/// Frames read at once, each up to some 64 KiB.
+const READ_FRAMES: i32 = 128;
+
+/// The answer to a part of an append.
+pub type Answer = oneshot::Sender<Result<(), Error>>;
+
+pub struct Log {
+    pub cells: CqlCells,
+    pub backlog: Backlog<Frame>,
+    segments: Mutex<Segments>,
+    pub flight: Mutex<Flight>,
+}
+
+struct Segments {
+    sealed: VecDeque<Sealed>,
+    open: u64,
+}
+
+/// The frame under way.
+#[derive(Default)]
+pub struct Flight {
+    pub under_way: bool,
+    /// Somebody was told that it failed, and it may be there all the same.
+    pub doubted: bool,
+    /// Why the cluster did not take it at once.
+    pub trouble: Option<Error>,
+}
+
+/// What a twin has in the journal beyond the checkpoint.
+pub struct Tail {
+    pub after: u64,
+    /// Frame ids and turns, ascending.
+    pub turns: Vec<(u64, Bytes)>,
+}
+
+impl Log {
+    pub fn new(cells: CqlCells, backlog: Backlog<Frame>, sealed: Vec<Sealed>, open: u64) -> Self {
+        Self { cells, backlog, segments: Mutex::new(Segments { sealed: sealed.into(), open }), flight: Mutex::default() }
+    }
+
+    /// The log went on in the segment behind this one.
+    pub fn rolled(&self, sealed: Sealed) {
+        let mut segments = self.segments.lock();
+        segments.open = sealed.seg + 1;
+        segments.sealed.push_back(sealed);
+    }
+
+    /// The segment of a frame that is there or comes next.
+    pub fn segment_of(&self, frame: u64) -> u64 {
+        let segments = self.segments.lock();
+        segments.sealed.iter().find(|sealed| sealed.end > frame).map_or(segments.open, |sealed| sealed.seg)
+    }
+
+    /// The oldest segment, when all of it lies before `seg`.
+    pub fn oldest_before(&self, seg: u64) -> Option<u64> {
+        self.segments.lock().sealed.front().map(|sealed| sealed.seg).filter(|oldest| *oldest < seg)
+    }
+
+    pub fn forget_oldest(&self) {
+        self.segments.lock().sealed.pop_front();
+    }
+
+    /// Frames with `after < id < before`, as the cluster has them, ascending, until `each` says to stop.
+    pub async fn read(&self, after: u64, before: u64, mut each: impl FnMut(u64, Frame) -> Result<bool, Error>) -> Result<(), Error> {
+        let mut done = after;
+        while done + 1 < before {
+            let frames = self.cells.frames(self.segment_of(done + 1), done, before, READ_FRAMES).await?;
+            let first = frames.first().map(|(id, _)| *id);
+            if first != Some(done + 1) {
+                // A former owner that was late may have projected and trimmed it meanwhile.
+                let floor = self.cells.floor().await?;
+                if floor.next <= done + 1 {
+                    return Err(damaged(READING, format!("frame {} of log {} is missing", done + 1, self.cells.log)));
+                }
+                done = floor.next - 1;
+                continue;
+            }
+            for (id, frame) in frames {
+                if id != done + 1 {
+                    break;
+                }
+                done = id;
+                if !each(id, frame)? {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Frames after `after` up to `through`, from memory where they are there.
+    pub async fn frames(&self, after: u64, through: u64, bytes_max: usize) -> Result<Vec<(u64, Frame)>, Error> {
+        let part = self.backlog.frames_after(after, bytes_max);
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        let mut take = |id: u64, frame: Frame| {
+            let fits = id <= through && (bytes == 0 || bytes + frame.turns.len() <= bytes_max);
+            if fits {
+                bytes += frame.turns.len();
+                found.push((id, frame));
+            }
+            fits
+        };
+        if part.needs_journal() {
+            self.read(after, part.resident_from.min(through.saturating_add(1)), |id, frame| Ok(take(id, frame))).await?;
+        } else {
+            part.found.into_iter().all(|(id, frame)| take(id, frame));
+        }
+        Ok(found)
+    }
+
+    pub async fn tail(&self, twin: &TwinId) -> Result<Tail, Error> {
+        let part = self.backlog.turns_of(twin)?;
+        let mut turns = Vec::new();
+        if part.needs_journal() {
+            self.read(part.after, part.resident_from, |id, frame| {
+                let mut found = Vec::new();
+                batch::of_twin(twin, &frame.turns, &mut found)?;
+                turns.extend(found.into_iter().map(|turn| (id, turn)));
+                Ok(true)
+            })
+            .await?;
+        }
+        turns.extend(part.found.into_iter().filter(|(id, _)| *id > part.after));
+        Ok(Tail { after: part.after, turns })
+    }
+
+    /// Whether it is known of every turn that was refused that it is not there.
+    pub fn settled(&self) -> Result<(), Error> {
+        let flight = self.flight.lock();
+        match &flight.trouble {
+            Some(trouble) if flight.doubted => Err(trouble.clone()),
+            _ => Ok(()),
+        }
+    }
+}

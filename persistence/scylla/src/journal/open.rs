@@ -1,0 +1,81 @@
+//! Opening the journal: this process becomes the owner of every log, and counts what they hold beyond their checkpoints.
+
+use std::sync::{Arc, atomic::AtomicU64};
+
+use parking_lot::Mutex;
+use persistence::{Error, backlog::Backlog};
+use tokio::sync::{Semaphore, mpsc};
+use uuid::Uuid;
+
+use super::{
+    Journal, ROOM_UNIT_BYTES, Shared,
+    cells::{CqlCells, Statements},
+    committer::Committer,
+    log::Log,
+};
+use crate::{
+    Options,
+    cql::{Cql, for_each},
+    fence::{self, Cells, Lost, Tenure},
+};
+
+fn lost(log: i16, lost: Lost) -> Error {
+    match lost {
+        Lost::Fenced(why) => Error::InUse { detail: format!("another process took log {log} over while this one started: {why}") },
+        Lost::Unknown(error) => error,
+    }
+}
+
+/// A log of this process, with the highest number of its turns.
+async fn take(cells: CqlCells, owner: Uuid, epoch: u64, memory_bytes_max: u64) -> Result<(Log, Tenure, u64), Error> {
+    let of_log = |e| lost(cells.log, e);
+    let head = fence::claim(&cells, owner, Some(epoch)).await.map_err(of_log)?;
+    let (tenure, chain) = fence::take_over(&cells, head).await.map_err(of_log)?;
+    let projected = cells.floor().await?.next - 1;
+    let (mut bytes, mut highest) = (0, 0);
+    for seg in chain.iter().filter(|sealed| sealed.end > projected + 1).map(|sealed| sealed.seg) {
+        let (more, number) = cells.sizes(seg, projected).await?;
+        (bytes, highest) = (bytes + more, highest.max(number));
+    }
+    let backlog = Backlog::new(projected, tenure.next - 1, bytes, memory_bytes_max);
+    Ok((Log::new(cells, backlog, chain, tenure.seg), tenure, highest))
+}
+
+impl Journal {
+    pub async fn open(cql: &Arc<Cql>, logs: u16, options: &Options) -> Result<Self, Error> {
+        let statements = Arc::new(Statements::prepare(cql).await?);
+        let owner = Uuid::now_v7();
+        let memory_bytes_max = options.backlog_memory_bytes_max / u64::from(logs);
+        let cells_of = |log: i16| CqlCells { cql: cql.clone(), statements: statements.clone(), log };
+        let head = fence::claim(&cells_of(0), owner, None).await.map_err(|e| lost(0, e))?;
+        let cells: Vec<_> = (0..logs as i16).map(cells_of).collect();
+        let taken = for_each(cells, usize::from(logs), |cells| take(cells, owner, head.epoch, memory_bytes_max)).await?;
+
+        let highest = taken.iter().map(|(_, _, highest)| *highest).max().unwrap_or(0);
+        let shared = Arc::<Shared>::default();
+        let (mut logs, mut queues, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
+        for (log, tenure, _) in taken {
+            let (queue, waiting) = mpsc::unbounded_channel();
+            let log = Arc::new(log);
+            let segment_frames_max = options.segment_frames_max.max(1);
+            let committer = Committer { log: log.clone(), tenure, shared: shared.clone(), segment_frames_max };
+            tasks.push(tokio::spawn(committer.run(waiting)));
+            logs.push(log);
+            queues.push(queue);
+        }
+        let room_units = options.queue_bytes_max.div_ceil(ROOM_UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS >> 1);
+        let journal = Self {
+            epoch: head.epoch,
+            logs,
+            queues: Mutex::new(Some(queues)),
+            tasks: Mutex::new(tasks),
+            room: Arc::new(Semaphore::new(room_units)),
+            room_units,
+            next_number: AtomicU64::new(highest + 1),
+            patience: options.append_patience,
+            shared,
+        };
+        journal.report_backlog();
+        Ok(journal)
+    }
+}

@@ -1,0 +1,233 @@
+//! The registry: every twin's row in a table, and where it stands in memory.
+
+pub mod tree;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hierarchy_models::{Name, Timestamp, TwinId, Value, id::ModelId};
+use parking_lot::RwLock;
+use persistence::{
+    Child, Error, Page, Registry, RegistryEntry, RegistryQuery, RegistryRow, codec, metrics,
+    paging::{self, TwinCursor},
+};
+
+use self::tree::{Node, Tree};
+use crate::{
+    ScyllaStore,
+    cql::{Cql, Statement, Use, damaged, for_each},
+    projections::shelves::{AT_ONCE, bucket},
+};
+
+/// Parts that the table is cut into.
+const BUCKETS: i16 = 16;
+/// Twins whose children are read at once, many of each.
+const PARENTS_AT_ONCE: usize = 8;
+const READING: &str = "reading the registry";
+const WRITING: &str = "writing the registry";
+
+pub struct Rows {
+    cql: Arc<Cql>,
+    put: Statement,
+    get: Statement,
+    delete: Statement,
+    tree: RwLock<Tree>,
+    /// Whoever changes rows.
+    writing: tokio::sync::Mutex<()>,
+}
+
+fn twin_id(text: &str) -> Result<TwinId, Error> {
+    TwinId::new(text).map_err(|e| damaged(READING, e))
+}
+
+/// An empty text stands for none.
+fn or_none(text: &str) -> Result<Option<TwinId>, Error> {
+    if text.is_empty() { Ok(None) } else { twin_id(text).map(Some) }
+}
+
+fn or_empty(twin: &Option<TwinId>) -> &str {
+    twin.as_ref().map_or("", TwinId::as_str)
+}
+
+type Stored = (String, String, String, i16, i64, i64, Vec<u8>, Vec<u8>);
+
+fn row_of(id: TwinId, (model, parent, gateway, status, created_at, seq, tags, metadata): Stored) -> Result<RegistryRow, Error> {
+    let tags = match codec::value_from_bytes(&tags)? {
+        Value::List(tags) => tags.iter().filter_map(|tag| tag.as_str().map(Name::from)).collect(),
+        _ => Vec::new(),
+    };
+    Ok(RegistryRow {
+        id,
+        model: ModelId::new(&model).map_err(|e| damaged(READING, e))?,
+        parent: or_none(&parent)?,
+        gateway: or_none(&gateway)?,
+        status: codec::wire::status_from(status as u32)?,
+        metadata: codec::map_from_bytes(&metadata)?,
+        tags,
+        created_at: Timestamp::from_millis_clamped(created_at),
+        seq: seq as u64,
+    })
+}
+
+impl Rows {
+    /// Reads where every twin stands.
+    pub async fn open(cql: Arc<Cql>) -> Result<Self, Error> {
+        let put = "INSERT INTO twin (bucket, id, model, parent, gateway, status, created_at, seq, tags, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let get = "SELECT model, parent, gateway, status, created_at, seq, tags, metadata FROM twin WHERE bucket = ? AND id = ?";
+        let rows = Self {
+            put: cql.prepare(Use::Write, put).await?,
+            get: cql.prepare(Use::Read, get).await?,
+            delete: cql.prepare(Use::Write, "DELETE FROM twin WHERE bucket = ? AND id = ?").await?,
+            tree: RwLock::default(),
+            writing: tokio::sync::Mutex::new(()),
+            cql,
+        };
+        let all = rows.cql.prepare(Use::Read, "SELECT id, model, parent, seq FROM twin WHERE bucket = ?").await?;
+        for_each(0..BUCKETS, 4, |bucket| rows.load(&all, bucket)).await?;
+        Ok(rows)
+    }
+
+    async fn load(&self, all: &Statement, bucket: i16) -> Result<(), Error> {
+        let found = self.cql.rows::<(String, String, String, i64)>(READING, all, (bucket,)).await?;
+        let mut tree = self.tree.write();
+        for (id, model, parent, seq) in found {
+            let model = ModelId::new(&model).map_err(|e| damaged(READING, e))?;
+            tree.load(twin_id(&id)?, Node { model, parent: or_none(&parent)?, seq: seq as u64 });
+        }
+        Ok(())
+    }
+
+    async fn write(&self, deleted: &[TwinId], rows: &[RegistryRow]) -> Result<(), Error> {
+        for_each(0..deleted.len(), AT_ONCE, |n| self.delete(&deleted[n])).await?;
+        for_each(0..rows.len(), AT_ONCE, |n| self.put(&rows[n])).await?;
+        self.tree.write().accept(deleted, rows);
+        Ok(())
+    }
+
+    async fn delete(&self, twin: &TwinId) -> Result<(), Error> {
+        self.cql.write(WRITING, &self.delete, (bucket(twin.as_str(), BUCKETS), twin.as_str())).await
+    }
+
+    async fn put(&self, row: &RegistryRow) -> Result<(), Error> {
+        let tags = codec::value_to_bytes(&Value::from(row.tags.iter().map(|t| Value::Text(t.clone())).collect::<Vec<_>>()));
+        let id = row.id.as_str();
+        let values = (
+            bucket(id, BUCKETS),
+            id,
+            row.model.as_str(),
+            or_empty(&row.parent),
+            or_empty(&row.gateway),
+            codec::wire::status_code(row.status) as i16,
+            row.created_at.as_millis(),
+            row.seq as i64,
+            tags,
+            codec::map_to_bytes(&row.metadata),
+        );
+        self.cql.write(WRITING, &self.put, values).await
+    }
+
+    /// Rows that are facts of the journal.
+    pub async fn project(&self, deleted: &[TwinId], rows: Vec<RegistryRow>) -> Result<(), Error> {
+        let _alone = self.writing.lock().await;
+        let there: Vec<TwinId> = deleted.iter().filter(|twin| self.tree.read().get(twin).is_some()).cloned().collect();
+        let rows = self.tree.write().try_known(&there, rows);
+        self.write(&there, &rows).await
+    }
+
+    async fn put_rows(&self, rows: Vec<RegistryRow>) -> Result<(), Error> {
+        let _alone = self.writing.lock().await;
+        let rows = self.tree.write().try_rows(rows)?;
+        self.write(&[], &rows).await
+    }
+
+    /// `None` as well when it went away just now.
+    pub async fn entry(&self, twin: &TwinId) -> Result<Option<RegistryEntry>, Error> {
+        let row: Option<Stored> = self.cql.row(READING, &self.get, (bucket(twin.as_str(), BUCKETS), twin.as_str())).await?;
+        let Some(row) = row else { return Ok(None) };
+        let row = row_of(twin.clone(), row)?;
+        Ok(Some(RegistryEntry { path: self.tree.read().path_of(twin), row }))
+    }
+
+    /// Ids that meet all conditions, one more than asked for when there are more.
+    fn wanted(&self, q: &RegistryQuery, after: Option<&TwinId>, limit: usize) -> Vec<TwinId> {
+        let tree = self.tree.read();
+        let fits = |id: &TwinId, node: &Node| {
+            q.model.as_ref().is_none_or(|model| node.model == *model)
+                && (q.parent.is_none() || node.parent == q.parent)
+                && q.under.as_ref().is_none_or(|top| tree.stands_under(id, top))
+        };
+        match (&q.parent, &q.under) {
+            (Some(parent), _) => {
+                let ids = tree.children_of(parent).filter(|id| after.is_none_or(|after| *id > after));
+                ids.filter(|id| tree.get(id).is_some_and(|node| fits(id, node))).take(limit).cloned().collect()
+            }
+            (None, Some(top)) => {
+                let below = tree.below(top).into_iter().map(|(_, id)| id).filter(|id| after.is_none_or(|after| id > after));
+                let mut ids: Vec<_> = below.filter(|id| tree.get(id).is_some_and(|node| fits(id, node))).collect();
+                ids.sort();
+                ids.truncate(limit);
+                ids
+            }
+            (None, None) => tree.after(after).filter(|(id, node)| fits(id, node)).take(limit).map(|(id, _)| id.clone()).collect(),
+        }
+    }
+
+    /// Children as the tree has them, without what their snapshots say.
+    pub fn children(&self, parent: &TwinId) -> Vec<Child> {
+        let tree = self.tree.read();
+        let child = |id: &TwinId| {
+            let model = tree.get(id)?.model.clone();
+            Some(Child { id: id.clone(), model, has_children: tree.has_children(id), contribution: Default::default() })
+        };
+        tree.children_of(parent).filter_map(child).collect()
+    }
+}
+
+#[async_trait]
+impl Registry for ScyllaStore {
+    async fn put_rows(&self, rows: Vec<RegistryRow>) -> Result<(), Error> {
+        self.core.journal.shared.fence.check()?;
+        let core = self.core.clone();
+        // A task of its own: a caller that goes away must not leave memory behind the table.
+        let result = tokio::spawn(async move { core.registry.put_rows(rows).await }).await;
+        let result = result.unwrap_or_else(|e| Err(Error::Unavailable { doing: WRITING, detail: e.to_string() }));
+        result.inspect_err(|error| metrics::failed("put_rows", error))
+    }
+
+    async fn entry(&self, twin: &TwinId) -> Result<Option<RegistryEntry>, Error> {
+        self.core.registry.entry(twin).await
+    }
+
+    async fn list(&self, q: RegistryQuery) -> Result<Page<RegistryEntry>, Error> {
+        let after = paging::cursor::<TwinCursor>(&q.cursor)?.map(|TwinCursor(last)| last);
+        let limit = q.limit.max(1);
+        let mut ids = self.core.registry.wanted(&q, after.as_ref(), limit + 1);
+        let more = ids.len() > limit;
+        ids.truncate(limit);
+        let cursor = ids.last().filter(|_| more).map(|last| TwinCursor(last.clone()).to_string());
+        let items = for_each(0..ids.len(), AT_ONCE, |n| self.core.registry.entry(&ids[n])).await?;
+        Ok(Page { items: items.into_iter().flatten().collect(), cursor })
+    }
+
+    async fn children(&self, parent: &TwinId) -> Result<Vec<Child>, Error> {
+        for_each(self.core.registry.children(parent), AT_ONCE, |child| async move {
+            let contribution = self.core.snapshots.contribution(&child.id).await?;
+            Ok(Child { contribution, ..child })
+        })
+        .await
+    }
+
+    async fn children_of(&self, parents: &[TwinId]) -> Result<Vec<Vec<Child>>, Error> {
+        for_each(0..parents.len(), PARENTS_AT_ONCE, |n| self.children(&parents[n])).await
+    }
+
+    async fn below(&self, top: &TwinId) -> Result<Vec<TwinId>, Error> {
+        let mut below = self.core.registry.tree.read().below(top);
+        below.sort_by(|(a_depth, a), (b_depth, b)| b_depth.cmp(a_depth).then_with(|| a.cmp(b)));
+        Ok(below.into_iter().map(|(_, id)| id).collect())
+    }
+
+    async fn count(&self) -> Result<u64, Error> {
+        Ok(self.core.registry.tree.read().len() as u64)
+    }
+}

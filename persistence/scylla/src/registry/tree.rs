@@ -1,0 +1,223 @@
+//! Where every twin stands, in memory: parents, children, and what may not be.
+//!
+//! One process owns the registry, so that this is the truth while it runs; it is read from the rows at start. Index tables
+//! lost: they would have to be mended after a crash between two of them, and verified at every read. What it costs is said in
+//! docs/decisions/0008-the-cql-store.md.
+//!
+//! A parent that is not there (it was deleted, or its row comes later in the same recovery) makes its child the top of a tree
+//! of its own until it comes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use hierarchy_models::{
+    TwinId,
+    id::ModelId,
+    limits::TREE_DEPTH_MAX,
+    tree::{Path, TreeError},
+};
+use persistence::{Error, RegistryRow};
+
+/// What is kept of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    pub model: ModelId,
+    pub parent: Option<TwinId>,
+    pub seq: u64,
+}
+
+#[derive(Default)]
+pub struct Tree {
+    nodes: BTreeMap<TwinId, Node>,
+    /// By the parent that rows name, whether it is there or not.
+    children: HashMap<TwinId, BTreeSet<TwinId>>,
+    models: HashSet<ModelId>,
+}
+
+/// What a change did, newest last, so that it can be undone.
+type Undo = Vec<(TwinId, Option<Node>)>;
+
+impl Tree {
+    /// Of rows as they lie in the table.
+    pub fn load(&mut self, id: TwinId, node: Node) {
+        self.set(&id, Some(node));
+    }
+
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub fn get(&self, id: &TwinId) -> Option<&Node> {
+        self.nodes.get(id)
+    }
+
+    /// Returns what was there.
+    fn set(&mut self, id: &TwinId, node: Option<Node>) -> Option<Node> {
+        let was = self.nodes.remove(id);
+        if let Some(parent) = was.as_ref().and_then(|was| was.parent.as_ref())
+            && let Some(siblings) = self.children.get_mut(parent)
+        {
+            siblings.remove(id);
+            if siblings.is_empty() {
+                self.children.remove(parent);
+            }
+        }
+        if let Some(mut node) = node {
+            if let Some(parent) = &node.parent {
+                self.children.entry(parent.clone()).or_default().insert(id.clone());
+            }
+            // Equal names share their memory.
+            match self.models.get(&node.model) {
+                Some(known) => node.model = known.clone(),
+                None => drop(self.models.insert(node.model.clone())),
+            }
+            self.nodes.insert(id.clone(), node);
+        }
+        was
+    }
+
+    /// The ids from `twin` up: the last one has no parent or is not registered.
+    fn upward<'a>(&'a self, twin: &'a TwinId) -> impl Iterator<Item = &'a TwinId> {
+        std::iter::successors(Some(twin), |id| self.nodes.get(*id)?.parent.as_ref())
+    }
+
+    pub fn path_of(&self, twin: &TwinId) -> Path {
+        let mut ids: Vec<&str> = self.upward(twin).filter(|id| self.nodes.contains_key(*id)).map(TwinId::as_str).collect();
+        ids.reverse();
+        Path::from_stored(&ids.join("/"))
+    }
+
+    pub fn children_of<'a>(&'a self, twin: &TwinId) -> impl Iterator<Item = &'a TwinId> {
+        self.children.get(twin).into_iter().flatten()
+    }
+
+    pub fn has_children(&self, twin: &TwinId) -> bool {
+        self.children.contains_key(twin)
+    }
+
+    /// Levels below and including `twin`.
+    fn height(&self, twin: &TwinId) -> usize {
+        1 + self.children_of(twin).map(|child| self.height(child)).max().unwrap_or(0)
+    }
+
+    /// Ids below a twin that is there, itself not included, with their depth under it.
+    pub fn below(&self, top: &TwinId) -> Vec<(usize, TwinId)> {
+        let mut found = Vec::new();
+        let mut level: Vec<&TwinId> = if self.nodes.contains_key(top) { self.children_of(top).collect() } else { Vec::new() };
+        for depth in 1.. {
+            if level.is_empty() {
+                break;
+            }
+            found.extend(level.iter().map(|id| (depth, (*id).clone())));
+            level = level.into_iter().flat_map(|id| self.children_of(id)).collect();
+        }
+        found
+    }
+
+    pub fn stands_under(&self, twin: &TwinId, top: &TwinId) -> bool {
+        twin != top && self.nodes.contains_key(top) && self.upward(twin).any(|id| id == top)
+    }
+
+    /// Ids after `after`, ascending.
+    pub fn after<'a>(&'a self, after: Option<&'a TwinId>) -> impl Iterator<Item = (&'a TwinId, &'a Node)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.nodes.range::<TwinId, _>((after.map_or(Unbounded, Excluded), Unbounded))
+    }
+
+    fn place(&mut self, row: &RegistryRow, undo: &mut Undo) -> Result<bool, TreeError> {
+        if self.nodes.get(&row.id).is_some_and(|old| old.seq > row.seq) {
+            return Ok(false);
+        }
+        if let Some(parent) = &row.parent {
+            if self.upward(parent).any(|id| *id == row.id) {
+                return Err(TreeError::Loop { twin: row.id.clone(), parent: parent.clone() });
+            }
+            let above = self.upward(parent).filter(|id| self.nodes.contains_key(*id)).count();
+            let depth = above + self.height(&row.id);
+            if depth > TREE_DEPTH_MAX {
+                return Err(TreeError::TooDeep { twin: row.id.clone(), depth });
+            }
+        }
+        self.put(row, undo);
+        Ok(true)
+    }
+
+    fn put(&mut self, row: &RegistryRow, undo: &mut Undo) {
+        let node = Node { model: row.model.clone(), parent: row.parent.clone(), seq: row.seq };
+        let was = self.set(&row.id, Some(node));
+        undo.push((row.id.clone(), was));
+    }
+
+    /// Places rows in whatever order works. Those that are newer than what was there, and those that no order could place.
+    fn place_all(&mut self, mut waiting: Vec<RegistryRow>, undo: &mut Undo) -> (Vec<RegistryRow>, Vec<(RegistryRow, TreeError)>) {
+        let mut placed = Vec::new();
+        loop {
+            let count = waiting.len();
+            let mut refused = Vec::new();
+            for row in waiting {
+                match self.place(&row, undo) {
+                    Ok(true) => placed.push(row),
+                    Ok(false) => {}
+                    Err(why) => refused.push((row, why)),
+                }
+            }
+            if refused.len() == count {
+                return (placed, refused);
+            }
+            waiting = refused.into_iter().map(|(row, _)| row).collect();
+        }
+    }
+
+    fn undo(&mut self, undo: Undo) {
+        for (id, was) in undo.into_iter().rev() {
+            self.set(&id, was);
+        }
+    }
+
+    /// Rows that somebody asks for, all of them or none: those to be written. The tree stays as it was until [`Tree::accept`].
+    pub fn try_rows(&mut self, rows: Vec<RegistryRow>) -> Result<Vec<RegistryRow>, Error> {
+        let named: Vec<TwinId> = rows.iter().map(|row| row.id.clone()).collect();
+        let mut undo = Undo::new();
+        let (placed, refused) = self.place_all(rows, &mut undo);
+        let missing = match refused.into_iter().next() {
+            Some((_, why)) => Some(why.to_string()),
+            None => named
+                .iter()
+                .filter_map(|id| Some((id, self.nodes.get(id)?.parent.as_ref()?)))
+                .find(|(_, parent)| !self.nodes.contains_key(*parent))
+                .map(|(id, parent)| format!("{id} names the parent {parent}, which is not registered")),
+        };
+        self.undo(undo);
+        match missing {
+            Some(why) => Err(Error::Refused(why)),
+            None => Ok(last_of_each(placed)),
+        }
+    }
+
+    /// Rows that are already facts of the journal: what the tree cannot hold keeps its former place. Those to be written.
+    pub fn try_known(&mut self, deleted: &[TwinId], rows: Vec<RegistryRow>) -> Vec<RegistryRow> {
+        let mut undo = Undo::new();
+        for twin in deleted {
+            undo.push((twin.clone(), self.set(twin, None)));
+        }
+        let (mut placed, refused) = self.place_all(rows, &mut undo);
+        for (mut row, why) in refused {
+            tracing::warn!(twin = %row.id, %why, "a recorded move cannot be shown; the twin is listed where it was");
+            row.parent = self.nodes.get(&row.id).and_then(|old| old.parent.clone());
+            self.put(&row, &mut undo);
+            placed.push(row);
+        }
+        self.undo(undo);
+        last_of_each(placed)
+    }
+
+    /// What was tried is in the table now.
+    pub fn accept(&mut self, deleted: &[TwinId], rows: &[RegistryRow]) {
+        deleted.iter().for_each(|twin| drop(self.set(twin, None)));
+        rows.iter().for_each(|row| self.put(row, &mut Undo::new()));
+    }
+}
+
+fn last_of_each(rows: Vec<RegistryRow>) -> Vec<RegistryRow> {
+    let last: HashMap<TwinId, usize> = rows.iter().enumerate().map(|(n, row)| (row.id.clone(), n)).collect();
+    rows.into_iter().enumerate().filter(|(n, row)| last.get(&row.id) == Some(n)).map(|(_, row)| row).collect()
+}

@@ -1,0 +1,128 @@
+//! Opens and closes the parts together and ties them into a [`Store`].
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use hierarchy_models::TwinId;
+use persistence::{Batch, Error, Journal as JournalTrait, Mark, Origin, Registry, Store, StoreStats, Turn, codec};
+
+use crate::{
+    Options, ScyllaIdentities,
+    commands::Commands,
+    cql::{Cql, Statement, Use},
+    documents,
+    journal::Journal,
+    projections::{retention::Retention, shelves::Shelves, snapshots::Snapshots},
+    registry::Rows,
+    schema,
+};
+
+/// A cluster that answers a readiness check later than this is not ready.
+const READY_WAIT_MAX: Duration = Duration::from_secs(2);
+const CHECKING: &str = "checking whether the cluster answers";
+
+/// The store in one keyspace. One process owns it at a time: who opens it takes it over.
+pub struct ScyllaStore {
+    pub(crate) core: Arc<Core>,
+}
+
+pub(crate) struct Core {
+    pub cql: Arc<Cql>,
+    pub journal: Journal,
+    pub shelves: Arc<Shelves>,
+    pub snapshots: Snapshots,
+    pub commands: Commands,
+    pub registry: Rows,
+    pub documents: documents::Statements,
+    pub retention: Retention,
+    pub projecting: tokio::sync::Mutex<()>,
+    check: Statement,
+}
+
+/// What [`ScyllaStore::open`] gives. Closing the store closes both.
+pub struct Opened {
+    pub store: Arc<ScyllaStore>,
+    pub identities: Arc<ScyllaIdentities>,
+}
+
+impl ScyllaStore {
+    /// Opens the store in a keyspace, or makes one there, on the runtime that this is called in.
+    pub async fn open(options: Options) -> Result<Opened, Error> {
+        let cql = Arc::new(Cql::connect(&options).await?);
+        let keyspace = schema::migrate(&cql, &options).await?;
+        let journal = Journal::open(&cql, keyspace.logs, &options).await?;
+        let shelves = Arc::new(Shelves::prepare(cql.clone(), options.history_ttl).await?);
+        let core = Arc::new(Core {
+            snapshots: Snapshots::prepare(cql.clone(), journal.epoch).await?,
+            journal,
+            commands: Commands::prepare(cql.clone(), shelves.clone()).await?,
+            registry: Rows::open(cql.clone()).await?,
+            documents: documents::Statements::prepare(cql.clone()).await?,
+            retention: Retention::prepare(cql.clone(), options.history_ttl.is_some()).await?,
+            projecting: tokio::sync::Mutex::new(()),
+            check: cql.prepare(Use::Read, "SELECT v FROM meta WHERE k = 'schema'").await?,
+            shelves,
+            cql,
+        });
+        let identities = Arc::new(ScyllaIdentities::prepare(core.clone()).await?);
+        Ok(Opened { store: Arc::new(Self { core }), identities })
+    }
+}
+
+#[async_trait]
+impl JournalTrait for ScyllaStore {
+    async fn append(&self, batch: Batch) -> Result<(), Error> {
+        self.core.journal.append(batch).await
+    }
+
+    async fn tail(&self, twin: &TwinId) -> Result<Vec<Turn>, Error> {
+        let log = self.core.journal.log_of(twin);
+        log.settled()?;
+        let tail = log.tail(twin).await?;
+        tail.turns.into_iter().map(|(_, turn)| codec::decode_turn(turn)).collect()
+    }
+
+    async fn unprojected(&self, bytes_max: usize) -> Result<(Vec<Turn>, Mark), Error> {
+        self.core.journal.unprojected(bytes_max).await
+    }
+
+    fn mark(&self) -> Mark {
+        self.core.journal.mark()
+    }
+
+    fn backlog_bytes(&self) -> u64 {
+        self.core.journal.backlog_bytes()
+    }
+}
+
+#[async_trait]
+impl Store for ScyllaStore {
+    fn kind(&self) -> &'static str {
+        "scylla"
+    }
+
+    async fn origin(&self, twin: &TwinId) -> Result<Option<Origin>, Error> {
+        let (snapshot, entry) = tokio::join!(self.core.snapshots.get(twin), self.core.registry.entry(twin));
+        let (Some(snapshot), Some(entry)) = (snapshot?, entry?) else { return Ok(None) };
+        Ok(Some(Origin { snapshot, path: entry.path, children: self.children(twin).await? }))
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        self.core.journal.ready()?;
+        let answer = self.core.cql.row::<(String,)>(CHECKING, &self.core.check, ());
+        let slow = |_| Error::Unavailable { doing: CHECKING, detail: format!("no answer within {READY_WAIT_MAX:?}") };
+        tokio::time::timeout(READY_WAIT_MAX, answer).await.map_err(slow)?.map(drop)
+    }
+
+    fn stats(&self) -> StoreStats {
+        let counts = self.core.journal.logs.iter().map(|log| log.backlog.counts());
+        let (frames_committed, turns_committed) = counts.fold((0, 0), |all, more| (all.0 + more.0, all.1 + more.1));
+        StoreStats { disk_bytes: 0, frames_committed, turns_committed, backlog_bytes: self.backlog_bytes() }
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.core.journal.close().await;
+        self.core.cql.close();
+        Ok(())
+    }
+}

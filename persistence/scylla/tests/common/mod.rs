@@ -1,0 +1,105 @@
+//! A keyspace that a test opens a store in.
+
+#![allow(clippy::unwrap_used, dead_code)]
+
+use std::{
+    fs,
+    io::Write,
+    net::{TcpStream, ToSocketAddrs},
+    path::Path,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use hierarchy_models::{Event, EventBody, Raw, Record, Timestamp, TwinId, Value, event::Encoding};
+use persistence::{
+    Batch, Store,
+    contract::{self, Place},
+};
+use persistence_scylla::{Opened, Options, Replication, ScyllaStore};
+
+/// Few logs: each start of a store claims every one of them.
+const LOGS: u16 = 3;
+/// Where tests/cql/cassandra says that it runs.
+const PID_FILE: &str = "../../target/cql/node1/pid";
+const CONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Where the server is that the tests run against.
+pub fn server() -> String {
+    std::env::var("TWINFOLD_TEST_CQL").unwrap_or_else(|_| "127.0.0.1:9042".into())
+}
+
+/// Whether there is a server; when there is none, the test that asks says so and is skipped. One that was there and is gone is a failure.
+pub fn there() -> bool {
+    static SEEN: AtomicBool = AtomicBool::new(false);
+    // Never somebody else's: tests make keyspaces, and stop the server.
+    let ours = std::env::var_os("TWINFOLD_TEST_CQL").is_some() || Path::new(env!("CARGO_MANIFEST_DIR")).join(PID_FILE).exists();
+    let reachable =
+        ours && server().to_socket_addrs().is_ok_and(|mut at| at.any(|at| TcpStream::connect_timeout(&at, CONNECT_WAIT_MAX).is_ok()));
+    SEEN.fetch_or(reachable, Ordering::Relaxed);
+    if !reachable {
+        assert!(!SEEN.load(Ordering::Relaxed), "the CQL server at {} has died", server());
+        let test = std::thread::current().name().unwrap_or("a test of the CQL store").to_owned();
+        let why = format!("{test}: no CQL server at {}; tests/cql/cassandra starts one", server());
+        eprintln!("skipped: {why}");
+        if let Some(path) = std::env::var_os("TWINFOLD_TEST_SKIPS") {
+            let file = fs::OpenOptions::new().append(true).create(true).open(path);
+            let _ = file.and_then(|mut file| writeln!(file, "{why}"));
+        }
+    }
+    reachable
+}
+
+pub fn options() -> Options {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let keyspace = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    Options { nodes: vec![server()], keyspace, replication: Replication::Everywhere(1), logs: LOGS, ..Options::default() }
+}
+
+pub struct KeyspacePlace {
+    pub options: Options,
+}
+
+impl KeyspacePlace {
+    pub fn new(options: Options) -> Self {
+        Self { options }
+    }
+
+    pub async fn open_here(&self) -> Opened {
+        ScyllaStore::open(self.options.clone()).await.unwrap()
+    }
+}
+
+impl Default for KeyspacePlace {
+    fn default() -> Self {
+        Self::new(options())
+    }
+}
+
+#[async_trait]
+impl Place for KeyspacePlace {
+    async fn open(&self) -> contract::Opened {
+        let Opened { store, identities } = self.open_here().await;
+        contract::Opened { store, identities }
+    }
+}
+
+pub fn id(text: &str) -> TwinId {
+    TwinId::new(text).unwrap()
+}
+
+/// Telemetry whose only value is its own number.
+pub fn batch(twin: &TwinId, seq: u64) -> Batch {
+    let at = Timestamp::from_millis(seq as i64).unwrap();
+    let record = Record { at, id: None, values: vec![("t".into(), Value::Int(seq as i64))] };
+    let raw = Raw { encoding: Encoding::Unknown, bytes: Default::default() };
+    let mut batch = Batch::default();
+    batch.push(twin, &[Event { seq, received_at: at, body: EventBody::Telemetry { stream: None, records: vec![record], raw } }]);
+    batch
+}
+
+/// Numbers of a twin's events beyond the checkpoint, in their order.
+pub async fn seqs(store: &dyn Store, twin: &TwinId) -> Vec<u64> {
+    store.tail(twin).await.unwrap().iter().flat_map(|turn| &turn.events).map(|event| event.seq).collect()
+}

@@ -1,0 +1,132 @@
+//! Two processes on one keyspace: the second takes over, the first is fenced, and nothing acknowledged is lost.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use bytes::Bytes;
+use common::{KeyspacePlace, batch, id, seqs, there};
+use persistence::{Error, Journal, Projection, Projections, Snapshot, Store};
+use persistence_scylla::{Options, ScyllaStore};
+
+fn snapshot(seq: u64) -> Projection {
+    let state = Bytes::from(format!("state {seq}"));
+    let snapshot = Snapshot { twin: id("a"), seq, state, contribution: Bytes::new(), wake_at: None };
+    Projection { snapshots: vec![snapshot], ..Projection::default() }
+}
+
+#[tokio::test]
+async fn the_second_server_takes_over_and_the_first_is_fenced() {
+    if !there() {
+        return;
+    }
+    let place = KeyspacePlace::default();
+    let first = place.open_here().await.store;
+    let a = id("a");
+    first.append(batch(&a, 1)).await.unwrap();
+    let second = place.open_here().await.store;
+    assert_eq!(seqs(&*second, &a).await, [1]);
+    let refused = first.append(batch(&a, 2)).await;
+    assert!(matches!(&refused, Err(Error::InUse { detail }) if detail.contains("taken the journal over")), "{refused:?}");
+    assert!(matches!(first.ready().await, Err(Error::InUse { .. })));
+    assert!(matches!(first.append(batch(&id("another"), 1)).await, Err(Error::InUse { .. })), "of any log");
+    assert!(matches!(first.project(snapshot(2)).await, Err(Error::InUse { .. })));
+    second.append(batch(&a, 2)).await.unwrap();
+    assert_eq!(seqs(&*second, &a).await, [1, 2]);
+    second.ready().await.unwrap();
+}
+
+/// Appends until it is fenced; what was acknowledged.
+async fn append_until_fenced(store: &dyn Store, twin: &str) -> u64 {
+    let twin = id(twin);
+    for seq in 1.. {
+        match store.append(batch(&twin, seq)).await {
+            Ok(()) => {}
+            Err(Error::InUse { .. }) => return seq - 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_takeover_under_load_loses_nothing_that_was_acknowledged() {
+    if !there() {
+        return;
+    }
+    let place = KeyspacePlace::default();
+    let first = place.open_here().await.store;
+    let devices: Vec<String> = (0..12).map(|n| format!("device-{n}")).collect();
+    let running: Vec<_> = devices
+        .iter()
+        .map(|device| {
+            let (store, device) = (first.clone(), device.clone());
+            tokio::spawn(async move { append_until_fenced(&*store, &device).await })
+        })
+        .collect();
+    while first.stats().turns_committed < 100 {
+        tokio::task::yield_now().await;
+    }
+    let second = place.open_here().await.store;
+    for (device, acknowledged) in devices.iter().zip(running) {
+        let acknowledged = acknowledged.await.unwrap();
+        let found = seqs(&*second, &id(device)).await;
+        // One more may be there: it was in, and its sender heard only that it is not known.
+        assert!(found.len() as u64 - acknowledged <= 1, "{device}: {acknowledged} acknowledged, {} found", found.len());
+        assert!(found.iter().copied().eq(1..=found.len() as u64), "{device}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_late_snapshot_does_not_overwrite_a_newer_one() {
+    if !there() {
+        return;
+    }
+    let place = KeyspacePlace::default();
+    let first = place.open_here().await.store;
+    first.project(snapshot(5)).await.unwrap();
+    let second = place.open_here().await.store;
+    second.project(snapshot(9)).await.unwrap();
+    // The first one has not noticed yet, and believes that its own 5 is the newest.
+    first.project(snapshot(7)).await.unwrap();
+    assert_eq!(second.snapshot(&id("a")).await.unwrap().unwrap().seq, 9);
+    let third = place.open_here().await.store;
+    assert_eq!(third.snapshot(&id("a")).await.unwrap().unwrap().state, "state 9");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_keyspace_is_made_once_however_many_start_together() {
+    if !there() {
+        return;
+    }
+    let place = KeyspacePlace::default();
+    let starts: Vec<_> = (0..4).map(|_| tokio::spawn(ScyllaStore::open(place.options.clone()))).collect();
+    let mut opened = 0;
+    for start in starts {
+        match start.await.unwrap() {
+            Ok(_) => opened += 1,
+            Err(Error::InUse { .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(opened >= 1);
+    let store = place.open_here().await.store;
+    store.append(batch(&id("a"), 1)).await.unwrap();
+    // The number of logs is that of the keyspace, whatever is asked for later.
+    let other = ScyllaStore::open(Options { logs: 7, ..place.options.clone() }).await.unwrap().store;
+    assert_eq!((other.mark().0.len(), seqs(&*other, &id("a")).await), (usize::from(place.options.logs), vec![1]));
+}
+
+#[tokio::test]
+async fn a_keyspace_of_a_newer_program_is_refused() {
+    if !there() {
+        return;
+    }
+    let place = KeyspacePlace::default();
+    place.open_here().await.store.close().await.unwrap();
+    let session = scylla::client::session_builder::SessionBuilder::new().known_nodes(&place.options.nodes).build().await.unwrap();
+    let newer = format!("UPDATE {}.meta SET v = '99' WHERE k = 'schema' IF EXISTS", place.options.keyspace);
+    session.query_unpaged(newer, ()).await.unwrap();
+    let refused = ScyllaStore::open(place.options.clone()).await.err();
+    assert!(matches!(refused, Some(Error::TooNew { found: 99, known: 1 })), "{refused:?}");
+}

@@ -1,0 +1,81 @@
+//! A cluster of three nodes with three copies of each row: one may go, with two gone everything waits, and goes on by itself.
+//!
+//! The nodes are its own, 127.0.0.11 to 13, so that other tests keep theirs.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{path::Path, process::Command};
+
+use common::{KeyspacePlace, batch, id, options, seqs, there};
+use persistence::{Error, Journal, Projection, Projections, Snapshot, Store};
+use persistence_scylla::{Options, Replication};
+
+const NODES: [&str; 3] = ["11", "12", "13"];
+
+fn cassandra(verb: &str, node: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cql/cassandra");
+    let done = Command::new(script).args([verb, node]).env("CASSANDRA_HEAP", "512m").status().unwrap();
+    assert!(done.success(), "{verb} {node}");
+}
+
+/// Ends the nodes whatever happens.
+struct Cluster;
+
+impl Cluster {
+    fn start() -> Self {
+        let cluster = Self;
+        NODES.iter().for_each(|node| cassandra("start", node));
+        cluster
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        NODES.iter().for_each(|node| cassandra("kill9", node));
+    }
+}
+
+fn projection(store: &dyn Store, seq: u64) -> Projection {
+    let snapshot = Snapshot { twin: id("a"), seq, state: "s".into(), contribution: Default::default(), wake_at: None };
+    Projection { through: Some(store.mark()), snapshots: vec![snapshot], ..Projection::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_three_nodes_may_go_and_two_make_everything_wait() {
+    if !there() || std::env::var_os("TWINFOLD_TEST_CQL").is_some() {
+        return;
+    }
+    let _cluster = Cluster::start();
+    let nodes = NODES.iter().map(|node| format!("127.0.0.{node}:9042")).collect();
+    let place = KeyspacePlace::new(Options { nodes, replication: Replication::Everywhere(3), ..options() });
+    let store = place.open_here().await.store;
+    let a = id("a");
+    store.append(batch(&a, 1)).await.unwrap();
+
+    cassandra("kill9", "13");
+    for seq in 2..=20 {
+        store.append(batch(&a, seq)).await.unwrap();
+    }
+    store.project(projection(&*store, 20)).await.unwrap();
+    assert_eq!(store.snapshot(&a).await.unwrap().unwrap().seq, 20);
+
+    cassandra("kill9", "12");
+    let waiting = {
+        let (store, a) = (store.clone(), a.clone());
+        tokio::spawn(async move { store.append(batch(&a, 21)).await })
+    };
+    assert!(matches!(store.ready().await, Err(Error::Unavailable { .. })), "one of three is no quorum");
+    assert!(matches!(store.project(projection(&*store, 20)).await, Err(Error::Unavailable { .. })) || !waiting.is_finished());
+    assert!(!waiting.is_finished(), "nothing is acknowledged");
+    assert_eq!(seqs(&*store, &a).await, [0u64; 0], "what is committed and projected is known without the cluster");
+
+    tokio::task::spawn_blocking(|| cassandra("start", "12")).await.unwrap();
+    waiting.await.unwrap().unwrap();
+    store.append(batch(&a, 22)).await.unwrap();
+    drop(store);
+    let again = place.open_here().await.store;
+    assert_eq!(seqs(&*again, &a).await, [21, 22]);
+    assert_eq!(again.snapshot(&a).await.unwrap().unwrap().seq, 20);
+}

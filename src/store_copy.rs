@@ -1,0 +1,216 @@
+//! Moving house: everything of one store into another, whichever they are, verified by count and hash.
+//!
+//! A copy may be stopped and begun again: what the other side holds of a twin's events is always the beginning of them, so a
+//! second run appends the rest, and passes by what is the same. Nobody may use either store meanwhile. Not copied: the history of
+//! twins that are not registered any more, which no list of a store names.
+
+#[cfg(test)]
+mod tests;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use hierarchy_models::{Command, TwinId};
+use persistence::{
+    Batch, CommandQuery, Error as StoreError, EventQuery, Identity, LoggedEvent, Page, Projection, RegistryQuery, RegistryRow, Snapshot,
+    codec,
+};
+
+use crate::app::Opened;
+
+/// Rows asked for at once.
+const PAGE: usize = 1_000;
+/// Twins on their way at once.
+const TWINS_AT_ONCE: usize = 8;
+
+/// Why a copy stopped. Each is one clear line.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("reading the old store: {0}")]
+    From(#[source] StoreError),
+    #[error("writing the new store: {0}")]
+    To(#[source] StoreError),
+    #[error("the old store holds events that are not projected; start a server on it once, and stop it")]
+    Unprojected,
+    #[error("the new store holds other events of {0} than the old one; give it an empty one, or one that a copy was begun in")]
+    NotACopy(TwinId),
+    #[error("{0} does not read back as it was written")]
+    Differs(TwinId),
+}
+
+/// What was copied or found copied.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Copied {
+    pub twins: u64,
+    /// Of those, the ones that needed nothing.
+    pub twins_found: u64,
+    pub events: u64,
+    pub identities: u64,
+    pub documents: u64,
+}
+
+/// A twin as one store has it.
+#[derive(Debug, PartialEq)]
+struct Twin {
+    row: Option<RegistryRow>,
+    snapshot: Option<Snapshot>,
+    /// Newest first.
+    commands: Vec<Command>,
+    events: u64,
+    hash: u64,
+}
+
+/// Copies all of `from` into `to`; calls `each` after every twin.
+pub async fn copy(from: &Opened, to: &Opened, mut each: impl FnMut()) -> Result<Copied, Error> {
+    if from.store.backlog_bytes() > 0 {
+        return Err(Error::Unprojected);
+    }
+    let mut copied = Copied::default();
+    let mut cursor = None;
+    loop {
+        let query = RegistryQuery { limit: PAGE, cursor, ..RegistryQuery::default() };
+        let page = from.store.list(query).await.map_err(Error::From)?;
+        let mut twins = stream::iter(page.items.into_iter().map(|entry| copy_twin(from, to, entry.row.id))).buffer_unordered(TWINS_AT_ONCE);
+        while let Some((events, found)) = twins.try_next().await? {
+            copied.twins += 1;
+            copied.twins_found += u64::from(found);
+            copied.events += events;
+            each();
+        }
+        drop(twins);
+        cursor = page.cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    copied.identities = copy_identities(from, to).await?;
+    for kind in actors::identity::DOCUMENT_KINDS {
+        copied.documents += copy_documents(from, to, kind).await?;
+    }
+    Ok(copied)
+}
+
+/// How many events it has, and whether all was there already.
+async fn copy_twin(from: &Opened, to: &Opened, id: TwinId) -> Result<(u64, bool), Error> {
+    let there = read(to, &id, u64::MAX).await.map_err(Error::To)?;
+    let beginning = read(from, &id, there.events).await.map_err(Error::From)?;
+    if (there.events, there.hash) != (beginning.events, beginning.hash) {
+        return Err(Error::NotACopy(id));
+    }
+    let wanted = read(from, &id, u64::MAX).await.map_err(Error::From)?;
+    if there == wanted {
+        return Ok((wanted.events, true));
+    }
+    append_after(from, to, &id, there.events).await?;
+    let projection = Projection {
+        through: Some(to.store.mark()),
+        snapshots: wanted.snapshot.iter().cloned().collect(),
+        registry: wanted.row.iter().cloned().collect(),
+        commands: wanted.commands.iter().map(|command| (id.clone(), command.clone())).collect(),
+        deleted: Vec::new(),
+    };
+    to.store.project(projection).await.map_err(Error::To)?;
+    if read(to, &id, u64::MAX).await.map_err(Error::To)? == wanted { Ok((wanted.events, false)) } else { Err(Error::Differs(id)) }
+}
+
+/// A twin, with the count and the hash of its first `events_max` events.
+async fn read(side: &Opened, id: &TwinId, events_max: u64) -> Result<Twin, StoreError> {
+    let (mut hasher, mut events, mut bytes) = (DefaultHasher::new(), 0, Vec::new());
+    each_event(side, id, |logged| {
+        if events < events_max {
+            bytes.clear();
+            codec::encode_event(&logged.event, &mut bytes);
+            bytes.hash(&mut hasher);
+            events += 1;
+        }
+    })
+    .await?;
+    let (mut commands, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = side.store.commands(CommandQuery { twin: id.clone(), state: None, limit: PAGE, cursor }).await?;
+        commands.extend(page.items);
+        cursor = page.cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let row = side.store.entry(id).await?.map(|entry| entry.row);
+    Ok(Twin { row, snapshot: side.store.snapshot(id).await?, commands, events, hash: hasher.finish() })
+}
+
+async fn page_of(side: &Opened, id: &TwinId, cursor: Option<String>) -> Result<Page<LoggedEvent>, StoreError> {
+    side.store.events(EventQuery { twin: id.clone(), after_seq: 0, stream: None, from: None, to: None, limit: PAGE, cursor }).await
+}
+
+async fn each_event(side: &Opened, id: &TwinId, mut each: impl FnMut(LoggedEvent)) -> Result<(), StoreError> {
+    let mut cursor = None;
+    loop {
+        let page = page_of(side, id, cursor).await?;
+        page.items.into_iter().for_each(&mut each);
+        cursor = page.cursor;
+        if cursor.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Appends all but the first `skip` events, each a turn.
+async fn append_after(from: &Opened, to: &Opened, id: &TwinId, mut skip: u64) -> Result<(), Error> {
+    let (mut batch, mut cursor) = (Batch::default(), None);
+    loop {
+        let page = page_of(from, id, cursor).await.map_err(Error::From)?;
+        for logged in page.items {
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            batch.push(id, &[logged.event]);
+            if batch.is_full() {
+                to.store.append(std::mem::take(&mut batch)).await.map_err(Error::To)?;
+            }
+        }
+        cursor = page.cursor;
+        if cursor.is_none() {
+            return to.store.append(batch).await.map_err(Error::To);
+        }
+    }
+}
+
+/// The generation of a device that is gone goes too: a key of it must never work again.
+async fn copy_identities(from: &Opened, to: &Opened) -> Result<u64, Error> {
+    let (mut count, mut after) = (0, None);
+    loop {
+        let some = from.identities.generations(after, PAGE).await.map_err(Error::From)?;
+        let Some((last, _)) = some.last().cloned() else { return Ok(count) };
+        for (device, highest) in some {
+            let identity = from.identities.identity(&device).await.map_err(Error::From)?;
+            let used =
+                Identity { device: device.clone(), enabled: false, generation: highest, kid: 0, slots: Vec::new(), sealed: Vec::new() };
+            let mut rows = vec![used];
+            rows.extend(identity.clone());
+            to.identities.put_identities(rows).await.map_err(Error::To)?;
+            if identity.is_none() {
+                to.identities.delete_identity(&device).await.map_err(Error::To)?;
+            }
+            let there = to.identities.identity(&device).await.map_err(Error::To)?;
+            if there != identity || to.identities.next_generation(&device).await.map_err(Error::To)? != highest + 1 {
+                return Err(Error::Differs(device));
+            }
+            count += 1;
+        }
+        after = Some(last);
+    }
+}
+
+async fn copy_documents(from: &Opened, to: &Opened, kind: &'static str) -> Result<u64, Error> {
+    let (mut count, mut after) = (0, None);
+    loop {
+        let some = from.store.documents(kind, after, PAGE).await.map_err(Error::From)?;
+        let Some(last) = some.last() else { return Ok(count) };
+        after = Some(last.id.clone());
+        for document in some {
+            to.store.put_document(kind, &document.id, document.body).await.map_err(Error::To)?;
+            count += 1;
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Facts about moving house, on a memory store and a folder: what is true of two kinds is true of any.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hierarchy_models::{
+    CommandId, CommandState, Event, EventBody, Raw, Record, Timestamp, Value, event::Encoding, event::Status, id::ModelId,
+};
+use persistence::MemoryStore;
+use persistence_embedded::{EmbeddedStore, Options};
+
+use super::*;
+
+fn id(text: &str) -> TwinId {
+    TwinId::new(text).unwrap()
+}
+
+fn memory() -> (MemoryStore, Opened) {
+    let store = MemoryStore::new();
+    (store.clone(), Opened { store: Arc::new(store.clone()), identities: Arc::new(store) })
+}
+
+fn folder(path: &std::path::Path) -> Opened {
+    let opened = EmbeddedStore::open(path, Options::default()).unwrap();
+    Opened { store: opened.store, identities: opened.identities }
+}
+
+fn event(seq: u64) -> Event {
+    let at = Timestamp::from_millis(seq as i64 / 3).unwrap();
+    let record = Record { at, id: None, values: vec![("t".into(), Value::Int(seq as i64))] };
+    let raw = Raw { encoding: Encoding::Json, bytes: Bytes::from(format!("{{\"t\":{seq}}}")) };
+    Event { seq, received_at: at, body: EventBody::Telemetry { stream: None, records: vec![record], raw } }
+}
+
+fn command(n: i64) -> Command {
+    let at = Timestamp::from_millis(n).unwrap();
+    Command {
+        id: CommandId::new(format!("c-{n}")).unwrap(),
+        name: "reboot".into(),
+        payload: Value::Null,
+        state: CommandState::Completed,
+        expires_at: at,
+        queued_at: at,
+        delivered_at: None,
+        ended_at: Some(at),
+        deliveries: 1,
+        result: None,
+        idempotency_key: Some(format!("key-{n}").into()),
+        sender: "operator".into(),
+    }
+}
+
+fn identity(device: &str, generation: u64) -> Identity {
+    Identity { device: id(device), enabled: true, generation, kid: 1, slots: vec!["primary".into()], sealed: Vec::new() }
+}
+
+/// A child before its parent in the order of ids, events, commands, an identity that is gone.
+async fn furnish(side: &Opened) {
+    for (twin, parent) in [("a", Some("site")), ("site", None)] {
+        let mut batch = Batch::default();
+        (1..=2_500).for_each(|seq| batch.push(&id(twin), &[event(seq)]));
+        side.store.append(batch).await.unwrap();
+        let row = RegistryRow {
+            id: id(twin),
+            model: ModelId::new("dtmi:twinfold:Device;1").unwrap(),
+            parent: parent.map(id),
+            gateway: None,
+            status: Status::Active,
+            metadata: Default::default(),
+            tags: Vec::new(),
+            created_at: Timestamp::EPOCH,
+            seq: 1,
+        };
+        let snapshot =
+            Snapshot { twin: id(twin), seq: 2_500, state: "s".into(), contribution: "c".into(), wake_at: Some(Timestamp::EPOCH) };
+        let commands = (0..3).map(|n| (id(twin), command(n))).collect();
+        let through = Some(side.store.mark());
+        let rows = Projection { through, registry: vec![row], snapshots: vec![snapshot], commands, deleted: Vec::new() };
+        side.store.project(rows).await.unwrap();
+    }
+    side.identities.put_identities(vec![identity("a", 3), identity("gone", 7)]).await.unwrap();
+    side.identities.delete_identity(&id("gone")).await.unwrap();
+    side.store.put_document(actors::identity::DOCUMENT_KINDS[0], "p", "body".into()).await.unwrap();
+}
+
+const ALL: Copied = Copied { twins: 2, twins_found: 0, events: 5_000, identities: 2, documents: 1 };
+
+#[tokio::test]
+async fn a_copy_holds_what_the_original_holds_and_a_second_run_finds_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, from) = memory();
+    let to = folder(dir.path());
+    furnish(&from).await;
+    let mut seen = 0;
+    assert_eq!(copy(&from, &to, || seen += 1).await.unwrap(), ALL);
+    assert_eq!(seen, 2);
+    assert_eq!(to.store.entry(&id("a")).await.unwrap().unwrap().path.as_str(), "site/a");
+    assert_eq!(to.store.wakes(None, 5).await.unwrap().len(), 2);
+    assert_eq!(to.identities.identity(&id("a")).await.unwrap(), Some(identity("a", 3)));
+    assert_eq!((to.identities.identity(&id("gone")).await.unwrap(), to.identities.next_generation(&id("gone")).await.unwrap()), (None, 8));
+    assert_eq!(copy(&from, &to, || {}).await.unwrap(), Copied { twins_found: 2, ..ALL });
+    // And back.
+    let (_, back) = memory();
+    assert_eq!(copy(&to, &back, || {}).await.unwrap(), ALL);
+    assert_eq!(copy(&from, &back, || {}).await.unwrap(), Copied { twins_found: 2, ..ALL });
+}
+
+#[tokio::test]
+async fn a_copy_that_was_stopped_goes_on_where_it_was() {
+    let ((_, from), (store, to)) = (memory(), memory());
+    furnish(&from).await;
+    store.fail_projections(Some(StoreError::Unavailable { doing: "a test", detail: "stopped".into() }));
+    assert!(matches!(copy(&from, &to, || {}).await, Err(Error::To(_))));
+    assert!(to.store.backlog_bytes() > 0, "some events are there and no twin is");
+    store.fail_projections(None);
+    assert_eq!(copy(&from, &to, || {}).await.unwrap(), ALL);
+    let events = read(&to, &id("a"), u64::MAX).await.unwrap().events;
+    assert_eq!(events, 2_500, "no event twice");
+}
+
+#[tokio::test]
+async fn what_is_no_copy_is_not_written_over() {
+    let ((_, from), (_, to)) = (memory(), memory());
+    furnish(&from).await;
+    let mut batch = Batch::default();
+    batch.push(&id("a"), &[event(7)]);
+    to.store.append(batch).await.unwrap();
+    assert!(matches!(copy(&from, &to, || {}).await, Err(Error::NotACopy(twin)) if twin == id("a")));
+}
+
+#[tokio::test]
+async fn events_that_are_not_projected_are_not_left_behind() {
+    let ((_, from), (_, to)) = (memory(), memory());
+    let mut batch = Batch::default();
+    batch.push(&id("a"), &[event(1)]);
+    from.store.append(batch).await.unwrap();
+    assert!(matches!(copy(&from, &to, || {}).await, Err(Error::Unprojected)));
+}
