@@ -15,7 +15,8 @@ use persistence::Projection;
 use crate::{
     error::TwinError,
     host::{Host, HostFigures},
-    runtime::{Loaded, Runtime},
+    loaded::Loaded,
+    runtime::Runtime,
     twin::TwinState,
 };
 

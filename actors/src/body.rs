@@ -32,7 +32,8 @@ use crate::{
     host::Host,
     kind::Kind,
     live::LiveEvent,
-    runtime::{Loaded, Runtime},
+    loaded::Loaded,
+    runtime::Runtime,
     twin::{TwinState, live_events::live_event, snapshot::contribution_to_bytes},
 };
 

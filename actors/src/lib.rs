@@ -19,6 +19,7 @@ mod intake;
 pub mod kind;
 mod lane;
 pub mod live;
+mod loaded;
 mod meters;
 mod rollups;
 mod runtime;

@@ -3,7 +3,7 @@
 //! [`Runtime::ask`] is the one way to a twin: it finds it, or starts it from its snapshot, and asks again when it moved.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     rc::Rc,
     sync::{
         Arc,
@@ -13,7 +13,7 @@ use std::{
 };
 
 use hierarchy_models::{
-    Command, CommandId, CommandState, Event, EventBody, TwinId,
+    Command, CommandId, CommandState, TwinId,
     supervision::{RestartWindow, Verdict},
     tree::Path,
 };
@@ -32,6 +32,7 @@ use crate::{
     identity::Identities,
     intake::Intake,
     kind::{Kinds, Outbound},
+    loaded::Loaded,
     rollups,
     settings::Settings,
     twin::{TwinState, decide::Input},
@@ -107,32 +108,6 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if let Some(gate) = self.gate.take() {
             self.runtime.directory.settle(&self.id, &gate, None);
-        }
-    }
-}
-
-/// A twin read back: its state, and the commands that changed since its snapshot.
-pub struct Loaded {
-    pub state: TwinState,
-    pub commands: BTreeMap<CommandId, Command>,
-}
-
-impl Loaded {
-    pub fn take(&mut self, events: &[Event], dedupe_records_max: usize) {
-        use EventBody::{CommandDelivered, CommandEnded, CommandQueued};
-        for event in events {
-            self.state.apply(event, dedupe_records_max);
-            let id = match &event.body {
-                CommandQueued(command) => &command.id,
-                CommandDelivered { id } | CommandEnded { id, .. } => id,
-                _ => continue,
-            };
-            if let Some(command) = self.state.inbox.as_deref().and_then(|i| i.get(id)) {
-                self.commands.insert(id.clone(), command.clone());
-            }
-        }
-        if !self.state.registered {
-            self.commands.clear();
         }
     }
 }
