@@ -6,10 +6,14 @@
 
 mod common;
 
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, time::Duration};
 
-use common::{KeyspacePlace, batch, id, seqs, there};
+use common::{KeyspacePlace, batch, id, options, seqs, there};
 use persistence::{Journal, Store};
+use persistence_scylla::Options;
+
+/// On a busy machine the server takes a minute to start, and the driver some more to find it again.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 fn cassandra(verb: &str) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cql/cassandra");
@@ -21,7 +25,7 @@ async fn a_server_killed_and_started_again_has_what_was_acknowledged() {
     if !there() || std::env::var_os("TWINFOLD_TEST_CQL").is_some() {
         return;
     }
-    let (a, place) = (id("a"), KeyspacePlace::default());
+    let (a, place) = (id("a"), KeyspacePlace::new(Options { append_patience: PATIENCE, ..options() }));
     let store = place.open_here().await.store;
     for seq in 1..=20 {
         store.append(batch(&a, seq)).await.unwrap();
