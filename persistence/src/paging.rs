@@ -21,6 +21,29 @@ pub struct Key {
     pub index: u32,
 }
 
+/// An item that waits for its turn in a heap; ordered by its place alone.
+pub struct Waiting<P, T> {
+    pub place: P,
+    pub item: T,
+}
+
+impl<P: PartialEq, T> PartialEq for Waiting<P, T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+impl<P: Eq, T> Eq for Waiting<P, T> {}
+impl<P: Ord, T> PartialOrd for Waiting<P, T> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl<P: Ord, T> Ord for Waiting<P, T> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place.cmp(&other.place)
+    }
+}
+
 /// Where a page of such a list ended: behind the `same`th item with this key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeCursor {

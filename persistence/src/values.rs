@@ -2,11 +2,13 @@
 
 use hierarchy_models::{Event, EventBody, Name, Timestamp, Value, event::STREAMS};
 
+use crate::{paging::Key, query::HistoryItem};
+
 /// Streams of the event log whose events hold values.
 pub const VALUE_STREAMS: [&str; 2] = ["telemetry", "reported"];
 
 /// Calls `each` for every value of `name` in the event, in the order they stand there, with its own time.
-pub fn values_of(event: &Event, name: &str, mut each: impl FnMut(Timestamp, &Value)) {
+fn values_of(event: &Event, name: &str, mut each: impl FnMut(Timestamp, &Value)) {
     match &event.body {
         EventBody::Telemetry { records, .. } => {
             for record in records {
@@ -23,11 +25,31 @@ pub fn values_of(event: &Event, name: &str, mut each: impl FnMut(Timestamp, &Val
 }
 
 /// The stream of an event's values, as history names it: `telemetry`, `telemetry/NAME` or `reported`.
-pub fn value_stream(event: &Event) -> Name {
+fn value_stream(event: &Event) -> Name {
     match &event.body {
         EventBody::Telemetry { stream: Some(stream), .. } => format!("telemetry/{stream}").into(),
         body => Name::new_static(body.stream()),
     }
+}
+
+/// The event's values of `name` as history lists them, each with its place.
+pub fn history_items(event: &Event, name: &str, items: &mut Vec<(Key, HistoryItem)>) {
+    let (seq, received_at, stream) = (event.seq, event.received_at, value_stream(event));
+    let mut index = 0;
+    values_of(event, name, |at, value| {
+        let item = HistoryItem { at, received_at, value: value.clone(), stream: stream.clone() };
+        items.push((Key { at, seq, index }, item));
+        index += 1;
+    });
+}
+
+/// Those that are numbers, without the rest of an item.
+pub fn numbers(event: &Event, name: &str, items: &mut Vec<(Key, f64)>) {
+    let mut index = 0;
+    values_of(event, name, |at, value| {
+        items.extend(value.as_f64().map(|number| (Key { at, seq: event.seq, index }, number)));
+        index += 1;
+    });
 }
 
 /// Stored numbers of the streams. For ever.

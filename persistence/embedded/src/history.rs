@@ -11,8 +11,8 @@ use bytes::Bytes;
 use hierarchy_models::{Command, CommandId, Event, Timestamp, TwinId};
 use persistence::{
     Bucket, BucketQuery, CommandQuery, Error, EventQuery, History, HistoryItem, HistoryQuery, LoggedEvent, Page, batch, codec,
-    paging::{self, BucketCursor, BucketFiller, Key, TimeCursor},
-    values::{VALUE_STREAMS, stream_code, value_stream, values_of},
+    paging::{self, BucketCursor, BucketFiller, Key, TimeCursor, Waiting},
+    values::{self, VALUE_STREAMS, stream_code},
 };
 use rusqlite::{Connection, params};
 
@@ -65,36 +65,14 @@ impl Range {
     }
 }
 
-/// An item that waits for its turn; ordered by key, then by commit.
-struct Waiting<T> {
-    place: (Key, u64),
-    item: T,
-}
-
-impl<T> PartialEq for Waiting<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.place == other.place
-    }
-}
-impl<T> Eq for Waiting<T> {}
-impl<T> PartialOrd for Waiting<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl<T> Ord for Waiting<T> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.place.cmp(&other.place)
-    }
-}
-
 /// Gives items in the order of their keys, and unpacks a chunk only when its time has come.
 struct Sweep<'a, T, F> {
     conn: &'a Connection,
     range: &'a Range,
     /// Chunks not unpacked yet, the earliest last.
     chunks: Vec<(Timestamp, i64)>,
-    waiting: BinaryHeap<Reverse<Waiting<T>>>,
+    /// By key, then by commit.
+    waiting: BinaryHeap<Reverse<Waiting<(Key, u64), T>>>,
     /// Items of an event.
     items_of: F,
 }
@@ -190,24 +168,6 @@ fn value_streams() -> Vec<i64> {
     VALUE_STREAMS.iter().filter_map(|stream| stream_code(stream)).collect()
 }
 
-fn values(event: Event, name: &str, items: &mut Vec<(Key, HistoryItem)>) {
-    let (seq, received_at, stream) = (event.seq, event.received_at, value_stream(&event));
-    let mut index = 0;
-    values_of(&event, name, |at, value| {
-        let item = HistoryItem { at, received_at, value: value.clone(), stream: stream.clone() };
-        items.push((Key { at, seq, index }, item));
-        index += 1;
-    });
-}
-
-fn numbers(event: &Event, name: &str, items: &mut Vec<(Key, f64)>) {
-    let mut index = 0;
-    values_of(event, name, |at, value| {
-        items.extend(value.as_f64().map(|number| (Key { at, seq: event.seq, index }, number)));
-        index += 1;
-    });
-}
-
 #[async_trait]
 impl History for EmbeddedStore {
     async fn history(&self, q: HistoryQuery) -> Result<Page<HistoryItem>, Error> {
@@ -215,7 +175,7 @@ impl History for EmbeddedStore {
         let from = later(q.from, after.map(|a| a.key.at));
         let range = Range { twin: q.twin, after_seq: q.after_seq, streams: value_streams(), by: By::At, from, to: q.to };
         self.in_view(range, move |conn, range, turns| {
-            let sweep = Sweep::new(conn, range, turns, |event, items: &mut Vec<_>| values(event, &q.name, items))?;
+            let sweep = Sweep::new(conn, range, turns, |event, items: &mut Vec<_>| values::history_items(&event, &q.name, items))?;
             paging::page(sweep, after, q.limit)
         })
         .await
@@ -226,7 +186,7 @@ impl History for EmbeddedStore {
         let from = later(q.from, after.map(|BucketCursor(next)| next));
         let range = Range { twin: q.twin.clone(), after_seq: q.after_seq, streams: value_streams(), by: By::At, from, to: q.to };
         self.in_view(range, move |conn, range, turns| {
-            let number = |event: Event, items: &mut Vec<(Key, f64)>| numbers(&event, &q.name, items);
+            let number = |event: Event, items: &mut Vec<(Key, f64)>| values::numbers(&event, &q.name, items);
             let mut filler = BucketFiller::new(q.every, q.limit);
             for point in Sweep::new(conn, range, turns, number)? {
                 let (key, number) = point?;

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use hierarchy_models::{Command, CommandId, Event, Timestamp, TwinId};
 use persistence::{
     Bucket, BucketQuery, CommandQuery, Error, EventQuery, History, HistoryItem, HistoryQuery, LoggedEvent, Page, codec,
-    paging::{self, BucketCursor, BucketFiller, Filler, Key, TimeCursor},
-    values::{VALUE_STREAMS, stream_code, value_stream, values_of},
+    paging::{self, BucketCursor, BucketFiller, Filler, Key, TimeCursor, Waiting},
+    values::{self, VALUE_STREAMS, stream_code},
 };
 
 use crate::{
@@ -74,28 +74,8 @@ enum Closed {
     Block(Shelf, Vec<(u64, u64)>),
 }
 
-/// An item that waits for its turn; ordered by key, then by commit.
-struct Waiting<T> {
-    place: (Key, u64, usize),
-    item: T,
-}
-
-impl<T> PartialEq for Waiting<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.place == other.place
-    }
-}
-impl<T> Eq for Waiting<T> {}
-impl<T> PartialOrd for Waiting<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl<T> Ord for Waiting<T> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.place.cmp(&other.place)
-    }
-}
+/// By key, then by commit, then as they stand in it.
+type Place = (Key, u64, usize);
 
 /// Gives items in the order of their keys.
 struct Sweep<'a, T, F> {
@@ -104,7 +84,7 @@ struct Sweep<'a, T, F> {
     /// Frames up to here are taken from the tables, those after it are in memory already.
     projected: u64,
     closed: BinaryHeap<Reverse<(Timestamp, Closed)>>,
-    waiting: BinaryHeap<Reverse<Waiting<T>>>,
+    waiting: BinaryHeap<Reverse<Waiting<Place, T>>>,
     /// Items of an event.
     items_of: F,
 }
@@ -227,24 +207,6 @@ fn value_streams() -> Vec<i16> {
     VALUE_STREAMS.iter().filter_map(|stream| code_of(stream)).collect()
 }
 
-fn values(event: Event, name: &str, items: &mut Vec<(Key, HistoryItem)>) {
-    let (seq, received_at, stream) = (event.seq, event.received_at, value_stream(&event));
-    let mut index = 0;
-    values_of(&event, name, |at, value| {
-        let item = HistoryItem { at, received_at, value: value.clone(), stream: stream.clone() };
-        items.push((Key { at, seq, index }, item));
-        index += 1;
-    });
-}
-
-fn numbers(event: &Event, name: &str, items: &mut Vec<(Key, f64)>) {
-    let mut index = 0;
-    values_of(event, name, |at, value| {
-        items.extend(value.as_f64().map(|number| (Key { at, seq: event.seq, index }, number)));
-        index += 1;
-    });
-}
-
 #[async_trait]
 impl History for ScyllaStore {
     async fn history(&self, q: HistoryQuery) -> Result<Page<HistoryItem>, Error> {
@@ -252,7 +214,7 @@ impl History for ScyllaStore {
         let from = later(q.from, after.map(|a| a.key.at));
         let range = Range { twin: q.twin, after_seq: q.after_seq, streams: value_streams(), by: By::At, from, to: q.to };
         let mut filler = Filler::new(after, q.limit);
-        let mut sweep = Sweep::new(&self.core, &range, |event, items: &mut Vec<_>| values(event, &q.name, items)).await?;
+        let mut sweep = Sweep::new(&self.core, &range, |event, items: &mut Vec<_>| values::history_items(&event, &q.name, items)).await?;
         sweep.fill(|key, item| filler.take(key, item)).await?;
         Ok(filler.page())
     }
@@ -262,7 +224,7 @@ impl History for ScyllaStore {
         let from = later(q.from, after.map(|BucketCursor(next)| next));
         let range = Range { twin: q.twin, after_seq: q.after_seq, streams: value_streams(), by: By::At, from, to: q.to };
         let mut filler = BucketFiller::new(q.every, q.limit);
-        let mut sweep = Sweep::new(&self.core, &range, |event, items: &mut Vec<_>| numbers(&event, &q.name, items)).await?;
+        let mut sweep = Sweep::new(&self.core, &range, |event, items: &mut Vec<_>| values::numbers(&event, &q.name, items)).await?;
         sweep.fill(|key, number| filler.take(key.at, number)).await?;
         Ok(filler.page())
     }

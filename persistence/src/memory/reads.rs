@@ -9,7 +9,7 @@ use crate::{
     paging::{self, BucketCursor, CommandCursor, Key},
     query::{Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, buckets_of},
     store::History,
-    values::{value_stream, values_of},
+    values,
 };
 
 fn within(at: Timestamp, from: Option<Timestamp>, to: Option<Timestamp>) -> bool {
@@ -27,13 +27,7 @@ impl State {
     ) -> Vec<(Key, HistoryItem)> {
         let mut items = Vec::new();
         for event in self.events(twin).into_iter().filter(|e| e.seq > after_seq) {
-            let mut index = 0;
-            values_of(&event, name, |at, value| {
-                let key = Key { at, seq: event.seq, index };
-                let item = HistoryItem { at, received_at: event.received_at, value: value.clone(), stream: value_stream(&event) };
-                items.push((key, item));
-                index += 1;
-            });
+            values::history_items(&event, name, &mut items);
         }
         items.retain(|(key, _)| within(key.at, from, to));
         items.sort_by_key(|(key, _)| *key);
