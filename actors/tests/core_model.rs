@@ -171,7 +171,7 @@ fn registered() -> (TwinState, Vec<Event>) {
     let mut twin = TwinState::blank();
     let mut log = Vec::new();
     let new =
-        NewTwin { model: model::resolve("Device").unwrap(), parent: None, gateway: None, metadata: Map::new(), tags: vec![], seq_base: 0 };
+        NewTwin { model: model::resolve("Device").unwrap(), is_place: false, parent: None, gateway: None, metadata: Map::new(), tags: vec![], seq_base: 0 };
     let connect = Input::Connect { session: 1, protocol: "test".into(), remote: String::new(), clean_start: true, expiry_seconds: 9 };
     for input in [Input::Register(Box::new(new)), connect] {
         let kinds = Kinds::built_in();

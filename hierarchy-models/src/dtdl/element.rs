@@ -69,6 +69,8 @@ pub struct Element {
 pub struct Elements {
     pub list: Vec<Element>,
     pub ids: HashMap<Name, Index>,
+    /// The first element of each document.
+    pub documents: Vec<Index>,
 }
 
 impl Elements {
@@ -86,6 +88,11 @@ impl Elements {
             Child::Element(index) => Some(*index),
             _ => None,
         })
+    }
+
+    /// Which document an element stands in, counted from 0.
+    pub fn document_of(&self, index: Index) -> usize {
+        self.documents.partition_point(|first| *first <= index).saturating_sub(1)
     }
 
     /// How a person finds the element: the nearest identifier, and the way from there.

@@ -12,6 +12,7 @@ pub mod element;
 mod extension;
 mod fault;
 mod grammar;
+mod initial;
 mod json;
 mod literal;
 mod order;
@@ -54,6 +55,11 @@ pub struct Ontology {
 }
 
 impl Ontology {
+    /// Which of the documents given to [`check`] an element stands in, counted from 0.
+    pub fn document_of(&self, index: Index) -> usize {
+        self.elements.document_of(index)
+    }
+
     /// The Interfaces, each behind its bases and the Interfaces of its components.
     pub fn interfaces(&self) -> impl Iterator<Item = Index> {
         self.order.iter().copied().filter(|index| self.elements.at(*index).class == Class::Interface)
@@ -67,6 +73,7 @@ impl Ontology {
 pub fn check<'a>(documents: impl IntoIterator<Item = &'a Json>, undefined: UndefinedExtensions) -> Result<Ontology, Fault> {
     let mut elements = Elements::default();
     for document in documents {
+        elements.documents.push(elements.list.len() as Index);
         reader::Reader { elements: &mut elements, undefined }.document(document)?;
         if elements.list.len() > ELEMENTS_MAX {
             return Err(Fault::new("the documents", format!("have more than {ELEMENTS_MAX} elements together")));
@@ -74,5 +81,7 @@ pub fn check<'a>(documents: impl IntoIterator<Item = &'a Json>, undefined: Undef
     }
     resolve::resolve(&mut elements)?;
     let rules::Findings { order, contents } = rules::check(&elements)?;
-    Ok(Ontology { elements, order, contents })
+    let ontology = Ontology { elements, order, contents };
+    initial::check(&ontology)?;
+    Ok(ontology)
 }

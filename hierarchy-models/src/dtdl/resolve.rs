@@ -7,22 +7,25 @@ use super::{
     grammar::Form,
 };
 
-/// Resolves every reference of elements from `from` on.
+/// Resolves every reference; a fault tells of the first that leads nowhere, and names the others too.
 pub fn resolve(elements: &mut Elements) -> Result<(), Fault> {
+    let mut unresolved: Option<Fault> = None;
     for index in elements.indices() {
         for n in 0..elements.at(index).children.len() {
             let (member, child) = &elements.at(index).children[n];
             let Child::Reference(id) = child else { continue };
             let member = *member;
             let Some(&target) = elements.ids.get(id) else {
-                let rule = format!("{id} is not defined by any of the models at hand");
-                return Err(elements.fault_in(index, member.term(), rule));
+                let id = id.clone();
+                let rule = || format!("{id} is not defined by any of the models at hand");
+                unresolved.get_or_insert_with(|| elements.fault_in(index, member.term(), rule())).missing.push(id.clone());
+                continue;
             };
             fits(elements, index, member, target).map_err(|rule| elements.fault_in(index, member.term(), rule))?;
             elements.list[index as usize].children[n].1 = Child::Element(target);
         }
     }
-    Ok(())
+    unresolved.map_or(Ok(()), Err)
 }
 
 /// Whether `target` can stand in a member of `index`.

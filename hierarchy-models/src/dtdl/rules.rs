@@ -60,8 +60,8 @@ pub fn check(elements: &Elements) -> Result<Findings, Fault> {
         }
     }
     // Annotations name their siblings, which may be inherited.
-    for (index, all) in &contents {
-        annotations(elements, *index, all)?;
+    for index in &order {
+        annotations(elements, *index, contents.get(index).map_or(&[], Vec::as_slice))?;
     }
     Ok(Findings { order, contents })
 }
