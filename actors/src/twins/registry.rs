@@ -108,9 +108,6 @@ impl Twins {
         if let Some(gateway) = &patch.gateway {
             self.check_gateway(id, gateway.as_ref()).await?;
         }
-        if let Some(model) = patch.model.as_ref().filter(|m| self.runtime.models.known().catalogue.get(m).is_none()) {
-            return Err(TwinError::UnknownModel { model: model.clone() });
-        }
         match patch.parent.clone() {
             None => {
                 let _shared = self.runtime.tree.read().await;
@@ -123,13 +120,17 @@ impl Twins {
         }
     }
 
-    fn patch_input(&self, patch: TwinPatch, if_version: Option<u64>) -> Input {
-        let is_place = patch.model.as_ref().is_some_and(|model| self.runtime.models.known().catalogue.is_place(model));
-        Input::Patch { patch: Box::new(patch), is_place, if_version }
+    fn patch_input(&self, patch: TwinPatch, if_version: Option<u64>) -> Result<Input, TwinError> {
+        let known = self.runtime.models.known();
+        let is_place = match &patch.model {
+            None => false,
+            Some(model) => known.catalogue.get(model).ok_or_else(|| TwinError::UnknownModel { model: model.clone() })?.is_place,
+        };
+        Ok(Input::Patch { patch: Box::new(patch), is_place, if_version })
     }
 
     async fn apply_patch(&self, id: &TwinId, patch: TwinPatch, if_version: Option<u64>) -> Result<TwinView, TwinError> {
-        let input = self.patch_input(patch, if_version);
+        let input = self.patch_input(patch, if_version)?;
         self.runtime.ask(id, Ask::Core(input)).await.map_err(error_of)?;
         self.write_row(id).await?;
         self.get(id).await
@@ -153,7 +154,7 @@ impl Twins {
         };
         let below = runtime.store.below(id).await?;
         self.check_depth(id, &before.path, &path, &below).await?;
-        let input = self.patch_input(patch, if_version);
+        let input = self.patch_input(patch, if_version)?;
         runtime.ask(id, Ask::Core(input)).await.map_err(error_of)?;
         // It has moved: that is durable. The former parent hears of it whatever becomes of the row.
         if let Some(old) = before.row.parent {
