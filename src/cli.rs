@@ -145,8 +145,6 @@ enum Failure {
     Store(#[from] app::stores::StoreError),
     #[error(transparent)]
     Copy(#[from] crate::store_copy::Error),
-    #[error(transparent)]
-    Output(#[from] std::io::Error),
     /// It was said already, line by line.
     #[error("not every file is valid")]
     InvalidModels,

@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     fs,
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -16,7 +16,7 @@ use hierarchy_models::{
     model::BUILT_INS,
 };
 
-use super::Failure;
+use super::{Failure, serve};
 use crate::{client::table::clean, config::undefined_extensions};
 
 /// Bytes of one file at most.
@@ -45,20 +45,17 @@ impl ModelAction {
         let documents: Vec<&Json> = files.iter().filter_map(|(read, _)| read.as_ref().ok()).collect();
         let built_in: Vec<Json> = BUILT_INS.iter().filter_map(|b| serde_json::from_str(b.document).ok()).collect();
         let others = Others::of(&documents, &built_in);
-        let mut out = io::stdout().lock();
         let mut all_valid = true;
         for (read, path) in &files {
             let verdict = read.as_ref().map_err(Clone::clone).and_then(|json| check(json, &others, undefined_extensions).map_err(|f| f.to_string()));
             let shown = path.display();
-            match verdict {
-                Ok(()) => writeln!(out, "valid {shown}")?,
-                Err(why) => {
-                    all_valid = false;
-                    writeln!(out, "invalid {shown}: {}", clean(&why))?;
-                }
-            }
+            let line = match &verdict {
+                Ok(()) => format!("valid {shown}\n"),
+                Err(why) => format!("invalid {shown}: {}\n", clean(why)),
+            };
+            all_valid &= verdict.is_ok();
+            serve::to_stdout(&line)?;
         }
-        out.flush()?;
         if all_valid { Ok(()) } else { Err(Failure::InvalidModels) }
     }
 }
