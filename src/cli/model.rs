@@ -90,7 +90,7 @@ impl<'a> Others<'a> {
     /// The Interface of this identifier, when no two differ.
     fn find(&self, id: &str) -> Option<&'a Json> {
         match self.defined.get(id)?.as_slice() {
-            [first, rest @ ..] if rest.iter().all(|other| other.same_as(first)) => Some(first),
+            [first, rest @ ..] if rest.iter().all(|other| other.same_as(first)) => Some(*first),
             _ => None,
         }
     }

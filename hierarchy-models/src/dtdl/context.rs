@@ -32,7 +32,7 @@ impl Context {
 
     /// The context inside an element whose `@context` is `value`, below `outer`; `None` for the outermost.
     pub fn read(value: &Json, outer: Option<&Context>, undefined: UndefinedExtensions) -> Result<Self, String> {
-        let Json::Text(_) | Json::List(_) = value else { return Err("@context must be a string or an array of strings".into()) };
+        let (Json::Text(_) | Json::List(_)) = value else { return Err("@context must be a string or an array of strings".into()) };
         let mut version = outer.map(|o| o.version);
         let mut limits = outer.map(|o| o.limits);
         let mut named = outer.map(|o| o.named.clone()).unwrap_or_default();
