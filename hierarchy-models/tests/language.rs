@@ -190,3 +190,41 @@ fn an_extension_nobody_knows_is_allowed_or_refused_as_asked() {
     let fault = dtdl::check([&json], UndefinedExtensions::Refuse).unwrap_err();
     assert!(fault.rule.contains("dtmi:ours:shapes;1"), "{fault}");
 }
+
+mod damaged {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WHOLE: &str = r#"[{"@context": ["dtmi:dtdl:context;3", "dtmi:dtdl:extension:quantitativeTypes;1", "dtmi:dtdl:extension:initialization;1"],
+        "@id": "dtmi:t:A;1", "@type": "Interface", "displayName": {"en": "a", "de": "b"}, "schemas": [
+        {"@id": "dtmi:t:m;1", "@type": "Map", "mapKey": {"name": "k", "schema": "string"}, "mapValue": {"name": "v", "schema": "dtmi:t:o;1"}},
+        {"@id": "dtmi:t:o;1", "@type": "Object", "fields": [{"name": "x", "schema": {"@type": "Enum", "valueSchema": "integer",
+            "enumValues": [{"name": "one", "enumValue": 1}]}}]}],
+        "contents": [{"@type": ["Telemetry", "Temperature"], "name": "t", "schema": "double", "unit": "kelvin"},
+        {"@type": ["Property", "Initialized"], "name": "p", "schema": "dtmi:t:m;1", "initialValue": {"a": {"x": 1}}},
+        {"@type": "Relationship", "name": "r", "target": "dtmi:t:A;1", "maxMultiplicity": 3, "properties": [
+            {"@type": "Property", "name": "q", "schema": "date", "writable": true}]},
+        {"@type": "Command", "name": "c", "request": {"name": "a", "schema": "dtmi:t:o;1"}},
+        {"@type": "Component", "name": "k", "schema": "dtmi:t:B;1"}]},
+        {"@context": "dtmi:dtdl:context;2", "@id": "dtmi:t:B;1", "@type": "Interface", "extends": ["dtmi:t:C;1"]},
+        {"@context": "dtmi:dtdl:context;2", "@id": "dtmi:t:C;1", "@type": "Interface", "contents": []}]"#;
+
+    #[test]
+    fn the_whole_document_is_valid() {
+        valid(WHOLE);
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_document_is_a_verdict_and_never_a_panic(at in 0..WHOLE.len(), what in "[\\]\\[{}\":;,@a-c0-9]{0,3}", skip in 0usize..12) {
+            let end = (at + skip).min(WHOLE.len());
+            let text = format!("{}{what}{}", &WHOLE[..at], &WHOLE[end..]);
+            if let Ok(json) = serde_json::from_str::<Json>(&text) {
+                for undefined in [UndefinedExtensions::Allow, UndefinedExtensions::Refuse] {
+                    let _ = dtdl::check([&json], undefined);
+                }
+            }
+        }
+    }
+}
