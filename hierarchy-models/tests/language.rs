@@ -39,7 +39,7 @@ fn nested(levels: usize) -> String {
 fn a_fault_names_the_element_by_identifier_and_way() {
     invalid(
         &with_contents(3, "", r#"{"@type": "Telemetry", "name": "speed", "schema": {"@type": "Map", "mapKey": {"name": "k", "schema": "string"}}}"#),
-        "dtmi:t:A;1/contents/speed/schema/0",
+        "dtmi:t:A;1/contents/speed/schema",
         "needs mapValue",
     );
     invalid(&with_contents(3, "", r#"{"@type": "Telemetry", "name": "a b", "schema": "double"}"#), "dtmi:t:A;1/contents/0/name", "letters");

@@ -109,6 +109,7 @@ impl Elements {
         let above = site.parent.map(|parent| self.label(parent)).unwrap_or_default();
         let member = site.member.map(|m| format!("/{}", m.term())).unwrap_or_default();
         match name {
+            _ if site.member.is_some_and(Member::holds_one) => format!("{above}{member}"),
             Some(name) => format!("{above}{member}/{name}"),
             None => format!("{above}{member}/{}", site.position),
         }

@@ -178,6 +178,12 @@ impl Class {
 }
 
 impl Member {
+    /// Whether it holds one element at most, so that its own name is enough to find that.
+    pub fn holds_one(self) -> bool {
+        use Member::*;
+        matches!(self, ElementSchema | MapKey | MapValue | Request | Response | Schema)
+    }
+
     /// The member that a name means: a term, or the identifier that this version has for it.
     pub fn of_name(text: &str, version: Version) -> Option<Self> {
         Self::of_term(identified(text, "dtmi:dtdl:property:", version).unwrap_or(text))

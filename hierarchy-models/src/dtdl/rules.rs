@@ -61,7 +61,7 @@ pub fn check(elements: &Elements) -> Result<Findings, Fault> {
     }
     // Annotations name their siblings, which may be inherited.
     for index in &order {
-        annotations(elements, *index, contents.get(index).map_or(&[], Vec::as_slice))?;
+        annotations(elements, *index, contents.get(index).map_or(&[][..], |all| &all[..]))?;
     }
     Ok(Findings { order, contents })
 }
@@ -77,7 +77,7 @@ fn depth(elements: &Elements, index: Index, depths: &[Depths]) -> Depths {
         match member {
             Member::Extends => {
                 own.extends = own.extends.max(below.extends + 1);
-                own.extends_total = own.extends_total.saturating_add(below.extends_total + 1);
+                own.extends_total = own.extends_total.saturating_add(below.extends_total).saturating_add(1);
             }
             Member::Schema | Member::ElementSchema => {
                 let is_interface = child.is_some_and(|c| elements.at(c).class == Class::Interface);
