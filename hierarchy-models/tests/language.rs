@@ -38,7 +38,11 @@ fn nested(levels: usize) -> String {
 #[test]
 fn a_fault_names_the_element_by_identifier_and_way() {
     invalid(
-        &with_contents(3, "", r#"{"@type": "Telemetry", "name": "speed", "schema": {"@type": "Map", "mapKey": {"name": "k", "schema": "string"}}}"#),
+        &with_contents(
+            3,
+            "",
+            r#"{"@type": "Telemetry", "name": "speed", "schema": {"@type": "Map", "mapKey": {"name": "k", "schema": "string"}}}"#,
+        ),
         "dtmi:t:A;1/contents/speed/schema",
         "needs mapValue",
     );
@@ -82,8 +86,16 @@ fn version_2_has_tighter_limits_and_arrays_only_outside_properties() {
     let many: Vec<String> = (0..301).map(|n| property(&format!("p{n}"), "\"double\"")).collect();
     valid(&with_contents(2, "", &many[..300].join(",")));
     invalid(&with_contents(2, "", &many.join(",")), "dtmi:t:A;1", "at most 300");
-    invalid(&interface(2, "", r#""displayName": "0123456789012345678901234567890123456789012345678901234567890123456789""#), "displayName", "64");
-    invalid(&interface(2, "", r#""schemas": [{"@id": "dtmi:t:e;1", "@type": "Enum", "valueSchema": "integer"}]"#), "dtmi:t:e;1", "enumValues");
+    invalid(
+        &interface(2, "", r#""displayName": "0123456789012345678901234567890123456789012345678901234567890123456789""#),
+        "displayName",
+        "64",
+    );
+    invalid(
+        &interface(2, "", r#""schemas": [{"@id": "dtmi:t:e;1", "@type": "Enum", "valueSchema": "integer"}]"#),
+        "dtmi:t:e;1",
+        "enumValues",
+    );
     invalid(r#"{"@context": "dtmi:dtdl:context;2", "@id": "dtmi:t:A", "@type": "Interface"}"#, "dtmi:t:A", "not a DTMI");
 }
 
@@ -101,14 +113,21 @@ fn a_semantic_type_goes_with_a_unit_and_a_number() {
     invalid(&bad(r#""schema": "double", "unit": "metre""#), "/unit", "not a unit of Temperature");
     invalid(&bad(r#""schema": "double""#), "contents/t", "needs a unit");
     invalid(&bad(r#""schema": "string", "unit": "kelvin""#), "contents/t", "numeric");
-    invalid(&with_contents(3, extension, r#"{"@type": "Telemetry", "name": "t", "schema": "double", "unit": "metre"}"#), "/unit", "semantic type");
+    invalid(
+        &with_contents(3, extension, r#"{"@type": "Telemetry", "name": "t", "schema": "double", "unit": "metre"}"#),
+        "/unit",
+        "semantic type",
+    );
     invalid(&with_contents(3, extension, r#"{"@type": ["Command", "Temperature"], "name": "t"}"#), "", "cannot stand beside Command");
 }
 
 #[test]
 fn the_extensions_hold_their_own_rules() {
-    let sensor = |more: &str| format!(r#"{{"@type": ["Telemetry", "Temperature"], "name": "temp", "schema": "double", "unit": "kelvin"}}, {more}"#);
-    let accuracy = |of: &str| sensor(&format!(r#"{{"@type": ["Telemetry", "ValueAnnotation"], "name": "accuracy", "annotates": {of:?}, "schema": "double"}}"#));
+    let sensor =
+        |more: &str| format!(r#"{{"@type": ["Telemetry", "Temperature"], "name": "temp", "schema": "double", "unit": "kelvin"}}, {more}"#);
+    let accuracy = |of: &str| {
+        sensor(&format!(r#"{{"@type": ["Telemetry", "ValueAnnotation"], "name": "accuracy", "annotates": {of:?}, "schema": "double"}}"#))
+    };
     valid(&with_contents(3, "quantitativeTypes;1 annotation;1", &accuracy("temp")));
     invalid(&with_contents(3, "quantitativeTypes;1 annotation;1", &accuracy("tmp")), "/annotates", "not the name");
     let unit = |what: &str, types: &str| {
@@ -120,11 +139,14 @@ fn the_extensions_hold_their_own_rules() {
     valid(&with_contents(3, overriding, &unit("unit", r#""ValueAnnotation", "Override""#)));
     invalid(&with_contents(3, overriding, &unit("schema", r#""ValueAnnotation", "Override""#)), "/overrides", "schema");
     let initial = |value: &str| {
-        format!(r#"{{"@type": ["Property", "Initialized"], "name": "p", "schema": {{"@type": "Object", "fields": [{{"name": "a", "schema": "integer"}}]}}, "initialValue": {value}}}"#)
+        format!(
+            r#"{{"@type": ["Property", "Initialized"], "name": "p", "schema": {{"@type": "Object", "fields": [{{"name": "a", "schema": "integer"}}]}}, "initialValue": {value}}}"#
+        )
     };
     valid(&with_contents(3, "initialization;1", &initial(r#"{"a": 1}"#)));
     invalid(&with_contents(3, "initialization;1", &initial(r#"{"a": "x"}"#)), "initialValue/a", "whole number");
-    let streaming = |writable| format!(r#"{{"@type": ["Property", "Streaming"], "name": "p", "schema": "double", "writable": {writable}}}"#);
+    let streaming =
+        |writable| format!(r#"{{"@type": ["Property", "Streaming"], "name": "p", "schema": "double", "writable": {writable}}}"#);
     valid(&with_contents(3, "streaming;1", &streaming(false)));
     invalid(&with_contents(3, "streaming;1", &streaming(true)), "contents/p", "writable");
     valid(&with_contents(3, "historization;1", r#"{"@type": ["Property", "Historized"], "name": "p", "schema": "double"}"#));
@@ -184,7 +206,8 @@ fn a_text_of_more_than_a_mebibyte_is_too_large_for_one_interface() {
 
 #[test]
 fn an_extension_nobody_knows_is_allowed_or_refused_as_asked() {
-    let document = r#"{"@context": ["dtmi:dtdl:context;3", "dtmi:ours:shapes;1"], "@id": "dtmi:t:A;1", "@type": ["Interface", "Round"], "radius": 3}"#;
+    let document =
+        r#"{"@context": ["dtmi:dtdl:context;3", "dtmi:ours:shapes;1"], "@id": "dtmi:t:A;1", "@type": ["Interface", "Round"], "radius": 3}"#;
     let json: Json = serde_json::from_str(document).unwrap();
     assert!(dtdl::check([&json], UndefinedExtensions::Allow).is_ok());
     let fault = dtdl::check([&json], UndefinedExtensions::Refuse).unwrap_err();

@@ -5,8 +5,7 @@
 
 use std::{
     collections::HashMap,
-    fs,
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -47,7 +46,8 @@ impl ModelAction {
         let others = Others::of(&documents, &built_in);
         let mut all_valid = true;
         for (read, path) in &files {
-            let verdict = read.as_ref().map_err(Clone::clone).and_then(|json| check(json, &others, undefined_extensions).map_err(|f| f.to_string()));
+            let verdict =
+                read.as_ref().map_err(Clone::clone).and_then(|json| check(json, &others, undefined_extensions).map_err(|f| f.to_string()));
             let shown = path.display();
             let line = match &verdict {
                 Ok(()) => format!("valid {shown}\n"),

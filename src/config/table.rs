@@ -4,11 +4,12 @@
 use actors::Validation;
 
 use super::{
-    StoreKind, undefined_extensions,
+    StoreKind,
     setting::{
         Kind::{self, *},
         Setting,
     },
+    undefined_extensions,
 };
 
 const fn setting(key: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Setting {

@@ -2,11 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use crate::support::{
-    Api, Client, Connect, Server, Value, json,
-    server::twinfold,
-    skip, until,
-};
+use crate::support::{Api, Client, Connect, Server, Value, json, server::twinfold, skip, until};
 
 const FAN: &str = "/models/dtmi:example:Fan;1";
 
@@ -59,7 +55,8 @@ fn a_model_that_something_needs_stays() {
     let server = Server::start();
     let api = server.api();
     put(&api, FAN, &fan(1)).expect(201);
-    let special = json!({"@context": "dtmi:dtdl:context;3", "@id": "dtmi:example:Special;1", "@type": "Interface", "extends": "dtmi:example:Fan;1"});
+    let special =
+        json!({"@context": "dtmi:dtdl:context;3", "@id": "dtmi:example:Special;1", "@type": "Interface", "extends": "dtmi:example:Fan;1"});
     put(&api, "/models/dtmi:example:Special;1", &special).expect(201);
     let problem = api.delete(FAN).problem(409);
     assert!(problem["by"].as_str().unwrap().contains("dtmi:example:Special;1"), "{problem}");
@@ -85,7 +82,8 @@ fn a_model_that_breaks_a_rule_is_refused_with_element_and_rule() {
     let problem = put(&api, "/models/dtmi:example:Other;1", &fan(1)).problem(400);
     assert!(problem["detail"].as_str().unwrap().contains("dtmi:example:Other;1"), "{problem}");
     put(&api, FAN, &json!([fan(1), fan(1)])).problem(422);
-    let viewer = Api::new(server.http, api.post("/principals", json!({"name": "v", "role": "viewer"})).expect(201)["key"].as_str().unwrap());
+    let viewer =
+        Api::new(server.http, api.post("/principals", json!({"name": "v", "role": "viewer"})).expect(201)["key"].as_str().unwrap());
     put(&viewer, FAN, &fan(1)).problem(403);
     viewer.get("/models/Room").expect(200);
     server.place("site", "Site", None);
@@ -191,9 +189,13 @@ fn real_estate_core_is_a_campus_with_roll_ups() {
     let rec = |name: &str| format!("dtmi:org:w3id:rec:{name};1");
     let answer = api.call("PUT", &format!("/models/{}", rec("Site")), &[], Some(text));
     assert_eq!(answer.expect(201)["new"], 1_364);
-    for (id, model, parent) in
-        [("campus", "Site", None), ("house", "Building", Some("campus")), ("first", "Level", Some("house")), ("r1", "Room", Some("first")), ("r2", "Room", Some("first"))]
-    {
+    for (id, model, parent) in [
+        ("campus", "Site", None),
+        ("house", "Building", Some("campus")),
+        ("first", "Level", Some("house")),
+        ("r1", "Room", Some("first")),
+        ("r2", "Room", Some("first")),
+    ] {
         server.place(id, &rec(model), parent);
     }
     let sensor = "dtmi:org:brickschema:schema:Brick:Zone_Air_Temperature_Sensor;1";
@@ -227,13 +229,15 @@ fn model_check_says_a_line_a_file() {
         path.to_str().unwrap().to_owned()
     };
     let good = write("good.json", &format!("\u{feff}{}", fan(1)));
-    let special = json!({"@context": "dtmi:dtdl:context;3", "@id": "dtmi:example:Special;1", "@type": "Interface", "extends": "dtmi:example:Fan;1"});
+    let special =
+        json!({"@context": "dtmi:dtdl:context;3", "@id": "dtmi:example:Special;1", "@type": "Interface", "extends": "dtmi:example:Fan;1"});
     let special = write("special.json", &special.to_string());
     let mut wrong = fan(2);
     wrong["contents"][1]["writable"] = 1.into();
     let wrong = write("wrong.json", &wrong.to_string());
     let broken = write("broken.json", "{");
-    let shapes = json!({"@context": ["dtmi:dtdl:context;3", "dtmi:ours:shapes;1"], "@id": "dtmi:example:Round;1", "@type": ["Interface", "Round"]});
+    let shapes =
+        json!({"@context": ["dtmi:dtdl:context;3", "dtmi:ours:shapes;1"], "@id": "dtmi:example:Round;1", "@type": ["Interface", "Round"]});
     let shapes = write("shapes.json", &shapes.to_string());
 
     let output = twinfold(&["model", "check", &good, &special], &[]);

@@ -30,7 +30,9 @@ impl Models {
             for stored in page {
                 let id: Arc<str> = stored.id.as_str().into();
                 match serde_json::from_slice::<Vec<Json>>(&stored.body) {
-                    Ok(tops) => bundles.push(tops.into_iter().map(|t| Top { document: Arc::new(t), stored_in: Some(id.clone()) }).collect()),
+                    Ok(tops) => {
+                        bundles.push(tops.into_iter().map(|t| Top { document: Arc::new(t), stored_in: Some(id.clone()) }).collect())
+                    }
                     Err(error) => tracing::error!(document = %id, %error, "a stored model is damaged and left out"),
                 }
             }
@@ -64,6 +66,7 @@ impl Models {
             }
         }
         // Found valid one after the other.
-        Known::of(with(&taken), self.undefined).unwrap_or_else(|_| Known::of(built_in_tops(), self.undefined).expect("the built-in models are valid"))
+        Known::of(with(&taken), self.undefined)
+            .unwrap_or_else(|_| Known::of(built_in_tops(), self.undefined).expect("the built-in models are valid"))
     }
 }

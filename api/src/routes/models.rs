@@ -1,13 +1,6 @@
 //! Models: the Interfaces of the model language that are known here. A model never changes; a change is another version.
 
-use actix_web::{
-    FromRequest, HttpRequest, HttpResponse, delete,
-    dev::Payload,
-    get,
-    http::header,
-    put,
-    web::Data,
-};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, delete, dev::Payload, get, http::header, put, web::Data};
 use actors::{Known, Twins};
 use futures_util::future::LocalBoxFuture;
 use hierarchy_models::dtdl::Json;
@@ -152,17 +145,17 @@ impl FromRequest for Documents {
 }
 
 async fn read_documents(request: HttpRequest, payload: Payload) -> Result<Documents, Problem> {
-        let defaults = Settings::default();
-        let settings = request.app_data::<Data<Settings>>();
-        let settings = settings.map_or(&defaults, |s| s.get_ref());
-        let max = (settings.models_body_max_bytes, "http.models_body_max_bytes");
-        let bytes = body::whole(&request, payload, max, settings.body_timeout).await?;
-        body::media_type_ok(&request, MEDIA_TYPES)?;
-        let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
-        Ok(Documents(match body::json::<Json>(text)? {
-            Json::List(interfaces) => interfaces,
-            interface => vec![interface],
-        }))
+    let defaults = Settings::default();
+    let settings = request.app_data::<Data<Settings>>();
+    let settings = settings.map_or(&defaults, |s| s.get_ref());
+    let max = (settings.models_body_max_bytes, "http.models_body_max_bytes");
+    let bytes = body::whole(&request, payload, max, settings.body_timeout).await?;
+    body::media_type_ok(&request, MEDIA_TYPES)?;
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    Ok(Documents(match body::json::<Json>(text)? {
+        Json::List(interfaces) => interfaces,
+        interface => vec![interface],
+    }))
 }
 
 #[cfg(test)]

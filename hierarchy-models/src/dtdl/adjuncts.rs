@@ -38,8 +38,7 @@ pub fn is_unit_type(text: &str, context: &Context) -> bool {
 /// The classes that a semantic type can stand beside.
 fn takes_semantic(class: Class, version: Version) -> bool {
     use Class::*;
-    matches!(class, Property | Telemetry)
-        || (version > Version::V2 && matches!(class, CommandRequest | CommandResponse | Field | MapValue))
+    matches!(class, Property | Telemetry) || (version > Version::V2 && matches!(class, CommandRequest | CommandResponse | Field | MapValue))
 }
 
 /// Reads `@type` of an element that must be one of `classes`.
@@ -157,9 +156,10 @@ impl Types {
             if element.unit.is_none() {
                 return Err(format!("the semantic type {semantic} needs a unit"));
             }
-            let numeric = element.children.iter().any(|(member, child)| {
-                *member == Member::Schema && matches!(child, super::element::Child::Standard(s) if s.is_numeric())
-            });
+            let numeric = element
+                .children
+                .iter()
+                .any(|(member, child)| *member == Member::Schema && matches!(child, super::element::Child::Standard(s) if s.is_numeric()));
             if !numeric {
                 return Err(format!("the semantic type {semantic} needs a numeric schema"));
             }

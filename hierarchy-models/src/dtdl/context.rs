@@ -46,7 +46,9 @@ impl Context {
                 }
                 let limitless = text == LIMITLESS;
                 let known = if limitless { Some(Version::V4) } else { Version::of_number(number) };
-                let Some(known) = known else { return Err(format!("{text} is not a version of the language that is known here; there are 2, 3 and 4")) };
+                let Some(known) = known else {
+                    return Err(format!("{text} is not a version of the language that is known here; there are 2, 3 and 4"));
+                };
                 (version, limits, seen_language) = (Some(known), Some(known.limits()), true);
                 continue;
             }

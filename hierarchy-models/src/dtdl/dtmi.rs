@@ -56,9 +56,19 @@ mod tests {
         for text in ["dtmi:a", "dtmi:a:b;3.14", "dtmi:a;1.999999"] {
             assert!(!is_dtmi(text, Version::V2) && is_dtmi(text, Version::V4), "{text}");
         }
-        for text in
-            ["", "dtmi:", "dtmi:;1", "dtmi:a;0", "dtmi:a;01", "dtmi:a;1.0", "dtmi:a;1a", "dtmi:a_;1", "dtmi:_a;1", "dtmi:a::b;1", "dtmi:a;1;2"]
-        {
+        for text in [
+            "",
+            "dtmi:",
+            "dtmi:;1",
+            "dtmi:a;0",
+            "dtmi:a;01",
+            "dtmi:a;1.0",
+            "dtmi:a;1a",
+            "dtmi:a_;1",
+            "dtmi:_a;1",
+            "dtmi:a::b;1",
+            "dtmi:a;1;2",
+        ] {
             assert!(!is_dtmi(text, Version::V2) && !is_dtmi(text, Version::V3), "{text}");
         }
     }

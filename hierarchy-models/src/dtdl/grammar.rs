@@ -51,11 +51,18 @@ named!(
 /// What a member's value must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    Text { chars_max: usize },
-    Localized { chars_max: usize },
+    Text {
+        chars_max: usize,
+    },
+    Localized {
+        chars_max: usize,
+    },
     Name,
     Bool,
-    Integer { least: i64, most: i64 },
+    Integer {
+        least: i64,
+        most: i64,
+    },
     Dtmi,
     CommandType,
     /// A standard schema, one of these.
@@ -110,25 +117,17 @@ impl Class {
             (_, M::Name) => Form::Name,
 
             (C::Interface, M::Contents) => elements(CONTENTS, 0, usize::MAX),
-            (C::Interface, M::Extends) => Form::Elements(Elements {
-                classes: &[C::Interface],
-                least: 0,
-                most: usize::MAX,
-                standard: false,
-                may_be_older: true,
-            }),
+            (C::Interface, M::Extends) => {
+                Form::Elements(Elements { classes: &[C::Interface], least: 0, most: usize::MAX, standard: false, may_be_older: true })
+            }
             (C::Interface, M::Schemas) => elements(COMPLEX, 0, usize::MAX),
 
             (C::Property | C::Telemetry | C::Field | C::MapValue, M::Schema) => SCHEMA,
             (C::CommandPayload | C::CommandRequest | C::CommandResponse, M::Schema) => SCHEMA,
             (C::CommandRequest | C::CommandResponse, M::Nullable) if version >= Version::V4 => Form::Bool,
-            (C::Component, M::Schema) => Form::Elements(Elements {
-                classes: &[C::Interface],
-                least: 1,
-                most: 1,
-                standard: false,
-                may_be_older: true,
-            }),
+            (C::Component, M::Schema) => {
+                Form::Elements(Elements { classes: &[C::Interface], least: 1, most: 1, standard: false, may_be_older: true })
+            }
             (C::Property | C::Relationship, M::Writable) => Form::Bool,
 
             (C::Command, M::CommandType) if version < Version::V4 => Form::CommandType,
@@ -236,10 +235,43 @@ fn identified<'a>(text: &'a str, prefix: &str, version: Version) -> Option<&'a s
 /// Whether a text means something in the language itself, so that no extension can give it another meaning.
 pub fn is_of_the_language(text: &str) -> bool {
     const REST: &[&str] = &[
-        "AdjunctType", "Alias", "aliasFor", "asynchronous", "Boolean", "CommandType", "ComplexSchema", "Content", "Date", "DateTime",
-        "Double", "DtdlExtension", "Duration", "Entity", "exponent", "Float", "Integer", "languageMajorVersion", "LatentType", "Long",
-        "metamodel", "model", "NamedEntity", "NamedLatentType", "NumericSchema", "PrimitiveSchema", "Schema", "SchemaField",
-        "SemanticType", "SemanticUnit", "String", "symbol", "synchronous", "TemporalSchema", "Time", "Unit", "UnitAttribute",
+        "AdjunctType",
+        "Alias",
+        "aliasFor",
+        "asynchronous",
+        "Boolean",
+        "CommandType",
+        "ComplexSchema",
+        "Content",
+        "Date",
+        "DateTime",
+        "Double",
+        "DtdlExtension",
+        "Duration",
+        "Entity",
+        "exponent",
+        "Float",
+        "Integer",
+        "languageMajorVersion",
+        "LatentType",
+        "Long",
+        "metamodel",
+        "model",
+        "NamedEntity",
+        "NamedLatentType",
+        "NumericSchema",
+        "PrimitiveSchema",
+        "Schema",
+        "SchemaField",
+        "SemanticType",
+        "SemanticUnit",
+        "String",
+        "symbol",
+        "synchronous",
+        "TemporalSchema",
+        "Time",
+        "Unit",
+        "UnitAttribute",
     ];
     Class::of_term(text).is_some() || Member::of_term(text).is_some() || Standard::of_term(text).is_some() || REST.contains(&text)
 }

@@ -57,8 +57,7 @@ impl Json {
                     order.sort_by(|x, y| members[*x].0.cmp(&members[*y].0));
                     order
                 };
-                a.len() == b.len()
-                    && sorted(a).into_iter().zip(sorted(b)).all(|(i, j)| a[i].0 == b[j].0 && a[i].1.same_as(&b[j].1))
+                a.len() == b.len() && sorted(a).into_iter().zip(sorted(b)).all(|(i, j)| a[i].0 == b[j].0 && a[i].1.same_as(&b[j].1))
             }
             (Self::List(a), Self::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.same_as(y)),
             (a, b) => a == b,
@@ -162,8 +161,7 @@ impl<'de> de::Visitor<'de> for Seed {
             if members.len() == FEW {
                 names.extend(members.iter().map(|(n, _)| n.clone()));
             }
-            let repeated =
-                if members.len() < FEW { members.iter().any(|(n, _)| *n == name) } else { !names.insert(name.clone()) };
+            let repeated = if members.len() < FEW { members.iter().any(|(n, _)| *n == name) } else { !names.insert(name.clone()) };
             if repeated {
                 return Err(de::Error::custom(format_args!("member {name:?} stands twice in one object")));
             }

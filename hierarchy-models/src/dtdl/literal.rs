@@ -62,12 +62,9 @@ pub fn is_text(value: &Json) -> bool {
 fn is_language(text: &str) -> bool {
     let mut parts = text.split('-').peekable();
     let lower = |p: &str| (2..=4).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_lowercase());
-    let script = |p: &str| {
-        p.len() == 4 && p.as_bytes()[0].is_ascii_uppercase() && p.bytes().skip(1).all(|b| b.is_ascii_lowercase())
-    };
-    let region = |p: &str| {
-        (p.len() == 2 && p.bytes().all(|b| b.is_ascii_uppercase())) || (p.len() == 3 && p.bytes().all(|b| b.is_ascii_digit()))
-    };
+    let script = |p: &str| p.len() == 4 && p.as_bytes()[0].is_ascii_uppercase() && p.bytes().skip(1).all(|b| b.is_ascii_lowercase());
+    let region =
+        |p: &str| (p.len() == 2 && p.bytes().all(|b| b.is_ascii_uppercase())) || (p.len() == 3 && p.bytes().all(|b| b.is_ascii_digit()));
     if !parts.next().is_some_and(lower) {
         return false;
     }

@@ -32,7 +32,13 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn element(&mut self, members: &[(Name, Json)], site: Site, classes: &'static [Class], outer: Option<&Context>) -> Result<Index, Fault> {
+    fn element(
+        &mut self,
+        members: &[(Name, Json)],
+        site: Site,
+        classes: &'static [Class],
+        outer: Option<&Context>,
+    ) -> Result<Index, Fault> {
         let get = |name: &str| members.iter().find(|(n, _)| n == name).map(|(_, value)| value);
         let own = match get("@context") {
             Some(value) => Some(Context::read(value, outer, self.undefined).map_err(|rule| here(self.elements, site, members, rule))?),
@@ -105,7 +111,9 @@ impl Reader<'_> {
             match known {
                 Some((member, form)) => {
                     if seen.contains(&member) {
-                        return Err(self.elements.fault(index, format!("{} is given twice, by its term and by its identifier", member.term())));
+                        return Err(self
+                            .elements
+                            .fault(index, format!("{} is given twice, by its term and by its identifier", member.term())));
                     }
                     seen.push(member);
                     self.member(index, member, form, value, context)?;
@@ -222,7 +230,9 @@ impl Reader<'_> {
                     let one = literal::one(value, true)?.ok_or("must hold a value")?;
                     element.constant = Some(match literal::is_text(one) {
                         true => Constant::Text(literal::text(one)?),
-                        false => Constant::Integer(literal::integer(one).map_err(|_| "must be a string or a whole number of at most four bytes")?),
+                        false => Constant::Integer(
+                            literal::integer(one).map_err(|_| "must be a string or a whole number of at most four bytes")?,
+                        ),
                     });
                 }
                 Form::Elements(_) => {}

@@ -38,11 +38,7 @@ const UNIT_TYPES: &[(&str, &str, &str)] = &[
     ("InductanceUnit", "henry microhenry millihenry", ""),
     ("IonizingRadiationDoseUnit", "", "gray microgray microsievert milligray millisievert sievert"),
     ("IrradianceUnit", "", "wattPerSquareMetre"),
-    (
-        "LengthUnit",
-        "astronomicalUnit centimetre foot inch kilometre metre micrometre mile millimetre nanometre nauticalMile",
-        "",
-    ),
+    ("LengthUnit", "astronomicalUnit centimetre foot inch kilometre metre micrometre mile millimetre nanometre nauticalMile", ""),
     ("LuminanceUnit", "candelaPerSquareMetre", ""),
     ("LuminousFluxUnit", "lumen", ""),
     ("LuminousIntensityUnit", "candela", ""),
@@ -63,7 +59,11 @@ const UNIT_TYPES: &[(&str, &str, &str)] = &[
     ),
     ("RadioactivityUnit", "", "becquerel gigabecquerel kilobecquerel megabecquerel"),
     ("ReactiveEnergyUnit", "", "gigavoltAmpereReactiveHour kilovoltAmpereReactiveHour megavoltAmpereReactiveHour voltAmpereReactiveHour"),
-    ("ReactivePowerUnit", "", "gigavoltAmpereReactive kilovoltAmpereReactive megavoltAmpereReactive millivoltAmpereReactive voltAmpereReactive"),
+    (
+        "ReactivePowerUnit",
+        "",
+        "gigavoltAmpereReactive kilovoltAmpereReactive megavoltAmpereReactive millivoltAmpereReactive voltAmpereReactive",
+    ),
     ("ResistanceUnit", "kiloohm megaohm milliohm ohm", ""),
     ("SoundPressureUnit", "bel decibel", ""),
     ("TemperatureUnit", "degreeCelsius degreeFahrenheit kelvin", ""),
@@ -150,7 +150,9 @@ mod tests {
         assert_eq!(unit_type("Temperature", Version::V2), Some("TemperatureUnit"));
         assert!(is_unit("degreeCelsius", "TemperatureUnit", Version::V2));
         assert!(is_unit("dtmi:standard:unit:temperature:degreeCelsius;2", "TemperatureUnit", Version::V2));
-        assert!(!is_unit("metre", "TemperatureUnit", Version::V3) && !is_unit("dtmi:example:degreeCelsius;1", "TemperatureUnit", Version::V3));
+        assert!(
+            !is_unit("metre", "TemperatureUnit", Version::V3) && !is_unit("dtmi:example:degreeCelsius;1", "TemperatureUnit", Version::V3)
+        );
         assert_eq!(unit_type("Thrust", Version::V3), Some("ForceUnit"));
         assert!(is_unit("partsPerMillion", unit_type("Concentration", Version::V4).unwrap(), Version::V4));
     }

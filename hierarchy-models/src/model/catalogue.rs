@@ -2,11 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{
-    Command, Component, Model, Payload, Property, Relationship, Telemetry,
-    builtin::is_root_of_places,
-    schema::Schemas,
-};
+use super::{Command, Component, Model, Payload, Property, Relationship, Telemetry, builtin::is_root_of_places, schema::Schemas};
 use crate::{
     dtdl::{Class, Index, Member, Ontology},
     id::{ModelId, Name},

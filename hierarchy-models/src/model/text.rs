@@ -39,7 +39,9 @@ fn is_time(text: &str, may_lack_zone: bool) -> bool {
     let zone_ok = match zone.as_bytes().first() {
         None => may_lack_zone,
         Some(b'Z' | b'z') => zone.len() == 1,
-        Some(_) => zone.get(1..).and_then(|z| z.split_once(':')).is_some_and(|(h, m)| number(h, 2, 23).is_some() && number(m, 2, 59).is_some()),
+        Some(_) => {
+            zone.get(1..).and_then(|z| z.split_once(':')).is_some_and(|(h, m)| number(h, 2, 23).is_some() && number(m, 2, 59).is_some())
+        }
     };
     let (whole, fraction) = clock.split_once('.').map_or((clock, None), |(whole, fraction)| (whole, Some(fraction)));
     let mut parts = whole.split(':');
@@ -91,7 +93,9 @@ fn is_uuid(text: &str) -> bool {
 
 fn is_base64(text: &str) -> bool {
     let body = text.trim_end_matches('=');
-    text.len().is_multiple_of(4) && text.len() - body.len() <= 2 && body.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+    text.len().is_multiple_of(4)
+        && text.len() - body.len() <= 2
+        && body.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
 }
 
 #[cfg(test)]
@@ -102,9 +106,17 @@ mod tests {
     fn text_is_held_to_its_standard() {
         for (standard, good, bad) in [
             (Standard::Date, &["2024-02-29", "0001-01-01"][..], &["2023-02-29", "2024-1-1", "2024-01-01T00:00:00Z", "x", ""][..]),
-            (Standard::DateTime, &["2024-02-29T23:59:60Z", "2024-01-01T00:00:00.123+05:30"], &["2024-01-01T00:00:00", "2024-01-01", "2024-01-01T25:00:00Z", "ä2024-01-01T"]),
+            (
+                Standard::DateTime,
+                &["2024-02-29T23:59:60Z", "2024-01-01T00:00:00.123+05:30"],
+                &["2024-01-01T00:00:00", "2024-01-01", "2024-01-01T25:00:00Z", "ä2024-01-01T"],
+            ),
             (Standard::Time, &["12:00:00", "12:00:00.5Z", "12:00:00-01:00"], &["12:00", "24:00:00", "12:00:00.", "12:00:00+1"]),
-            (Standard::Duration, &["PT5M", "P1Y2M3W4DT5H6M7.5S", "-P1D", "PT0.5H"], &["", "P", "PT", "P1S", "PT1M1H", "P1.5DT1H", "5M", "PT-1S"]),
+            (
+                Standard::Duration,
+                &["PT5M", "P1Y2M3W4DT5H6M7.5S", "-P1D", "PT0.5H"],
+                &["", "P", "PT", "P1S", "PT1M1H", "P1.5DT1H", "5M", "PT-1S"],
+            ),
             (Standard::Decimal, &["1", "-12.50", ".5", "+1."], &["", ".", "1e3", "1.2.3"]),
             (Standard::Uuid, &["123e4567-e89b-12d3-a456-426614174000"], &["123e4567e89b12d3a456426614174000", "x"]),
             (Standard::Bytes, &["", "aGk=", "AAAA"], &["aGk", "a===", "!!!!"]),
