@@ -59,7 +59,8 @@ fn is_date_time(text: &str) -> bool {
 fn is_duration(text: &str) -> bool {
     let Some(rest) = text.strip_prefix('-').unwrap_or(text).strip_prefix('P') else { return false };
     let (days, time) = rest.split_once('T').map_or((rest, None), |(days, time)| (days, Some(time)));
-    let some = !days.is_empty() || time.is_some();
+    // A fraction is for the last unit, and with a time that is not among the days.
+    let some = !days.is_empty() && time.is_none() || time.is_some() && !days.contains(['.', ',']);
     some && units_in_order(days, "YMWD") && time.is_none_or(|time| !time.is_empty() && units_in_order(time, "HMS"))
 }
 
