@@ -2,6 +2,7 @@
 //!
 //! The flags of `serve` are read off the table of settings, so they cannot differ from it.
 
+mod model;
 mod serve;
 mod store;
 
@@ -45,6 +46,9 @@ enum Action {
     Token(ClientArgs<client::TokenAction>),
     /// Register many twins from a file
     Import(ImportArgs),
+    /// Look at models of the Digital Twins Definition Language
+    #[command(subcommand)]
+    Model(model::ModelAction),
     /// Move twins between stores, while no server runs
     #[command(subcommand)]
     Store(store::StoreAction),
@@ -141,6 +145,9 @@ enum Failure {
     Store(#[from] app::stores::StoreError),
     #[error(transparent)]
     Copy(#[from] crate::store_copy::Error),
+    /// It was said already, line by line.
+    #[error("not every file is valid")]
+    InvalidModels,
     #[error("{0}")]
     Start(String),
 }
@@ -163,6 +170,7 @@ pub fn run() -> ExitCode {
     };
     match act(cli.action) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::InvalidModels) => ExitCode::FAILURE,
         Err(failure) => {
             eprintln!("twinfold: {}", client::table::clean(&failure.to_string()));
             ExitCode::from(failure.exit_code())
@@ -188,6 +196,7 @@ fn act(action: Action) -> Result<(), Failure> {
         Action::Watch(args) => Ok(args.watch.run(&args.server)?),
         Action::Token(args) => Ok(args.action.run(&args.server)?),
         Action::Import(args) => Ok(args.import.run(&args.server)?),
+        Action::Model(action) => action.run(),
         Action::Store(action) => action.run(),
     }
 }

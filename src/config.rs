@@ -18,6 +18,7 @@ use std::{
     path::PathBuf,
 };
 
+use hierarchy_models::dtdl::UndefinedExtensions;
 pub use layers::{ConfigError, InForce, Layers, OTHER_ENV, Source};
 pub use setting::{NONE, Setting};
 pub use show::{manual_table, print};
@@ -117,6 +118,15 @@ pub struct Secret(pub String);
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
+    }
+}
+
+/// Reads what becomes of extensions that are not known here.
+pub fn undefined_extensions(text: &str) -> Result<UndefinedExtensions, String> {
+    match text {
+        "allow" => Ok(UndefinedExtensions::Allow),
+        "refuse" => Ok(UndefinedExtensions::Refuse),
+        _ => Err(format!("{text:?} is neither allow nor refuse")),
     }
 }
 

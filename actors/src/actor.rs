@@ -5,6 +5,7 @@
 //! [`crate::kind::run_turn`], and on a failure the twin drops what is in memory and reads itself back from what is durable,
 //! while its mailbox waits. How often that may happen is for the parent to say.
 
+mod conform;
 mod mailbox;
 mod marks;
 mod tree;

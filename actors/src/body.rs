@@ -17,6 +17,7 @@ use std::{
 
 use hierarchy_models::{
     Command, CommandId, Event, EventBody, Timestamp, TwinId,
+    model::Model,
     rollup::{Aggregate, Contribution},
     supervision::RestartWindow,
     tree::Path,
@@ -77,6 +78,10 @@ pub struct Body {
     /// What is below it, when anything is: most twins have nothing there.
     pub below: Option<Box<Aggregate>>,
     pub kind: Arc<dyn Kind>,
+    /// What values are held against; none for a model that declares nothing or is not known.
+    pub model: Option<Arc<Model>>,
+    /// Which models were known when that was looked up.
+    models_seen: u32,
     runtime: Arc<Runtime>,
     pub linked: Option<Box<Linked>>,
     pub durable_seq: u64,
@@ -142,12 +147,15 @@ impl Body {
     /// The body of a twin that starts.
     pub fn new(host: &Rc<Host>, id: TwinId, path: Path, state: TwinState, below: Aggregate) -> Self {
         let runtime = host.runtime().clone();
+        let (models_seen, known) = runtime.models.current();
         Self {
             id,
             revision: 0,
             path,
             below: (!below.is_empty()).then(|| Box::new(below)),
-            kind: runtime.kinds.of(&state.model).clone(),
+            kind: runtime.kinds.inherited(&state.model, &known.catalogue, state.is_place).clone(),
+            model: known.checked(&state.model),
+            models_seen,
             linked: None,
             durable_seq: state.seq,
             pending: 0,
@@ -253,8 +261,8 @@ impl Body {
             match &event.body {
                 EventBody::CommandQueued(command) => self.command_changed(&command.id.clone()),
                 EventBody::CommandDelivered { id } | EventBody::CommandEnded { id, .. } => self.command_changed(&id.clone()),
-                EventBody::Registered { model, .. } => {
-                    self.kind = self.runtime.kinds.of(model).clone();
+                EventBody::Registered { .. } | EventBody::ModelSet { .. } => {
+                    self.learn_model();
                     self.registry_dirty = true;
                 }
                 EventBody::MetadataPatched { .. }
@@ -269,6 +277,19 @@ impl Body {
             }
         }
         live
+    }
+
+    /// Whether models came or went since the twin's own was looked up.
+    pub fn models_changed(&self) -> bool {
+        self.models_seen != self.runtime.models.generation()
+    }
+
+    /// Looks up the twin's model and how twins of it behave.
+    pub fn learn_model(&mut self) {
+        let (seen, known) = self.runtime.models.current();
+        self.models_seen = seen;
+        self.model = known.checked(&self.state.model);
+        self.kind = self.runtime.kinds.inherited(&self.state.model, &known.catalogue, self.state.is_place).clone();
     }
 
     /// A command that the core holds, or that it has let go and no row shows yet.
@@ -289,8 +310,8 @@ impl Body {
     pub fn reload(&mut self, loaded: Loaded) {
         let Loaded { state, commands } = loaded;
         self.durable_seq = state.seq;
-        self.kind = self.runtime.kinds.of(&state.model).clone();
         self.state = state;
+        self.learn_model();
         self.suspect = false;
         // The tail reaches back to the checkpoint: whatever a flush under way has taken is among these too.
         let extras = self.extras_mut();

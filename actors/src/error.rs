@@ -1,6 +1,6 @@
 //! Why a call on [`crate::Twins`] failed, in terms a caller can act on. The mapping to HTTP stands in the api crate.
 
-use hierarchy_models::{CommandId, TwinId, tree::TreeError};
+use hierarchy_models::{CommandId, ModelId, TwinId, dtdl::Fault, tree::TreeError};
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum TwinError {
@@ -27,6 +27,19 @@ pub enum TwinError {
     Limit { limit: &'static str, detail: String },
     #[error("the command has ended already: it is {state}")]
     CommandEnded { state: &'static str },
+    #[error("there is no model {0}")]
+    NoSuchModel(ModelId),
+    #[error("there is no model {model}; put it first")]
+    UnknownModel { model: ModelId },
+    #[error(transparent)]
+    InvalidModel(#[from] Fault),
+    #[error("{model} is known with another content; a model never changes, so give the new one another version")]
+    ModelDiffers { model: ModelId },
+    #[error("{model} is in use: {by}")]
+    ModelInUse { model: ModelId, by: String },
+    /// It does not fit the twin's model; `pointer` is the JSON pointer at fault.
+    #[error("{reason}")]
+    Misfit { pointer: String, reason: String },
     #[error("this idempotency key was used for another request")]
     KeyReused,
     #[error("the twin has too much to do; try again shortly")]

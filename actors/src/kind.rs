@@ -6,6 +6,7 @@
 //! The built-in kinds ([`builtin`]) use the same seam that solution developers get.
 
 pub mod builtin;
+mod inherited;
 
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 

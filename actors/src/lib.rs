@@ -21,6 +21,7 @@ mod lane;
 pub mod live;
 mod loaded;
 mod meters;
+mod models;
 mod rollups;
 mod runtime;
 mod seats;
@@ -34,6 +35,7 @@ mod wakes;
 
 pub use error::TwinError;
 pub use hub::{LiveItem, LiveReader};
+pub use models::{Added, Known, Source, Validation};
 /// The questions and answers about history, registry and commands are the store's own.
 pub use persistence::{
     Bucket, BucketQuery, CommandQuery, Error as StoreError, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, RegistryEntry,

@@ -16,7 +16,7 @@ const GAUGES: [(&str, &str); 9] = [
     ("twinfold_store_disk_bytes", "bytes of the store on disk"),
 ];
 
-const COUNTERS: [(&str, &str); 15] = [
+const COUNTERS: [(&str, &str); 16] = [
     ("twinfold_twins_activated_total", "twins started from their snapshot"),
     ("twinfold_twins_passivated_total", "twins sent out of memory"),
     ("twinfold_twin_restarts_total", "restarts after a behaviour failed"),
@@ -30,6 +30,7 @@ const COUNTERS: [(&str, &str); 15] = [
     ("twinfold_flushes_total", "flushes of projections that were written"),
     ("twinfold_flushes_failed_total", "flushes of projections that failed and are repeated"),
     ("twinfold_outbound_failed_total", "commands between twins that were not taken"),
+    ("twinfold_misfits_total", "messages and calls that did not fit their twin's model; see models.validation"),
     ("twinfold_alerts_refused_total", "alerts beyond ALERTS_PER_TWIN_MAX"),
     ("twinfold_live_readers_lagged_total", "readers that fell behind live.queue_events_max and start again"),
 ];

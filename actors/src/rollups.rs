@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future::join_all;
 use hierarchy_models::{
-    Name, TwinId, Value, model,
+    Name, TwinId, Value,
     rollup::{Aggregate, Contribution, Counts, Fold},
     value::Map,
 };
@@ -60,25 +60,25 @@ pub async fn gather(runtime: &Arc<Runtime>, parent: &TwinId, listed: Vec<Child>)
         let rows = runtime.store.children(parent).await?;
         let asked: HashSet<&TwinId> = asked.iter().map(|child| &child.id).collect();
         for child in rows.into_iter().filter(|c| !asked.contains(&c.id)) {
-            below.update(&child.id, at_rest(&child)?, stale_after, now);
+            below.update(&child.id, at_rest(runtime, &child)?, stale_after, now);
         }
     }
     let answers = join_all(asked.iter().map(|child| runtime.ask(&child.id, Ask::Contribute))).await;
     for (child, answer) in asked.iter().zip(answers) {
         let contribution = match answer {
             Ok(Answer::Contribution(contribution)) => *contribution,
-            _ => at_rest(child)?,
+            _ => at_rest(runtime, child)?,
         };
         below.update(&child.id, contribution, stale_after, now);
     }
     Ok(below)
 }
 
-fn at_rest(child: &Child) -> Result<Contribution, TwinError> {
+fn at_rest(runtime: &Runtime, child: &Child) -> Result<Contribution, TwinError> {
     if !child.contribution.is_empty() {
         return Ok(contribution_from_bytes(&child.contribution)?);
     }
-    let devices = u64::from(!model::is_place(&child.model));
+    let devices = u64::from(!runtime.models.known().catalogue.is_place(&child.model));
     Ok(Contribution { counts: Counts { devices, ..Counts::default() }, ..Contribution::default() })
 }
 

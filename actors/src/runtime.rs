@@ -33,6 +33,7 @@ use crate::{
     intake::Intake,
     kind::{Kinds, Outbound},
     loaded::Loaded,
+    models::Models,
     rollups,
     settings::Settings,
     twin::{TwinState, decide::Input},
@@ -62,6 +63,7 @@ pub struct Runtime {
     pub settings: Settings,
     pub clock: Arc<dyn Clock>,
     pub kinds: Kinds,
+    pub models: Models,
     pub directory: Directory,
     pub hosts: RwLock<Vec<HostHandle>>,
     pub hub: Arc<Hub>,
@@ -114,6 +116,7 @@ impl Drop for Claim {
 
 impl Runtime {
     pub fn new(store: Arc<dyn Store>, identities: Identities, settings: Settings, clock: Arc<dyn Clock>, kinds: Kinds) -> Arc<Self> {
+        let models = Models::new(settings.undefined_extensions);
         let epoch = format!("{:x}", clock.now().as_millis());
         let hub = Hub::new(epoch, settings.live_replay_events_max, settings.live_queue_events_max, settings.live_readers_max);
         // Session numbers of different runs of the program must not meet: the clock leads, 2^20 a millisecond.
@@ -124,6 +127,7 @@ impl Runtime {
             settings,
             clock,
             kinds,
+            models,
             directory: Directory::default(),
             hosts: RwLock::default(),
             hub,

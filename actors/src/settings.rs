@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use hierarchy_models::{limits, supervision::RestartPolicy};
+use hierarchy_models::{dtdl::UndefinedExtensions, limits, supervision::RestartPolicy};
+
+use crate::models::Validation;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -36,6 +38,10 @@ pub struct Settings {
     pub command_waiters_max: usize,
     /// `supervision.*`.
     pub restart: RestartPolicy,
+    /// `models.validation`: what becomes of a message or a call that does not fit its twin's model.
+    pub validation: Validation,
+    /// `models.undefined_extensions`: whether a model may name language extensions that are not known here.
+    pub undefined_extensions: UndefinedExtensions,
     /// `twins.turn_budget`: a behaviour's turn that takes longer is counted and logged.
     pub turn_budget: Duration,
 }
@@ -58,6 +64,8 @@ impl Default for Settings {
             live_readers_max: 1_000,
             command_waiters_max: 64,
             restart: RestartPolicy::default(),
+            validation: Validation::default(),
+            undefined_extensions: UndefinedExtensions::default(),
             turn_budget: Duration::from_millis(50),
         }
     }

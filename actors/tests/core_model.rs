@@ -170,8 +170,15 @@ fn registered() -> (TwinState, Vec<Event>) {
     let id = TwinId::new("t").unwrap();
     let mut twin = TwinState::blank();
     let mut log = Vec::new();
-    let new =
-        NewTwin { model: model::resolve("Device").unwrap(), parent: None, gateway: None, metadata: Map::new(), tags: vec![], seq_base: 0 };
+    let new = NewTwin {
+        model: model::resolve("Device").unwrap(),
+        is_place: false,
+        parent: None,
+        gateway: None,
+        metadata: Map::new(),
+        tags: vec![],
+        seq_base: 0,
+    };
     let connect = Input::Connect { session: 1, protocol: "test".into(), remote: String::new(), clean_start: true, expiry_seconds: 9 };
     for input in [Input::Register(Box::new(new)), connect] {
         let kinds = Kinds::built_in();

@@ -44,7 +44,7 @@ impl<T: FromBody> FromRequest for Body<T> {
         Box::pin(async move {
             let (max, within) =
                 request.app_data::<Data<Settings>>().map_or((1 << 20, Duration::from_secs(30)), |s| (s.body_max_bytes, s.body_timeout));
-            let bytes = tokio::time::timeout(within, collect(&request, payload, max)).await.map_err(|_| too_slow(within))??;
+            let bytes = whole(&request, payload, (max, "http.body_max_bytes"), within).await?;
             if !(T::MAY_BE_EMPTY && bytes.is_empty()) {
                 media_type_ok(&request, T::MEDIA_TYPES)?;
             }
@@ -53,24 +53,28 @@ impl<T: FromBody> FromRequest for Body<T> {
     }
 }
 
+/// All of a body, of at most `max` bytes; the bound's name goes with it.
+pub async fn whole(request: &HttpRequest, payload: Payload, max: (usize, &'static str), within: Duration) -> Result<Bytes, Problem> {
+    tokio::time::timeout(within, collect(request, payload, max)).await.map_err(|_| too_slow(within))?
+}
+
 fn too_slow(within: Duration) -> Problem {
     Problem::new(problem::BODY_TOO_SLOW, format!("the body did not arrive within {within:?} (http.body_timeout)"))
 }
 
-fn too_large(max: usize) -> Problem {
-    Problem::new(problem::BODY_TOO_LARGE, format!("the body is larger than {max} bytes (http.body_max_bytes)"))
-        .with("limit", "http.body_max_bytes")
+fn too_large((max, limit): (usize, &'static str)) -> Problem {
+    Problem::new(problem::BODY_TOO_LARGE, format!("the body is larger than {max} bytes ({limit})")).with("limit", limit)
 }
 
-async fn collect(request: &HttpRequest, mut payload: Payload, max: usize) -> Result<Bytes, Problem> {
+async fn collect(request: &HttpRequest, mut payload: Payload, max: (usize, &'static str)) -> Result<Bytes, Problem> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > max) {
+    if announced.is_some_and(|length| length > max.0) {
         return Err(too_large(max));
     }
     let mut bytes = BytesMut::with_capacity(announced.unwrap_or(0));
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Problem::new(problem::BAD_REQUEST, "the body broke off"))?;
-        if bytes.len() + chunk.len() > max {
+        if bytes.len() + chunk.len() > max.0 {
             return Err(too_large(max));
         }
         bytes.extend_from_slice(&chunk);
@@ -78,7 +82,7 @@ async fn collect(request: &HttpRequest, mut payload: Payload, max: usize) -> Res
     Ok(bytes.freeze())
 }
 
-fn media_type_ok(request: &HttpRequest, taken: &[&str]) -> Result<(), Problem> {
+pub fn media_type_ok(request: &HttpRequest, taken: &[&str]) -> Result<(), Problem> {
     let refuse = |why: String| {
         let accept = if request.method() == actix_web::http::Method::PATCH { "Accept-Patch" } else { "Accept-Post" };
         let problem = Problem::new(problem::UNSUPPORTED_MEDIA_TYPE, format!("{why}; taken is {}", taken.join(" or ")));
@@ -102,14 +106,15 @@ fn media_type_ok(request: &HttpRequest, taken: &[&str]) -> Result<(), Problem> {
 
 /// Reads a whole document.
 pub fn parse<T: FromBody>(bytes: &[u8]) -> Result<T, Problem> {
-    let value = if T::MAY_BE_EMPTY && bytes.is_empty() { Value::from(Map::new()) } else { json(bytes)? };
+    let value = if T::MAY_BE_EMPTY && bytes.is_empty() { Value::from(Map::new()) } else { json::<Value>(bytes)? };
     let mut members = Members::of(value, "")?;
     let read = T::read(&mut members)?;
     members.finish()?;
     Ok(read)
 }
 
-fn json(bytes: &[u8]) -> Result<Value, Problem> {
+/// Any JSON document.
+pub fn json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| {
         let detail = match error.classify() {
             Category::Eof => format!("the body ends too early: {error}"),

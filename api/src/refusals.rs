@@ -32,6 +32,14 @@ impl From<TwinError> for Problem {
             TwinError::Invalid { pointer, reason } => Problem::member(&pointer, reason),
             TwinError::Limit { limit, .. } => Problem::new(problem::LIMIT_REACHED, detail).with("limit", limit).retry_after(RETRY_SOON),
             TwinError::CommandEnded { state } => Problem::new(problem::COMMAND_ENDED, detail).with("state", state),
+            TwinError::NoSuchModel(model) => Problem::new(problem::NO_SUCH_MODEL, detail).with("model", model.as_str()),
+            TwinError::UnknownModel { .. } => Problem::new(problem::UNKNOWN_MODEL, detail).pointing_at("/model"),
+            TwinError::InvalidModel(fault) => {
+                Problem::new(problem::INVALID_MODEL, detail).with("element", fault.element).with("rule", fault.rule)
+            }
+            TwinError::ModelDiffers { model } => Problem::new(problem::MODEL_DIFFERS, detail).with("model", model.as_str()),
+            TwinError::ModelInUse { model, by } => Problem::new(problem::MODEL_IN_USE, detail).with("model", model.as_str()).with("by", by),
+            TwinError::Misfit { pointer, reason } => Problem::new(problem::MODEL_MISFIT, reason).pointing_at(&pointer),
             TwinError::KeyReused => Problem::new(problem::KEY_REUSED, detail).with("header", "Idempotency-Key"),
             TwinError::Overloaded => Problem::new(problem::OVERLOADED, detail).retry_after(RETRY_SOON),
             TwinError::Stopping => Problem::new(problem::NOT_READY, detail).retry_after(RETRY_SOON),
@@ -62,13 +70,14 @@ fn of_store(error: &StoreError) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use hierarchy_models::{CommandId, TwinId, tree::TreeError};
+    use hierarchy_models::{CommandId, ModelId, TwinId, dtdl::Fault, tree::TreeError};
 
     use super::*;
 
     #[test]
     fn every_failure_of_the_runtime_has_its_status() {
         let twin = || TwinId::new("room-1").unwrap();
+        let model = || ModelId::new("dtmi:a;1").unwrap();
         let store = |e| TwinError::Store(e);
         let unavailable = || StoreError::Unavailable { doing: "appending", detail: "secret host name".into() };
         let cases: Vec<(TwinError, u16, &str)> = vec![
@@ -83,6 +92,12 @@ mod tests {
             (TwinError::Invalid { pointer: "/metadata/a".into(), reason: "no".into() }, 400, "invalid-member"),
             (TwinError::Limit { limit: "inbox.commands_max", detail: "64".into() }, 429, "limit-reached"),
             (TwinError::CommandEnded { state: "expired" }, 409, "command-ended"),
+            (TwinError::NoSuchModel(model()), 404, "no-such-model"),
+            (TwinError::UnknownModel { model: model() }, 422, "unknown-model"),
+            (TwinError::InvalidModel(Fault::new("dtmi:a;1", "no")), 422, "invalid-model"),
+            (TwinError::ModelDiffers { model: model() }, 409, "model-differs"),
+            (TwinError::ModelInUse { model: model(), by: "a twin".into() }, 409, "model-in-use"),
+            (TwinError::Misfit { pointer: "/desired/a".into(), reason: "no".into() }, 422, "model-misfit"),
             (TwinError::KeyReused, 422, "key-reused"),
             (TwinError::Overloaded, 503, "overloaded"),
             (TwinError::Stopping, 503, "not-ready"),

@@ -22,6 +22,8 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// `http.body_max_bytes`: a request's body.
     pub body_max_bytes: usize,
+    /// `http.models_body_max_bytes`: the body of `PUT /models/{dtmi}`, which may be a whole ontology.
+    pub models_body_max_bytes: usize,
     /// `http.body_timeout`: a request's body must have arrived after this long.
     pub body_timeout: Duration,
     /// `http.request_timeout`: an answer that takes longer is a 503; a command's `wait` comes on top.
@@ -61,6 +63,7 @@ impl Default for Settings {
             head_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(30),
             body_max_bytes: 1 << 20,
+            models_body_max_bytes: 8 << 20,
             body_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
             wait_max: Duration::from_secs(60),

@@ -123,6 +123,11 @@ pub enum EventBody {
     StatusSet {
         status: Status,
     },
+    /// The twin is of this model from here on; whether that is a place's was found in the model as it was known then.
+    ModelSet {
+        model: ModelId,
+        is_place: bool,
+    },
     /// A merge patch of desired properties.
     DesiredPatched {
         patch: Map,
@@ -245,7 +250,7 @@ impl EventBody {
             Diagnostics { .. } | Rejected { .. } => "diagnostics",
             MetadataPatched { .. } | TagsSet { .. } => "metadata",
             DesiredPatched { .. } => "desired",
-            Registered { .. } | Unregistered | Moved { .. } | GatewaySet { .. } | StatusSet { .. } => "registry",
+            Registered { .. } | Unregistered | Moved { .. } | GatewaySet { .. } | StatusSet { .. } | ModelSet { .. } => "registry",
             Connected { .. }
             | Disconnected { .. }
             | SessionOpened { .. }

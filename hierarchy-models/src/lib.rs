@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod command;
+pub mod dtdl;
 pub mod event;
 pub mod id;
 pub mod limits;

@@ -48,5 +48,7 @@ pub const RECORD_AHEAD_MAX: Duration = Duration::from_secs(24 * 3600);
 pub const ROLLUP_NAMES_MAX: usize = 256;
 /// Bytes of a behaviour's own state, or of one event it emits, as held in memory.
 pub const BEHAVIOUR_BYTES_MAX: usize = 64 * 1024;
+/// Models that are known at once, built-in ones included.
+pub const MODELS_MAX: usize = 20_000;
 /// Effects of one turn of a behaviour.
 pub const EFFECTS_PER_TURN_MAX: usize = 64;

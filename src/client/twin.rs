@@ -64,6 +64,9 @@ pub enum TwinAction {
         /// Reach it through this gateway; `none` connects it directly
         #[arg(long)]
         gateway: Option<String>,
+        /// Another model: a newer version, say
+        #[arg(long)]
+        model: Option<String>,
     },
     /// Unregister
     Delete {
@@ -146,13 +149,14 @@ impl TwinAction {
                 ]);
                 server.print(&api.post("/twins", &body)?, |a| format!("registered {}\n{}", table::clean(&text_at(a, "/id")), keys(a)))
             }
-            Self::Update { id, metadata, desired, tags, parent, gateway } => {
+            Self::Update { id, metadata, desired, tags, parent, gateway, model } => {
                 let body = given([
                     ("metadata", metadata),
                     ("desired", desired),
                     ("tags", (!tags.is_empty()).then(|| tags.into())),
                     ("parent", parent.map(or_null)),
                     ("gateway", gateway.map(or_null)),
+                    ("model", model.map(Value::from)),
                 ]);
                 server.print(&api.patch(&twin(&id), &body)?, one)
             }

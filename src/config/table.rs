@@ -1,12 +1,15 @@
 //! The one table of settings. The manual's table (docs/OPERATIONS.md), the flags, the environment's names and
 //! `twinfold settings` are all read off it; a test holds the manual to it.
 
+use actors::Validation;
+
 use super::{
     StoreKind,
     setting::{
         Kind::{self, *},
         Setting,
     },
+    undefined_extensions,
 };
 
 const fn setting(key: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Setting {
@@ -31,6 +34,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("http.head_timeout", Duration(|c, v| c.http.head_timeout = v), "10s", "a request's head must have arrived after this long"),
     setting("http.keep_alive", Duration(|c, v| c.http.keep_alive = v), "30s", "how long an idle connection is kept"),
     setting("http.body_max_bytes", Size(|c, v| fit(v, &mut c.http.body_max_bytes)), "1MiB", "largest body of a request"),
+    setting("http.models_body_max_bytes", Size(|c, v| fit(v, &mut c.http.models_body_max_bytes)), "8MiB", "largest body of `PUT /models/{dtmi}`, which may be a whole ontology"),
     setting("http.body_timeout", Duration(|c, v| c.http.body_timeout = v), "30s", "a request's body must have arrived after this long"),
     setting("http.request_timeout", Duration(|c, v| c.http.request_timeout = v), "30s", "an answer that takes longer is a 503; a command's `wait` comes on top"),
     setting("http.wait_max", Duration(|c, v| c.http.wait_max = v), "1m", "the longest `wait` of a command"),
@@ -78,6 +82,8 @@ pub static SETTINGS: &[Setting] = &[
     setting("twins.turn_budget", Duration(|c, v| c.twins.turn_budget = v), "50ms", "a behaviour's turn that takes longer is counted and logged"),
     setting("rollup.tick", Duration(|c, v| c.twins.rollup_tick = v), "100ms", "a twin passes its figures to its parent at most once in this time"),
     setting("rollup.stale_after", Duration(|c, v| c.twins.stale_after = v), "15m", "a device silent for longer is stale and its values are left out of roll-ups"),
+    setting("models.validation", Parsed { what: "off, warn or strict", set: |c, v| Validation::parse(v).map(|how| c.twins.validation = how) }, "warn", "what becomes of a message or a call that does not fit its twin's model: `warn` counts it and takes it, `strict` refuses it"),
+    setting("models.undefined_extensions", Parsed { what: "refuse or allow", set: |c, v| undefined_extensions(v).map(|how| c.twins.undefined_extensions = how) }, "refuse", "whether a model may name extensions of its language that are not known here"),
     setting("journal.commit_spacing", DurationOrNone(|c, v| c.embedded.commit_spacing = v.unwrap_or_default()), "none", "a commit does not begin sooner than this after the one before, so that more messages share its sync; an idle server commits at once; `none` keeps no distance"),
     setting("journal.flush_interval", Duration(|c, v| c.twins.flush_interval = v), "2s", "how often projections are written behind the journal"),
     setting("journal.backlog_max_bytes", Size(|c, v| fit(v, &mut c.twins.backlog_max_bytes)), "64MiB", "journal not yet projected; beyond it a flush starts at once"),

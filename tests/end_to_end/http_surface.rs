@@ -26,6 +26,10 @@ fn the_description_is_openapi_3_1_and_covers_every_route() {
         ("/twins/{id}/commands", "get"),
         ("/twins/{id}/commands/{cid}", "get"),
         ("/twins/{id}/commands/{cid}", "delete"),
+        ("/models", "get"),
+        ("/models/{dtmi}", "get"),
+        ("/models/{dtmi}", "put"),
+        ("/models/{dtmi}", "delete"),
     ] {
         let found = paths.iter().any(|(p, methods)| same_path(p, &format!("/api/v1{path}")) && methods.get(method).is_some());
         assert!(found, "{method} {path} is not described; there are {:?}", paths.keys().collect::<Vec<_>>());

@@ -17,6 +17,7 @@ mod http_history;
 mod http_surface;
 mod http_twins;
 mod live_stream;
+mod models;
 mod quality_of_service;
 mod refusals;
 mod restarts;

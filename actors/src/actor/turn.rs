@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hierarchy_models::{Raw, Timestamp, supervision::Verdict};
 
 use super::{
-    TwinActor,
+    TwinActor, conform,
     mailbox::{restart_later, wait},
     marks::{mark, register_wake, relist},
 };
@@ -33,14 +33,22 @@ impl TwinActor {
             _ => 0,
         };
         let decided = {
-            let b = self.body.borrow();
+            let mut b = self.body.borrow();
+            if b.models_changed() {
+                drop(b);
+                self.body.borrow_mut().learn_model();
+                b = self.body.borrow();
+            }
             if b.suspect {
                 let error = b.host().lane.broken();
                 drop(b);
                 return answerer.send(Err(suspect_problem(error)));
             }
             let started = Instant::now();
-            let decided = decide(&b.id, &b.state, &*b.kind, input, now);
+            let decided = match conform::refusal(&b, &input) {
+                None => decide(&b.id, &b.state, &*b.kind, input, now),
+                Some(refused) => refused,
+            };
             note_duration(&b, started.elapsed());
             decided
         };

@@ -6,6 +6,7 @@ use hierarchy_models::{
     Event, EventBody, Raw, Timestamp,
     event::{Encoding, Status},
     limits::{KEPT_PAYLOAD_BYTES_MAX, POISON_MAX, REJECTED_MAX},
+    model,
     patch::merge,
 };
 
@@ -107,6 +108,12 @@ impl TwinState {
             }
             TimerFired { name } => self.rare_mut().timers.retain(|(n, _)| n != name),
             Emitted { .. } => {}
+            ModelSet { model, is_place } => {
+                // At its registration a twin is of its model already, and only what that is gets known.
+                self.version += u64::from(self.model != *model);
+                self.model = model.clone();
+                self.is_place = *is_place;
+            }
             Registered { .. }
             | Unregistered
             | MetadataPatched { .. }
@@ -142,6 +149,7 @@ impl TwinState {
                     registered: true,
                     status: Status::Active,
                     model: model.clone(),
+                    is_place: model::is_place(model),
                     parent: parent.clone(),
                     gateway: gateway.clone(),
                     created_at: event.received_at,

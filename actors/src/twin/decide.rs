@@ -4,6 +4,7 @@ use hierarchy_models::{
     Command, CommandId, CommandState, DeviceMessage, Event, EventBody, Name, Timestamp, TwinId,
     event::{DisconnectReason, Status},
     limits::{INBOX_COMMANDS_MAX, PROPERTIES_BYTES_MAX},
+    model,
     value::{Map, map_heap_bytes},
 };
 
@@ -32,8 +33,12 @@ pub fn decide(id: &TwinId, twin: &TwinState, kind: &dyn Kind, input: Input, now:
     match input {
         Input::Register(_) if twin.registered => Err(TwinError::AlreadyRegistered(id.clone()).into()),
         Input::Register(new) => {
-            let NewTwin { model, parent, gateway, metadata, tags, .. } = *new;
-            done(vec![EventBody::Registered { model, parent, gateway, metadata, tags }])
+            let NewTwin { model, is_place, parent, gateway, metadata, tags, .. } = *new;
+            // The model's name says it of the built-in ones only; of others what was found is recorded.
+            let kind = (is_place != model::is_place(&model)).then(|| EventBody::ModelSet { model: model.clone(), is_place });
+            let mut events = vec![EventBody::Registered { model, parent, gateway, metadata, tags }];
+            events.extend(kind);
+            done(events)
         }
         Input::Device { speaker, message, packet } => hear(twin, kind, &speaker, message, packet, now),
         _ if !twin.registered => Err(TwinError::NoSuchTwin(id.clone()).into()),
@@ -41,9 +46,9 @@ pub fn decide(id: &TwinId, twin: &TwinState, kind: &dyn Kind, input: Input, now:
             check_version(twin, if_version)?;
             done(vec![EventBody::Unregistered])
         }
-        Input::Patch { patch, if_version } => {
+        Input::Patch { patch, is_place, if_version } => {
             check_version(twin, if_version)?;
-            done(patch_events(twin, *patch)?)
+            done(patch_events(twin, *patch, is_place)?)
         }
         Input::SetStatus(status) => done(if twin.status == status { vec![] } else { vec![EventBody::StatusSet { status }] }),
         Input::Release => match twin.quarantined() {
@@ -286,8 +291,8 @@ fn wake(twin: &TwinState, kind: &dyn Kind, now: Timestamp) -> Result<Decided, Re
     done(events)
 }
 
-fn patch_events(twin: &TwinState, patch: TwinPatch) -> Result<Vec<EventBody>, TwinError> {
-    let TwinPatch { metadata, desired, tags, parent, gateway } = patch;
+fn patch_events(twin: &TwinState, patch: TwinPatch, is_place: bool) -> Result<Vec<EventBody>, TwinError> {
+    let TwinPatch { metadata, desired, tags, parent, gateway, model } = patch;
     for (pointer, change, held) in [("/metadata", &metadata, &twin.metadata), ("/desired", &desired, &twin.desired)] {
         if change.as_ref().is_some_and(|c| map_heap_bytes(c) + map_heap_bytes(held) > PROPERTIES_BYTES_MAX) {
             let reason = format!("would take more than {PROPERTIES_BYTES_MAX} bytes");
@@ -295,6 +300,9 @@ fn patch_events(twin: &TwinState, patch: TwinPatch) -> Result<Vec<EventBody>, Tw
         }
     }
     let mut events = Vec::new();
+    if let Some(model) = model.filter(|m| *m != twin.model || is_place != twin.is_place) {
+        events.push(EventBody::ModelSet { model, is_place });
+    }
     if let Some(patch) = metadata.filter(|m| !m.is_empty()) {
         events.push(EventBody::MetadataPatched { patch });
     }

@@ -7,7 +7,6 @@ use hierarchy_models::{
         COMMAND_PAYLOAD_BYTES_MAX, PROPERTIES_BYTES_MAX, RECORD_AHEAD_MAX, RECORDS_PER_MESSAGE_MAX, VALUES_BYTES_MAX,
         VALUES_PER_RECORD_MAX, VALUES_PER_TWIN_MAX,
     },
-    model,
     value::{Map, map_heap_bytes},
 };
 
@@ -181,5 +180,5 @@ fn check_properties(what: &str, patch: &Map, held: usize) -> Result<(), Refusal>
 /// Which metadata a device may write itself. The built-in device kinds let it write every key but those that begin with
 /// `$`; places have no device.
 fn device_may_write(twin: &TwinState, key: &str) -> bool {
-    !model::is_place(&twin.model) && !key.starts_with('$')
+    !twin.is_place && !key.starts_with('$')
 }

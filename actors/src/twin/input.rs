@@ -18,6 +18,8 @@ pub enum Input {
     },
     Patch {
         patch: Box<TwinPatch>,
+        /// Whether the model that the patch names, if it names one, is a place's.
+        is_place: bool,
         if_version: Option<u64>,
     },
     SetStatus(Status),
@@ -70,6 +72,8 @@ pub enum Input {
 #[derive(Debug, Clone)]
 pub struct NewTwin {
     pub model: ModelId,
+    /// Whether that is a place's.
+    pub is_place: bool,
     pub parent: Option<TwinId>,
     pub gateway: Option<TwinId>,
     pub metadata: Map,

@@ -93,6 +93,7 @@ pub fn live_event(id: &TwinId, path: &Path, twin: &TwinState, event: &Event) -> 
             let text = if *status == hierarchy_models::event::Status::Active { "active" } else { "inactive" };
             (LiveKind::State, one("status", text))
         }
+        ModelSet { model, .. } => (LiveKind::State, one("model", model.as_str())),
         Quarantined { .. } => (LiveKind::State, one("supervision", one("state", "quarantined"))),
         Released => (LiveKind::State, one("supervision", one("state", "running"))),
         _ => return None,

@@ -3,6 +3,7 @@
 use hierarchy_models::{
     Alert, Command, Name, Timestamp, TwinId, Value,
     event::Subscriptions,
+    model,
     rollup::{Contribution, Counts, Fold},
     value::Map,
 };
@@ -150,6 +151,9 @@ struct StateWire {
     restarts: u64,
     #[prost(string, optional, tag = "30")]
     quarantined: Option<String>,
+    /// Where the model's own name does not say it.
+    #[prost(bool, optional, tag = "50")]
+    is_place: Option<bool>,
 }
 
 fn damaged(detail: impl ToString) -> Error {
@@ -267,6 +271,7 @@ impl TwinState {
             poison: rare.poison.iter().map(kept_to).collect(),
             restarts: rare.restarts,
             quarantined: rare.quarantined.clone(),
+            is_place: (self.is_place != model::is_place(&self.model)).then_some(self.is_place),
         }
         .encode_to_vec()
     }
@@ -296,12 +301,14 @@ impl TwinState {
             restarts: w.restarts,
             quarantined: w.quarantined,
         };
+        let of = hierarchy_models::ModelId::new(w.model).map_err(damaged)?;
         Ok(Self {
             seq: w.seq,
             version: w.version,
             registered: w.registered,
             status: status_from(w.status)?,
-            model: hierarchy_models::ModelId::new(w.model).map_err(damaged)?,
+            is_place: w.is_place.unwrap_or_else(|| model::is_place(&of)),
+            model: of,
             parent: w.parent.map(id_from).transpose()?,
             gateway: w.gateway.map(id_from).transpose()?,
             created_at: time(w.created_at),

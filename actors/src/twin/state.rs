@@ -59,6 +59,8 @@ pub struct TwinState {
     pub registered: bool,
     pub status: Status,
     pub model: ModelId,
+    /// Whether the model is a place's, as it was when the twin got it.
+    pub is_place: bool,
     pub parent: Option<TwinId>,
     pub gateway: Option<TwinId>,
     pub created_at: Timestamp,
@@ -83,6 +85,7 @@ impl TwinState {
             registered: false,
             status: Status::Active,
             model: model::resolve("Device").expect("a built-in model's name resolves"),
+            is_place: false,
             parent: None,
             gateway: None,
             created_at: Timestamp::EPOCH,
@@ -143,7 +146,7 @@ impl TwinState {
     /// What the twin itself, without what is below it, passes to its parent.
     pub fn own_contribution(&self) -> Contribution {
         let mut counts = Counts::default();
-        let is_device = !model::is_place(&self.model);
+        let is_device = !self.is_place;
         if is_device {
             counts.devices = 1;
             counts.connected = self.connection.connected.into();

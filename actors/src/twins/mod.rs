@@ -1,6 +1,7 @@
 //! The runtime as everybody else sees it: one cheap handle that hides where a twin lives.
 
 mod commands;
+mod models;
 mod reads;
 mod registry;
 mod tree;
@@ -66,6 +67,8 @@ pub struct TwinPatch {
     pub tags: Option<Vec<Name>>,
     pub parent: Option<Option<TwinId>>,
     pub gateway: Option<Option<TwinId>>,
+    /// Another model, which must be known: a newer version, say.
+    pub model: Option<ModelId>,
 }
 
 #[derive(Debug, Clone)]
@@ -115,6 +118,7 @@ impl Twins {
     ) -> Result<Self, TwinError> {
         meters::register();
         let runtime = Runtime::new(store, identities, settings, clock, kinds);
+        runtime.models.load(&*runtime.store).await?;
         let turns = background::recover(&runtime).await?;
         if turns > 0 {
             tracing::info!(turns, "recovered what the last run had not written behind");

@@ -48,7 +48,8 @@ impl Twins {
         let outcome = async {
             let (generation, keys) = runtime.identities.enrol(&id, keys).await?;
             let seq_base = generation.saturating_sub(1) << hierarchy_models::event::SEQ_BITS;
-            let new = NewTwin { model, parent, gateway, metadata, tags, seq_base };
+            let is_place = runtime.models.known().catalogue.is_place(&model);
+            let new = NewTwin { model, is_place, parent, gateway, metadata, tags, seq_base };
             runtime.ask_at(twin, Ask::Core(Input::Register(Box::new(new)))).await.map_err(error_of)?;
             runtime.ask_at(twin, Ask::PathChanged(path)).await.map_err(error_of)?;
             self.write_row(&id).await?;
@@ -119,8 +120,17 @@ impl Twins {
         }
     }
 
+    fn patch_input(&self, patch: TwinPatch, if_version: Option<u64>) -> Result<Input, TwinError> {
+        let known = self.runtime.models.known();
+        let is_place = match &patch.model {
+            None => false,
+            Some(model) => known.catalogue.get(model).ok_or_else(|| TwinError::UnknownModel { model: model.clone() })?.is_place,
+        };
+        Ok(Input::Patch { patch: Box::new(patch), is_place, if_version })
+    }
+
     async fn apply_patch(&self, id: &TwinId, patch: TwinPatch, if_version: Option<u64>) -> Result<TwinView, TwinError> {
-        let input = Input::Patch { patch: Box::new(patch), if_version };
+        let input = self.patch_input(patch, if_version)?;
         self.runtime.ask(id, Ask::Core(input)).await.map_err(error_of)?;
         self.write_row(id).await?;
         self.get(id).await
@@ -144,7 +154,7 @@ impl Twins {
         };
         let below = runtime.store.below(id).await?;
         self.check_depth(id, &before.path, &path, &below).await?;
-        let input = Input::Patch { patch: Box::new(patch), if_version };
+        let input = self.patch_input(patch, if_version)?;
         runtime.ask(id, Ask::Core(input)).await.map_err(error_of)?;
         // It has moved: that is durable. The former parent hears of it whatever becomes of the row.
         if let Some(old) = before.row.parent {

@@ -7,6 +7,7 @@ mod history;
 mod lifecycle;
 mod listing;
 mod live;
+mod models;
 mod pages;
 mod patch;
 mod path;
@@ -33,6 +34,7 @@ pub fn keyed(routes: &mut ServiceConfig) {
     routes.service(tree::read).service(history::history).service(events::events);
     routes.service(live::live);
     routes.service(commands::send).service(commands::list).service(commands::read).service(commands::cancel);
+    routes.service(models::list).service(models::read).service(models::put).service(models::delete);
     routes.service(principals::list).service(principals::create).service(principals::read).service(principals::delete);
 }
 

@@ -1,11 +1,12 @@
 //! `PATCH /twins/{id}`: an RFC 7396 merge patch of what people decide about a twin.
 //!
 //! Operators may change what the twin is told (`desired`) and how it is described (`metadata`, `tags`). Where it stands and
-//! who speaks for it (`parent`, `gateway`) decide who may see and be it, so these need an administrator.
+//! who speaks for it (`parent`, `gateway`) decide who may see and be it, and its `model` what fits it, so these need an
+//! administrator.
 
 use actix_web::{HttpResponse, patch, web::Data};
 use actors::{TwinPatch, Twins, identity::Role};
-use hierarchy_models::{Map, TwinId, Value};
+use hierarchy_models::{Map, ModelId, TwinId, Value, model};
 
 use super::{
     path::TwinPath,
@@ -49,7 +50,7 @@ pub async fn patch(
     body: Body<Change>,
 ) -> Result<HttpResponse, Problem> {
     let change = body.value.0;
-    if change.parent.is_some() || change.gateway.is_some() {
+    if change.parent.is_some() || change.gateway.is_some() || change.model.is_some() {
         caller.need(Role::Admin)?;
     }
     caller.reach(&twins, &id.0).await?;
@@ -76,8 +77,17 @@ impl FromBody for Change {
             tags: body.removable("tags", tags)?.map(Option::unwrap_or_default),
             parent: body.removable("parent", twin)?,
             gateway: body.removable("gateway", twin)?,
+            model: body.removable("model", model)?.map(named).transpose()?,
         }))
     }
+}
+
+fn model(value: Value, pointer: &str) -> Result<ModelId, Problem> {
+    model::resolve(&members::text(value, pointer)?).map_err(|e| Problem::member(pointer, e.to_string()))
+}
+
+fn named(model: Option<ModelId>) -> Result<ModelId, Problem> {
+    model.ok_or_else(|| Problem::member("/model", "cannot be removed; a twin always has a model"))
 }
 
 fn twin(value: Value, pointer: &str) -> Result<TwinId, Problem> {
@@ -112,6 +122,8 @@ mod tests {
             (r#"{"reported": {}}"#, "/reported"),
             (r#"{"metadata": null}"#, "/metadata"),
             (r#"{"desired": 1}"#, "/desired"),
+            (r#"{"model": null}"#, "/model"),
+            (r#"{"model": "Rom"}"#, "/model"),
             (r#"{"gateway": "a b"}"#, "/gateway"),
             (r#"{"tags": [""]}"#, "/tags/0"),
         ] {

@@ -3,7 +3,7 @@
 use std::future::{Ready, ready};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
-use hierarchy_models::{CommandId, TwinId};
+use hierarchy_models::{CommandId, ModelId, TwinId};
 
 use crate::problem::{self, Kind, Problem};
 
@@ -14,6 +14,10 @@ pub struct TwinPath(pub TwinId);
 /// `{cid}`: a command.
 #[derive(Debug, Clone)]
 pub struct CommandPath(pub CommandId);
+
+/// `{dtmi}`: a model.
+#[derive(Debug, Clone)]
+pub struct ModelPath(pub ModelId);
 
 fn id<T: std::str::FromStr<Err: std::fmt::Display>>(request: &HttpRequest, name: &str, kind: Kind) -> Result<T, Problem> {
     // The router leaves `%2F`, `%25` and `%2B` escaped; no id holds what they stand for.
@@ -35,6 +39,16 @@ impl FromRequest for CommandPath {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(id(request, "cid", problem::NO_SUCH_COMMAND).map(Self))
+    }
+}
+
+impl FromRequest for ModelPath {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let named = hierarchy_models::model::resolve(request.match_info().query("dtmi"));
+        ready(named.map(Self).map_err(|why| Problem::new(problem::NO_SUCH_MODEL, why.to_string())))
     }
 }
 

@@ -210,7 +210,8 @@ pages!(
     TwinPage of super::twin::ListItem,
     CommandPage of super::command::CommandDocument,
     EventPage of super::event::EventDocument,
-    PrincipalPage of Principal
+    PrincipalPage of Principal,
+    ModelPage of super::model::ModelSummary
 );
 
 /// Raw values, or buckets when `every` was given.
@@ -228,7 +229,8 @@ pub struct Registration {
     /// Letters, digits, `-`, `_`, `.`, `:` and `@`; assigned when absent.
     #[schema(max_length = 128)]
     id: Option<String>,
-    /// A DTMI, or the short name of a built-in model: `Site`, `Building`, `Floor`, `Room`, `Device`, `Gateway`.
+    /// A DTMI, or the short name of a built-in model: `Site`, `Building`, `Floor`, `Room`, `Device`, `Gateway`, or one of
+    /// the common devices that `GET /models` lists. A model that is not known is taken and like `Device`.
     #[schema(example = "Room")]
     model: String,
     parent: Option<String>,
@@ -255,6 +257,9 @@ pub struct TwinPatch {
     parent: Option<String>,
     /// Needs the role admin.
     gateway: Option<String>,
+    /// Another model, which must be known: a newer version, say. Needs the role admin.
+    #[schema(nullable = false)]
+    model: Option<String>,
 }
 
 #[derive(ToSchema)]

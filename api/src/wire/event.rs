@@ -96,6 +96,7 @@ fn described(body: EventBody) -> (&'static str, Value) {
         Moved { parent } => ("moved", json!({"parent": parent})),
         GatewaySet { gateway } => ("gateway_set", json!({"gateway": gateway})),
         StatusSet { status } => ("status_set", json!({"status": status})),
+        ModelSet { model, is_place } => ("model_set", json!({"model": model, "is_place": is_place})),
         DesiredPatched { patch } => ("desired_patched", json!({"patch": patch})),
         Telemetry { stream, records, .. } => {
             ("telemetry", json!({"stream": stream, "records": records.iter().map(record).collect::<Vec<_>>()}))

@@ -63,6 +63,7 @@ impl From<&EventBody> for Body {
             E::Moved { parent } => Self::Moved(Twin { id: maybe(parent) }),
             E::GatewaySet { gateway } => Self::GatewaySet(Twin { id: maybe(gateway) }),
             E::StatusSet { status } => Self::StatusSet(status_code(*status)),
+            E::ModelSet { model, is_place } => Self::ModelSet(ModelSet { model: model.as_str().to_owned(), is_place: *is_place }),
             E::DesiredPatched { patch } => Self::DesiredPatched(patch.into()),
             E::Telemetry { stream, records, raw } => Self::Telemetry(Telemetry {
                 stream: stream.as_ref().map(text),
@@ -143,6 +144,9 @@ impl TryFrom<Body> for EventBody {
             Body::Moved(t) => Self::Moved { parent: maybe_twin(t.id)? },
             Body::GatewaySet(t) => Self::GatewaySet { gateway: maybe_twin(t.id)? },
             Body::StatusSet(code) => Self::StatusSet { status: status_from(code)? },
+            Body::ModelSet(m) => {
+                Self::ModelSet { model: domain::ModelId::new(&m.model).map_err(|e| damaged(e.to_string()))?, is_place: m.is_place }
+            }
             Body::DesiredPatched(patch) => Self::DesiredPatched { patch: patch.try_into()? },
             Body::Telemetry(t) => Self::Telemetry {
                 stream: t.stream.map(Into::into),

@@ -109,6 +109,7 @@ fn bodies() -> Vec<BoxedStrategy<EventBody>> {
         option::of(twin()).prop_map(|parent| E::Moved { parent }).boxed(),
         option::of(twin()).prop_map(|gateway| E::GatewaySet { gateway }).boxed(),
         status.prop_map(|status| E::StatusSet { status }).boxed(),
+        (model(), any::<bool>()).prop_map(|(model, is_place)| E::ModelSet { model, is_place }).boxed(),
         map().prop_map(|patch| E::DesiredPatched { patch }).boxed(),
         (option::of(name()), vec(record(), 0..4), raw()).prop_map(|(stream, records, raw)| E::Telemetry { stream, records, raw }).boxed(),
         (map(), raw()).prop_map(|(patch, raw)| E::ReportedPatched { patch, raw }).boxed(),
@@ -208,7 +209,7 @@ fn every_kind_of_event_is_tried() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let turn = turn_of_all().new_tree(&mut runner).unwrap().current();
     let kinds: std::collections::HashSet<_> = turn.events.iter().map(|e| std::mem::discriminant(&e.body)).collect();
-    assert_eq!(kinds.len(), 35, "a new kind of event needs a strategy here");
+    assert_eq!(kinds.len(), 36, "a new kind of event needs a strategy here");
     let streams: std::collections::BTreeSet<_> = turn.events.iter().map(|e| e.body.stream()).collect();
     assert_eq!(streams, hierarchy_models::event::STREAMS.into_iter().collect());
 }

@@ -26,6 +26,17 @@ pub async fn a_document_is_put_read_listed_and_deleted(place: &dyn Place) {
     assert_eq!(store.documents("job", None, 10).await.unwrap(), []);
 }
 
+/// As large as a whole ontology may be that is put at once.
+pub async fn a_document_of_megabytes_comes_back(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    let body: Bytes = (0..8u32 << 20).map(|n| (n % 251) as u8).collect();
+    store.put_document("model", "large", body.clone()).await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    let Opened { store, .. } = place.open().await;
+    assert!(store.document("model", "large").await.unwrap() == Some(body));
+}
+
 fn identity(device: &str, generation: u64) -> Identity {
     let sealed = SealedKey { slot: "own".into(), nonce: vec![1, 2, 3], sealed: vec![0, 255] };
     Identity {

@@ -108,6 +108,7 @@ macro_rules! store_contract {
             registry::what_is_asked_of_many_is_what_is_asked_of_each
             registry::children_bring_their_contribution
             registry::below_is_deepest_first
+            documents::a_document_of_megabytes_comes_back
             documents::a_document_is_put_read_listed_and_deleted
             documents::an_identity_comes_back_as_it_was
             documents::a_generation_outlives_its_identity
