@@ -17,7 +17,7 @@ use std::{
 
 use hierarchy_models::{
     Command, CommandId, Event, EventBody, Timestamp, TwinId,
-    rollup::{Aggregate, Contribution},
+    rollup::{Aggregate, Asking},
     supervision::RestartWindow,
     tree::Path,
 };
@@ -76,6 +76,8 @@ pub struct Body {
     pub state: TwinState,
     /// What is below it, when anything is: most twins have nothing there.
     pub below: Option<Box<Aggregate>>,
+    /// What it is asked and defines beyond what every twin folds, when that is anything.
+    pub asking: Option<Box<Asking>>,
     pub kind: Arc<dyn Kind>,
     runtime: Arc<Runtime>,
     pub linked: Option<Box<Linked>>,
@@ -93,6 +95,8 @@ pub struct Body {
     pub dirty: bool,
     pub registry_dirty: bool,
     pub rollup_dirty: bool,
+    /// Children that have not answered what is asked of them are being asked.
+    pub is_asking: bool,
     /// The fingerprint of what the parent was last told.
     pub passed_on: Option<u64>,
     pub wake_registered: Option<Timestamp>,
@@ -140,13 +144,14 @@ impl Extras {
 
 impl Body {
     /// The body of a twin that starts.
-    pub fn new(host: &Rc<Host>, id: TwinId, path: Path, state: TwinState, below: Aggregate) -> Self {
+    pub fn new(host: &Rc<Host>, id: TwinId, path: Path, state: TwinState, below: Aggregate, asking: Asking) -> Self {
         let runtime = host.runtime().clone();
         Self {
             id,
             revision: 0,
             path,
             below: (!below.is_empty()).then(|| Box::new(below)),
+            asking: (!asking.is_nothing()).then(|| Box::new(asking)),
             kind: runtime.kinds.of(&state.model).clone(),
             linked: None,
             durable_seq: state.seq,
@@ -158,6 +163,7 @@ impl Body {
             dirty: false,
             registry_dirty: false,
             rollup_dirty: false,
+            is_asking: false,
             passed_on: None,
             wake_registered: state.wake_at(),
             state,
@@ -215,11 +221,6 @@ impl Body {
         self.below.as_deref().unwrap_or(&NOTHING)
     }
 
-    /// What this twin and everything below it come to.
-    pub fn contribution(&self) -> Contribution {
-        self.below().contribution(self.state.own_contribution())
-    }
-
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             twin: self.id.clone(),
@@ -233,13 +234,16 @@ impl Body {
     pub fn memory_bytes(&self) -> usize {
         // The body, its seat and its place in the directory, with what the allocator and the maps add.
         const FIXED: usize = size_of::<Body>() + 160;
-        FIXED + self.state.heap_bytes() + self.below.as_ref().map_or(0, |below| size_of::<Aggregate>() + below.heap_bytes())
+        let below = self.below.as_ref().map_or(0, |below| size_of::<Aggregate>() + below.heap_bytes());
+        // What it is asked is shared by all that are asked the same.
+        let asking = self.asking.as_ref().map_or(0, |_| size_of::<Asking>());
+        FIXED + self.state.heap_bytes() + below + asking
     }
 
     /// Whether it may leave memory. A place whose devices are not all stale stays, to notice when they fall silent.
     pub fn is_idle(&self) -> bool {
         let awaited = self.extras().waiters.iter().any(|(_, tell)| !tell.is_closed());
-        let watches = self.below.as_ref().is_some_and(|below| below.has_fresh_leaf());
+        let watches = self.is_asking || self.below.as_ref().is_some_and(|below| below.has_fresh_leaf());
         self.linked.is_none() && self.pending == 0 && !awaited && !watches && !self.suspect && !self.waiting && !self.leaving
     }
 
@@ -256,7 +260,9 @@ impl Body {
                 EventBody::Registered { model, .. } => {
                     self.kind = self.runtime.kinds.of(model).clone();
                     self.registry_dirty = true;
+                    self.redefine();
                 }
+                EventBody::RollupsSet { .. } | EventBody::Unregistered => self.redefine(),
                 EventBody::MetadataPatched { .. }
                 | EventBody::TagsSet { .. }
                 | EventBody::Moved { .. }
@@ -300,6 +306,7 @@ impl Body {
         extras.restart_due = false;
         self.registry_dirty = self.state.registered;
         self.passed_on = None;
+        self.redefine();
     }
 }
 

@@ -127,6 +127,10 @@ pub enum EventBody {
     DesiredPatched {
         patch: Map,
     },
+    /// All roll-ups that the twin defines itself: names, and texts that were read before they were recorded. None removes them.
+    RollupsSet {
+        definitions: Vec<(Name, Name)>,
+    },
 
     Telemetry {
         stream: Option<Name>,
@@ -245,7 +249,7 @@ impl EventBody {
             Diagnostics { .. } | Rejected { .. } => "diagnostics",
             MetadataPatched { .. } | TagsSet { .. } => "metadata",
             DesiredPatched { .. } => "desired",
-            Registered { .. } | Unregistered | Moved { .. } | GatewaySet { .. } | StatusSet { .. } => "registry",
+            Registered { .. } | Unregistered | Moved { .. } | GatewaySet { .. } | StatusSet { .. } | RollupsSet { .. } => "registry",
             Connected { .. }
             | Disconnected { .. }
             | SessionOpened { .. }

@@ -1,12 +1,13 @@
 //! How an event changes a twin. Total and deterministic: replaying a twin's events always gives the same twin.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use hierarchy_models::{
     Event, EventBody, Raw, Timestamp,
     event::{Encoding, Status},
     limits::{KEPT_PAYLOAD_BYTES_MAX, POISON_MAX, REJECTED_MAX},
     patch::merge,
+    rollup::RollupSet,
 };
 
 use super::{
@@ -114,7 +115,8 @@ impl TwinState {
             | Moved { .. }
             | GatewaySet { .. }
             | StatusSet { .. }
-            | DesiredPatched { .. } => self.apply_registry(event),
+            | DesiredPatched { .. }
+            | RollupsSet { .. } => self.apply_registry(event),
             Connected { .. }
             | Disconnected { .. }
             | SessionOpened { .. }
@@ -159,6 +161,12 @@ impl TwinState {
             DesiredPatched { patch } => {
                 merge(&mut self.desired, patch);
                 self.desired_version += 1;
+            }
+            RollupsSet { definitions } => {
+                let set = (!definitions.is_empty()).then(|| Arc::new(RollupSet::of_stored(definitions)));
+                if set.is_some() || self.rare.is_some() {
+                    self.rare_mut().rollups = set;
+                }
             }
             _ => {}
         }

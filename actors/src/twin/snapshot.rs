@@ -1,9 +1,11 @@
 //! A twin's state as bytes, for the store: protobuf with a format number, so that it can grow.
 
+use std::sync::Arc;
+
 use hierarchy_models::{
     Alert, Command, Name, Timestamp, TwinId, Value,
     event::Subscriptions,
-    rollup::{Contribution, Counts, Fold},
+    rollup::{Contribution, Counts, Fold, RollupSet},
     value::Map,
 };
 use persistence::{
@@ -150,6 +152,8 @@ struct StateWire {
     restarts: u64,
     #[prost(string, optional, tag = "30")]
     quarantined: Option<String>,
+    #[prost(message, repeated, tag = "61")]
+    rollups: Vec<wire::Definition>,
 }
 
 fn damaged(detail: impl ToString) -> Error {
@@ -188,6 +192,11 @@ fn kept_to(kept: &KeptMessage) -> KeptWire {
 
 fn kept_from(wire: KeptWire) -> KeptMessage {
     KeptMessage { at: time(wire.at), what: wire.what, reason: wire.reason, payload: wire.payload }
+}
+
+fn rollups_from(wire: Vec<wire::Definition>) -> Option<Arc<RollupSet>> {
+    let stored: Vec<(Name, Name)> = wire.into_iter().map(Into::into).collect();
+    (!stored.is_empty()).then(|| Arc::new(RollupSet::of_stored(&stored)))
 }
 
 fn id_from(text: String) -> Result<TwinId, Error> {
@@ -267,6 +276,7 @@ impl TwinState {
             poison: rare.poison.iter().map(kept_to).collect(),
             restarts: rare.restarts,
             quarantined: rare.quarantined.clone(),
+            rollups: rare.rollups.iter().flat_map(|set| set.texts()).map(wire::Definition::from).collect(),
         }
         .encode_to_vec()
     }
@@ -295,6 +305,7 @@ impl TwinState {
             poison: w.poison.into_iter().map(kept_from).collect(),
             restarts: w.restarts,
             quarantined: w.quarantined,
+            rollups: rollups_from(w.rollups),
         };
         Ok(Self {
             seq: w.seq,
@@ -365,5 +376,6 @@ pub fn contribution_from_bytes(bytes: &[u8]) -> Result<Contribution, Error> {
         },
         values: w.values.into_iter().map(|f| (Name::from(f.name), Fold::of(f.value, time(f.at)))).collect(),
         last_seen: w.last_seen.map(time),
+        answers: None,
     })
 }

@@ -3,6 +3,7 @@
 mod commands;
 mod reads;
 mod registry;
+mod rollups;
 mod tree;
 
 pub(crate) use registry::row_of;

@@ -7,6 +7,7 @@ pub mod command;
 pub mod described;
 pub mod event;
 pub mod history;
+pub mod rollups;
 pub mod tree;
 pub mod twin;
 

@@ -64,6 +64,9 @@ impl From<&EventBody> for Body {
             E::GatewaySet { gateway } => Self::GatewaySet(Twin { id: maybe(gateway) }),
             E::StatusSet { status } => Self::StatusSet(status_code(*status)),
             E::DesiredPatched { patch } => Self::DesiredPatched(patch.into()),
+            E::RollupsSet { definitions } => {
+                Self::RollupsSet(RollupsSet { definitions: definitions.iter().map(|(name, text)| (name, text).into()).collect() })
+            }
             E::Telemetry { stream, records, raw } => Self::Telemetry(Telemetry {
                 stream: stream.as_ref().map(text),
                 records: records.iter().map(Record::from).collect(),
@@ -144,6 +147,7 @@ impl TryFrom<Body> for EventBody {
             Body::GatewaySet(t) => Self::GatewaySet { gateway: maybe_twin(t.id)? },
             Body::StatusSet(code) => Self::StatusSet { status: status_from(code)? },
             Body::DesiredPatched(patch) => Self::DesiredPatched { patch: patch.try_into()? },
+            Body::RollupsSet(set) => Self::RollupsSet { definitions: set.definitions.into_iter().map(Into::into).collect() },
             Body::Telemetry(t) => Self::Telemetry {
                 stream: t.stream.map(Into::into),
                 records: t.records.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
