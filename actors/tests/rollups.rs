@@ -285,8 +285,9 @@ fn a_live_reader_hears_of_a_defined_figure_that_changed_alone() {
             match reader.next().await.unwrap() {
                 LiveItem::Event { event, .. } if event.twin == id("site") => {
                     let eco = event.data.get("rollups").and_then(|r| r.get("defined")).and_then(|d| d.get("eco")).unwrap();
-                    assert_eq!(eco.get("value"), Some(&Value::Int(1)));
-                    return;
+                    if eco.get("value") == Some(&Value::Int(1)) {
+                        return;
+                    }
                 }
                 _ => {}
             }

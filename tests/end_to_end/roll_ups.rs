@@ -145,8 +145,7 @@ fn define(server: &Server, twin: &str, definitions: Value) {
 
 #[test]
 fn what_a_site_defines_follows_its_devices_and_outlives_a_crash() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::in_folder(folder.path(), &[]);
+    let server = Server::start();
     campus::build(&server);
     let keys = [server.device_in("d1", "room-1"), server.device_in("d2", "room-2")];
     let mut one = Connect::v5("d1", &keys[0]).open(server.mqtt);
@@ -173,7 +172,7 @@ fn what_a_site_defines_follows_its_devices_and_outlives_a_crash() {
     until("what moved away is gone", || defined(&server, "site", "load")["value"] == 20.0);
     server.api().patch("/twins/room-2", json!({"parent": "floor"})).expect(200);
     until("and comes back", || defined(&server, "site", "load")["value"] == 50.0);
-    let server = server.kill_9().restart();
+    let server = server.kill_9().start();
     until("it is all there again", || {
         defined(&server, "site", "load")["value"] == 50.0 && defined(&server, "site", "offline")["value"] == 2
     });
