@@ -1,5 +1,6 @@
 //! What defined roll-ups allocate: for a changed device and a tick, four levels deep, without any and with eight on the site.
 
+#[allow(dead_code)] // what only the timed program shows
 #[path = "../../hierarchy-models/examples/rollup_speed/site.rs"]
 mod site;
 

@@ -53,14 +53,14 @@ pub fn ask_awaited(body: &SharedBody) {
     actix_rt::spawn(async move {
         let anybody = ask_below(&body).await;
         body.borrow_mut().is_asking = false;
-        // When nobody answered, the next survey tries again.
+        // Whoever could not be taken at its word is asked again at the next tick; when nobody answers at all, at the next survey.
         if anybody && !body.borrow().leaving {
             mark_rollup(&body);
         }
     });
 }
 
-/// Asks those below who are awaited, and takes what they say; whether anybody said anything.
+/// Asks those below who are awaited, and takes what they say unless they have said something newer since; whether anybody answered.
 pub async fn ask_below(body: &SharedBody) -> bool {
     let (runtime, parent, asks, awaited) = {
         let b = body.borrow();
@@ -72,16 +72,18 @@ pub async fn ask_below(body: &SharedBody) -> bool {
         match rest(&runtime, &parent, away, asks.as_ref()).await {
             Ok((quiet, above_others)) => {
                 asked.extend(above_others);
-                // One that has woken up meanwhile speaks for itself.
+                anybody |= !quiet.is_empty();
+                // One that has woken up meanwhile is asked itself.
                 let still = quiet.into_iter().filter(|(one, _)| !runtime.directory.knows(&one.child));
-                still.for_each(|(one, contribution)| anybody |= take(body, asks.as_ref(), &one, contribution));
+                still.for_each(|(one, contribution)| take(body, asks.as_ref(), &one, contribution));
             }
             Err(error) => tracing::warn!(twin = %parent, %error, "those below cannot be asked yet"),
         }
     }
     let answers = join_all(asked.iter().map(|one| answer(&runtime, &parent, &one.child, asks.clone()))).await;
-    for (one, answer) in asked.iter().zip(answers) {
-        anybody |= answer.is_some_and(|contribution| take(body, asks.as_ref(), one, contribution));
+    for (one, contribution) in asked.iter().zip(answers).filter_map(|(one, answer)| Some((one, answer?))) {
+        anybody = true;
+        take(body, asks.as_ref(), one, contribution);
     }
     anybody
 }
@@ -136,7 +138,7 @@ async fn answer(runtime: &Arc<Runtime>, parent: &TwinId, child: &TwinId, asks: O
 }
 
 /// Takes a child's answer, unless something else is asked by now or the child has said something newer.
-fn take(body: &SharedBody, asks: Option<&Arc<Asks>>, awaited: &Awaited, contribution: Contribution) -> bool {
+fn take(body: &SharedBody, asks: Option<&Arc<Asks>>, awaited: &Awaited, contribution: Contribution) {
     let mut b = body.borrow_mut();
     let (now, stale_after) = (b.runtime().clock.now(), b.runtime().settings.stale_after);
     let is_asked = match (b.below().asks(), asks) {
@@ -145,9 +147,7 @@ fn take(body: &SharedBody, asks: Option<&Arc<Asks>>, awaited: &Awaited, contribu
         _ => false,
     };
     // On its way to another thread it is asked for again there.
-    let is_due = is_asked && !b.leaving && b.below().still_awaits(awaited);
-    if is_due {
+    if is_asked && !b.leaving && b.below().still_awaits(awaited) {
         b.below_mut().update(&awaited.child, contribution, stale_after, now);
     }
-    is_due
 }

@@ -45,11 +45,7 @@ pub async fn read(caller: Caller<Viewer>, twins: Data<Twins>, id: TwinPath, _par
     operation_id = "putRollups",
     tag = "twins",
     params(("id" = String, Path, description = "The twin"), Conditional),
-    request_body(
-        content = std::collections::BTreeMap<String, String>,
-        description = "Definitions by name",
-        example = json!({"load": "sum(devices.power)", "offline": "count(where status == \"offline\")"})
-    ),
+    request_body = crate::wire::described::NewRollups,
     responses(
         (status = 200, description = "What is defined on it now", body = DefinitionsDocument, headers(("ETag" = String))),
         (status = 412, response = crate::openapi::ProblemResponse),

@@ -271,6 +271,11 @@ pub struct TwinPatch {
     gateway: Option<String>,
 }
 
+/// Definitions by name; all of them.
+#[derive(ToSchema)]
+#[schema(example = json!({"load": "sum(devices.power)", "offline": "count(where status == \"offline\")"}))]
+pub struct NewRollups(BTreeMap<String, String>);
+
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCommand {

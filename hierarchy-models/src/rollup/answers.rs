@@ -164,7 +164,7 @@ impl AnswerColumn {
     }
 
     fn set(&mut self, slot: usize, partial: Option<&Partial>, is_silent: bool) {
-        let left_out = partial.filter(|partial| is_silent && partial.count() > 0).is_some();
+        let left_out = is_silent && partial.is_some_and(|partial| partial.count() > 0);
         self.stale.set(slot, partial.map_or(0, |partial| partial.stale) + u64::from(left_out));
         self.put(slot, partial.filter(|_| !is_silent).map(|partial| &partial.figures));
     }

@@ -81,7 +81,7 @@ fn what_is_wrong_is_told_with_its_column() {
         ("sum(devices.p where p > 1e999)", 25, "not a number"),
         (&long_name, 13, "1 to 128 bytes"),
         (&nested, 81, "at most 16 deep"),
-        (&many, 96, "at most 16 comparisons"),
+        (&many, 93, "at most 16 comparisons"),
         (&too_long, 1, "at most 512"),
     ] {
         let error = definition(text).expect_err(text);
