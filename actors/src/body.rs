@@ -263,6 +263,11 @@ impl Body {
                     self.redefine();
                 }
                 EventBody::RollupsSet { .. } | EventBody::Unregistered => self.redefine(),
+                // There is nobody above any more who would say so.
+                EventBody::Moved { parent: None } => {
+                    self.registry_dirty = true;
+                    self.adopt(None);
+                }
                 EventBody::MetadataPatched { .. }
                 | EventBody::TagsSet { .. }
                 | EventBody::Moved { .. }

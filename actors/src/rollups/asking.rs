@@ -119,11 +119,10 @@ pub async fn of_quiet(runtime: &Arc<Runtime>, rows: &[Child], asks: Option<&Arc<
     for rows in rows.chunks(SNAPSHOTS_AT_ONCE) {
         let ids: Vec<TwinId> = rows.iter().map(|row| row.id.clone()).collect();
         for (row, snapshot) in rows.iter().zip(runtime.store.snapshots(&ids).await?) {
-            let twin = snapshot.map(|snapshot| TwinState::from_bytes(&snapshot.state)).transpose()?.filter(|twin| twin.registered);
-            all.push(match twin {
-                Some(twin) => seen::at_rest(&runtime.model_rollups, &twin, asks),
-                None => super::at_rest(row)?,
-            });
+            let twin = snapshot.map(|snapshot| TwinState::from_bytes(&snapshot.state)).transpose()?;
+            // One without a snapshot has said nothing yet.
+            let twin = twin.unwrap_or_else(|| TwinState { model: row.model.clone(), ..TwinState::blank() });
+            all.push(seen::at_rest(&runtime.model_rollups, &twin, asks));
         }
     }
     Ok(all)
