@@ -54,10 +54,12 @@ pub enum Ask {
     },
     /// Which gateway speaks for it, and what of it is subscribed to.
     Gateway,
-    /// What it and all below it come to; its parent asks this of it from now on.
+    /// What it and all below it come to; its parent asks this of it from now on. Of a parent that is `starting` nothing else is heard before
+    /// the answer; to any other the figures are told once more in their turn, lest an older letter comes after the answer.
     Contribute {
         parent: TwinId,
         asks: Option<Arc<Asks>>,
+        starting: bool,
     },
     Contribution {
         child: TwinId,

@@ -82,7 +82,7 @@ pub async fn gather(
             below.update(&child.id, contribution, stale_after, now);
         }
     }
-    let contribute = || Ask::Contribute { parent: parent.clone(), asks: asks.cloned() };
+    let contribute = || Ask::Contribute { parent: parent.clone(), asks: asks.cloned(), starting: true };
     let answers = join_all(asked.iter().map(|child| runtime.ask(&child.id, contribute()))).await;
     for (child, answer) in asked.iter().zip(answers) {
         let contribution = match answer {

@@ -18,16 +18,16 @@ impl TwinActor {
             Ask::Contribute { parent, .. } if b.state.parent.as_ref() != Some(&parent) => {
                 answerer.send(Err(TwinError::NoSuchParent { parent }.into()));
             }
-            Ask::Contribute { asks, .. } => {
+            Ask::Contribute { asks, starting, .. } => {
                 let must_ask = b.adopt(asks);
                 drop(b);
                 if !must_ask {
-                    return self.contribute(answerer);
+                    return self.contribute(answerer, starting);
                 }
                 let actor = self.clone();
                 actix_rt::spawn(async move {
                     rollups::ask_below(&actor.body).await;
-                    actor.contribute(answerer);
+                    actor.contribute(answerer, starting);
                 });
             }
             Ask::Contribution { child, contribution } => {
@@ -56,14 +56,17 @@ impl TwinActor {
     }
 
     /// Answers with what the twin comes to.
-    fn contribute(&self, answerer: Answerer) {
+    fn contribute(&self, answerer: Answerer, starting: bool) {
         let mut b = self.body.borrow_mut();
         if b.leaving {
             return answerer.send(Err(TwinError::Overloaded.into()));
         }
         let contribution = b.contribution();
-        b.passed_on = Some(b.fingerprint(&contribution));
+        b.passed_on = starting.then(|| b.fingerprint(&contribution));
         drop(b);
+        if !starting {
+            mark_rollup(&self.body);
+        }
         self.answer_durable(answerer, Ok(Answer::Contribution(Box::new(contribution))));
     }
 }

@@ -22,8 +22,8 @@ use crate::{
     twin::TwinState,
 };
 
-/// How long a child may take to answer, those below it included. One that takes longer is asked again at the next survey.
-const ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// How long a child may take to answer, those below it included. One that takes longer passes its figures on when it has them.
+const ANSWER_WAIT: Duration = Duration::from_secs(2);
 /// Snapshots of twins at rest read together.
 const SNAPSHOTS_AT_ONCE: usize = 256;
 
@@ -129,7 +129,7 @@ pub async fn of_quiet(runtime: &Arc<Runtime>, rows: &[Child], asks: Option<&Arc<
 }
 
 async fn answer(runtime: &Arc<Runtime>, parent: &TwinId, child: &TwinId, asks: Option<Arc<Asks>>) -> Option<Contribution> {
-    let ask = Ask::Contribute { parent: parent.clone(), asks };
+    let ask = Ask::Contribute { parent: parent.clone(), asks, starting: false };
     match tokio::time::timeout(ANSWER_WAIT, runtime.ask(child, ask)).await {
         Ok(Ok(Answer::Contribution(contribution))) => Some(*contribution),
         _ => None,
