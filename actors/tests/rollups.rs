@@ -94,10 +94,9 @@ fn conditions_percentiles_and_alerts_are_folded_too() {
             ("worst", "worst(alerts)"),
         ];
         define(&world, "site", &definitions).await;
-        for (device, values) in [("a", r#"{"power": 4, "mode": "full"}"#), ("b", r#"{"power": 8, "mode": "eco"}"#)] {
-            world.connect(device).await.telemetry(values).await.unwrap();
-        }
-        let c = world.connect("c").await;
+        let (a, b, c) = (world.connect("a").await, world.connect("b").await, world.connect("c").await);
+        a.telemetry(r#"{"power": 4, "mode": "full"}"#).await.unwrap();
+        b.telemetry(r#"{"power": 8, "mode": "eco"}"#).await.unwrap();
         c.telemetry(r#"{"power": 16, "mode": "full"}"#).await.unwrap();
         let alarm = DeviceMessage::Event { name: "alarm".into(), payload: json(r#"{"severity": "critical"}"#), raw: raw() };
         c.session.send(&id("c"), alarm, None).await.unwrap();
