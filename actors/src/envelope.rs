@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
-use hierarchy_models::{Command, CommandId, Name, TwinId, event::Subscriptions, rollup::{Asks, Contribution}, supervision::Verdict, tree::Path};
+use hierarchy_models::{
+    Command, CommandId, Name, TwinId,
+    event::Subscriptions,
+    rollup::{Asks, Contribution},
+    supervision::Verdict,
+    tree::Path,
+};
 use tokio::sync::oneshot;
 
 use crate::{

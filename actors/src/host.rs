@@ -18,7 +18,12 @@ use std::{
 };
 
 use actix::{Actor, Addr};
-use hierarchy_models::{Timestamp, TwinId, event::DisconnectReason, rollup::{Aggregate, Asking}, tree::Path};
+use hierarchy_models::{
+    Timestamp, TwinId,
+    event::DisconnectReason,
+    rollup::{Aggregate, Asking},
+    tree::Path,
+};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 

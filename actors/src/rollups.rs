@@ -59,12 +59,7 @@ pub fn send_up(runtime: &Arc<Runtime>, parent: TwinId, child: TwinId, contributi
 /// What a starting twin finds below it, `listed` being its children. Those in memory, and those with children of their own, are asked; of the
 /// others the contribution lies beside their snapshot, so that a room of a thousand devices wakes none of them. `asks` is what the twin asks
 /// of them beyond what every twin tells.
-pub async fn gather(
-    runtime: &Arc<Runtime>,
-    parent: &TwinId,
-    listed: Vec<Child>,
-    asks: Option<&Arc<Asks>>,
-) -> Result<Aggregate, TwinError> {
+pub async fn gather(runtime: &Arc<Runtime>, parent: &TwinId, listed: Vec<Child>, asks: Option<&Arc<Asks>>) -> Result<Aggregate, TwinError> {
     let mut below = Aggregate::default();
     below.ask(asks.cloned());
     if listed.is_empty() {

@@ -73,7 +73,8 @@ fn what_a_room_defines_is_a_value_of_it_to_its_floor() {
             metadata(&world, room, &format!(r#"{{"area": {area}}}"#)).await;
         }
         let weighted = "avg(children.temperature, weight: children.metadata.area)";
-        define(&world, "floor", &[("mean", "avg(children.temperature)"), ("comfort", weighted), ("peak", "max(devices.temperature)")]).await;
+        define(&world, "floor", &[("mean", "avg(children.temperature)"), ("comfort", weighted), ("peak", "max(devices.temperature)")])
+            .await;
         for (device, value) in [("a", 18), ("b", 22), ("c", 28)] {
             world.connect(device).await.telemetry(&format!(r#"{{"temperature": {value}}}"#)).await.unwrap();
         }

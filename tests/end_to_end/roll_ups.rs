@@ -153,12 +153,16 @@ fn what_a_site_defines_follows_its_devices_and_outlives_a_crash() {
     one.say("devices/d1/telemetry", r#"{"power": 20, "mode": "eco"}"#);
     define(&server, "room-1", json!({"power": "sum(children.power)"}));
     define(&server, "floor", json!({"rooms": "sum(children.power)"}));
-    define(&server, "site", json!({
-        "load": "sum(devices.power)",
-        "p95": "percentile(devices.power, 95)",
-        "economical": "count(devices where mode == \"eco\")",
-        "offline": "count(where status == \"offline\")",
-    }));
+    define(
+        &server,
+        "site",
+        json!({
+            "load": "sum(devices.power)",
+            "p95": "percentile(devices.power, 95)",
+            "economical": "count(devices where mode == \"eco\")",
+            "offline": "count(where status == \"offline\")",
+        }),
+    );
     two.say("devices/d2/telemetry", r#"{"power": 30, "mode": "full"}"#);
     let defined = |server: &Server, twin: &str, name: &str| rollup(server, twin)["defined"][name].clone();
     until("the site has both", || defined(&server, "site", "load") == json!({"value": 50.0, "count": 2, "stale": 0}));

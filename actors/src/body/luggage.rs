@@ -2,7 +2,11 @@
 
 use std::{rc::Rc, sync::atomic::AtomicI64};
 
-use hierarchy_models::{Timestamp, TwinId, rollup::{Aggregate, Asking}, tree::Path};
+use hierarchy_models::{
+    Timestamp, TwinId,
+    rollup::{Aggregate, Asking},
+    tree::Path,
+};
 
 use super::{Body, Extras};
 use crate::{

@@ -23,7 +23,11 @@ fn main() {
             *run = started.elapsed().as_nanos() as f64 / f64::from(TICKS);
         }
         runs.sort_unstable_by(f64::total_cmp);
-        println!("{definitions} definitions: {:.0} ns a changed device and tick, best of {RUNS} runs ({:.0} worst)", runs[0], runs[RUNS - 1]);
+        println!(
+            "{definitions} definitions: {:.0} ns a changed device and tick, best of {RUNS} runs ({:.0} worst)",
+            runs[0],
+            runs[RUNS - 1]
+        );
         for (name, result) in path.results().iter() {
             println!("    {name} = {:?} of {}", result.value, result.count);
         }

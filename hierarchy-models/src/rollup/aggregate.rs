@@ -4,12 +4,7 @@ mod asked;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{
-    Contribution, Counts, Fold,
-    answers::Answered,
-    child::Child,
-    column::Column,
-};
+use super::{Contribution, Counts, Fold, answers::Answered, child::Child, column::Column};
 use crate::{
     id::{Name, TwinId},
     limits::ROLLUP_NAMES_MAX,
@@ -308,6 +303,7 @@ mod tests {
                         counts: Counts { devices: 1, ..Counts::default() },
                         values: values.iter().map(|(n, v)| (Name::from(format!("n{n}")), Fold::of(*v, *seen))).collect(),
                         last_seen: Some(*seen),
+                        answers: None,
                     };
                     aggregate.update(&id(child), contribution, STALE, now);
                 }

@@ -113,7 +113,10 @@ enum Slots {
     Values(Column),
     /// Products and weights.
     Weighted(Box<(Column, Column)>),
-    Spread { sketches: Vec<Sketch>, total: Sketch },
+    Spread {
+        sketches: Vec<Sketch>,
+        total: Sketch,
+    },
 }
 
 /// Whole numbers by slot, and their sum. No tree has four thousand million twins.
@@ -227,9 +230,7 @@ impl AnswerColumn {
             Slots::Twins(tally) => Figures::Twins(tally.total),
             Slots::Alerts(tallies) => Figures::Alerts([tallies[0].total, tallies[1].total, tallies[2].total]),
             Slots::Values(column) => Figures::Values(column.total()),
-            Slots::Weighted(columns) => {
-                Figures::Weighted(Box::new(Weighted { products: columns.0.total(), weights: columns.1.total() }))
-            }
+            Slots::Weighted(columns) => Figures::Weighted(Box::new(Weighted { products: columns.0.total(), weights: columns.1.total() })),
             Slots::Spread { total, .. } => Figures::Spread(total.clone()),
         };
         Partial { stale: self.stale.total, figures }

@@ -24,12 +24,25 @@ pub enum Condition {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Comparison {
     /// `status == "offline"`.
-    Status { word: Word, is: bool },
+    Status {
+        word: Word,
+        is: bool,
+    },
     /// `model == "Room"`: of that model, or of one that extends it.
-    Model { model: ModelId, is: bool },
+    Model {
+        model: ModelId,
+        is: bool,
+    },
     /// How many alerts stand on the twin.
-    Alerts { relation: Relation, number: Number },
-    Value { operand: Operand, relation: Relation, literal: Literal },
+    Alerts {
+        relation: Relation,
+        number: Number,
+    },
+    Value {
+        operand: Operand,
+        relation: Relation,
+        literal: Literal,
+    },
 }
 
 /// What the status of a twin can be called. Some of them hold at once.

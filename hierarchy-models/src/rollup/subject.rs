@@ -1,11 +1,11 @@
 //! A twin as definitions see it, and what it answers for itself.
 
 use super::{
+    Fold,
     ask::{Ask, Operand, Reach, Scope, Source, What},
     figures::{Figures, Partial, Weighted},
     results::Results,
     sketch::Sketch,
-    Fold,
 };
 use crate::{id::ModelId, time::Timestamp, value::Value};
 
