@@ -16,6 +16,8 @@ mod messages;
 mod reader;
 #[path = "budgets/reads.rs"]
 mod reads;
+#[path = "budgets/rollups.rs"]
+mod rollups;
 #[path = "budgets/server.rs"]
 mod server;
 #[path = "budgets/table.rs"]

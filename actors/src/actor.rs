@@ -19,10 +19,7 @@ use crate::{
     device::{CloseReason, Downlink},
     envelope::{Answer, Answerer, Ask, Reply},
     error::TwinError,
-    twin::{
-        decide::{Input, Said},
-        view::view,
-    },
+    twin::decide::{Input, Said},
 };
 
 pub use mailbox::{receive, restart};
@@ -136,6 +133,15 @@ impl TwinActor {
                 }
                 answerer.send(Ok(Answer::Done));
             }
+            Ask::Definitions => {
+                let b = self.body.borrow();
+                if !b.state.registered {
+                    return answerer.send(Err(TwinError::NoSuchTwin(b.id.clone()).into()));
+                }
+                let definitions = b.definitions();
+                drop(b);
+                self.answer_durable(answerer, Ok(Answer::Definitions(definitions)));
+            }
             Ask::Row => {
                 let row = crate::twins::row_of(&self.body.borrow());
                 self.answer_durable(answerer, Ok(Answer::Row(row)));
@@ -154,8 +160,7 @@ impl TwinActor {
     }
 
     fn document(&self) -> Box<crate::view::TwinView> {
-        let b = self.body.borrow();
-        Box::new(view(&b.id, &b.path, &b.state, b.below()))
+        Box::new(self.body.borrow().view())
     }
 
     /// Answers once everything the answer may rest on is durable.

@@ -18,7 +18,7 @@ use std::{
 use hierarchy_models::{
     Command, CommandId, Event, EventBody, Timestamp, TwinId,
     model::Model,
-    rollup::{Aggregate, Contribution},
+    rollup::{Aggregate, Asking},
     supervision::RestartWindow,
     tree::Path,
 };
@@ -77,6 +77,8 @@ pub struct Body {
     pub state: TwinState,
     /// What is below it, when anything is: most twins have nothing there.
     pub below: Option<Box<Aggregate>>,
+    /// What it is asked and defines beyond what every twin folds, when that is anything.
+    pub asking: Option<Box<Asking>>,
     pub kind: Arc<dyn Kind>,
     /// What values are held against; none for a model that declares nothing or is not known.
     pub model: Option<Arc<Model>>,
@@ -98,6 +100,8 @@ pub struct Body {
     pub dirty: bool,
     pub registry_dirty: bool,
     pub rollup_dirty: bool,
+    /// Children that have not answered what is asked of them are being asked.
+    pub is_asking: bool,
     /// The fingerprint of what the parent was last told.
     pub passed_on: Option<u64>,
     pub wake_registered: Option<Timestamp>,
@@ -145,7 +149,7 @@ impl Extras {
 
 impl Body {
     /// The body of a twin that starts.
-    pub fn new(host: &Rc<Host>, id: TwinId, path: Path, state: TwinState, below: Aggregate) -> Self {
+    pub fn new(host: &Rc<Host>, id: TwinId, path: Path, state: TwinState, below: Aggregate, asking: Asking) -> Self {
         let runtime = host.runtime().clone();
         let (models_seen, known) = runtime.models.current();
         Self {
@@ -153,6 +157,7 @@ impl Body {
             revision: 0,
             path,
             below: (!below.is_empty()).then(|| Box::new(below)),
+            asking: (!asking.is_nothing()).then(|| Box::new(asking)),
             kind: runtime.kinds.inherited(&state.model, &known.catalogue, state.is_place).clone(),
             model: known.checked(&state.model),
             models_seen,
@@ -166,6 +171,7 @@ impl Body {
             dirty: false,
             registry_dirty: false,
             rollup_dirty: false,
+            is_asking: false,
             passed_on: None,
             wake_registered: state.wake_at(),
             state,
@@ -223,11 +229,6 @@ impl Body {
         self.below.as_deref().unwrap_or(&NOTHING)
     }
 
-    /// What this twin and everything below it come to.
-    pub fn contribution(&self) -> Contribution {
-        self.below().contribution(self.state.own_contribution())
-    }
-
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             twin: self.id.clone(),
@@ -241,13 +242,16 @@ impl Body {
     pub fn memory_bytes(&self) -> usize {
         // The body, its seat and its place in the directory, with what the allocator and the maps add.
         const FIXED: usize = size_of::<Body>() + 160;
-        FIXED + self.state.heap_bytes() + self.below.as_ref().map_or(0, |below| size_of::<Aggregate>() + below.heap_bytes())
+        let below = self.below.as_ref().map_or(0, |below| size_of::<Aggregate>() + below.heap_bytes());
+        // What it is asked is shared by all that are asked the same.
+        let asking = self.asking.as_ref().map_or(0, |_| size_of::<Asking>());
+        FIXED + self.state.heap_bytes() + below + asking
     }
 
     /// Whether it may leave memory. A place whose devices are not all stale stays, to notice when they fall silent.
     pub fn is_idle(&self) -> bool {
         let awaited = self.extras().waiters.iter().any(|(_, tell)| !tell.is_closed());
-        let watches = self.below.as_ref().is_some_and(|below| below.has_fresh_leaf());
+        let watches = self.is_asking || self.below.as_ref().is_some_and(|below| below.has_fresh_leaf());
         self.linked.is_none() && self.pending == 0 && !awaited && !watches && !self.suspect && !self.waiting && !self.leaving
     }
 
@@ -264,6 +268,13 @@ impl Body {
                 EventBody::Registered { .. } | EventBody::ModelSet { .. } => {
                     self.learn_model();
                     self.registry_dirty = true;
+                    self.redefine();
+                }
+                EventBody::RollupsSet { .. } | EventBody::Unregistered => self.redefine(),
+                // There is nobody above any more who would say so.
+                EventBody::Moved { parent: None } => {
+                    self.registry_dirty = true;
+                    self.adopt(None);
                 }
                 EventBody::MetadataPatched { .. }
                 | EventBody::TagsSet { .. }
@@ -321,6 +332,7 @@ impl Body {
         extras.restart_due = false;
         self.registry_dirty = self.state.registered;
         self.passed_on = None;
+        self.redefine();
     }
 }
 

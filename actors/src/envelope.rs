@@ -2,13 +2,20 @@
 
 use std::sync::Arc;
 
-use hierarchy_models::{Command, CommandId, Name, TwinId, event::Subscriptions, rollup::Contribution, supervision::Verdict, tree::Path};
+use hierarchy_models::{
+    Command, CommandId, Name, TwinId,
+    event::Subscriptions,
+    rollup::{Asks, Contribution},
+    supervision::Verdict,
+    tree::Path,
+};
 use tokio::sync::oneshot;
 
 use crate::{
     body::refusal_of_problem,
     device::{Link, Outcome, Refusal},
     error::TwinError,
+    rollups::Definitions,
     runtime::Runtime,
     twin::{
         decide::{Input, Said},
@@ -53,8 +60,13 @@ pub enum Ask {
     },
     /// Which gateway speaks for it, and what of it is subscribed to.
     Gateway,
-    /// What it and all below it come to.
-    Contribute,
+    /// What it and all below it come to; its parent asks this of it from now on. Of a parent that is `starting` nothing else is heard before
+    /// the answer; to any other the figures are told once more in their turn, lest an older letter comes after the answer.
+    Contribute {
+        parent: TwinId,
+        asks: Option<Arc<Asks>>,
+        starting: bool,
+    },
     Contribution {
         child: TwinId,
         contribution: Contribution,
@@ -70,6 +82,8 @@ pub enum Ask {
     Row,
     /// Tell the parent again what it comes to.
     PassOn,
+    /// Which roll-ups are defined on it.
+    Definitions,
 }
 
 #[derive(Debug)]
@@ -82,6 +96,7 @@ pub enum Answer {
     Gateway(Option<TwinId>, Subscriptions),
     Contribution(Box<Contribution>),
     Row(Box<persistence::RegistryRow>),
+    Definitions(Definitions),
     Verdict(Verdict),
     Done,
 }

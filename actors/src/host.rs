@@ -18,7 +18,12 @@ use std::{
 };
 
 use actix::{Actor, Addr};
-use hierarchy_models::{Timestamp, TwinId, event::DisconnectReason, rollup::Aggregate, tree::Path};
+use hierarchy_models::{
+    Timestamp, TwinId,
+    event::DisconnectReason,
+    rollup::{Aggregate, Asking},
+    tree::Path,
+};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
@@ -173,10 +178,10 @@ impl Host {
     }
 
     /// Gives a twin its seat on this thread.
-    pub fn start(self: &Rc<Self>, id: TwinId, path: Path, state: TwinState, below: Aggregate) -> TwinRef {
+    pub fn start(self: &Rc<Self>, id: TwinId, path: Path, state: TwinState, below: Aggregate, asking: Asking) -> TwinRef {
         let handed = self.runtime.handed.lock().remove(&id).unwrap_or_default();
         let end = self.lost_connection(&state);
-        let body = TwinCell::new(Body::new(self, id, path, state, below));
+        let body = TwinCell::new(Body::new(self, id, path, state, below, asking));
         let seat = self.seats.write().seat(body.clone());
         if !handed.is_empty() {
             body.borrow_mut().extras_mut().handed_before = handed;
@@ -224,6 +229,7 @@ impl Host {
 
     /// Tells the parent what a changed twin comes to, once all of it is durable.
     fn pass_on(self: &Rc<Self>, body: &SharedBody) {
+        crate::rollups::ask_awaited(body);
         let (id, parent, contribution, live) = {
             let mut b = body.borrow_mut();
             b.rollup_dirty = false;
@@ -232,7 +238,7 @@ impl Host {
                 return;
             }
             let contribution = b.contribution();
-            let fingerprint = Some(contribution.fingerprint());
+            let fingerprint = Some(b.fingerprint(&contribution));
             if b.passed_on == fingerprint {
                 return;
             }
@@ -245,6 +251,21 @@ impl Host {
             said.committed();
         } else {
             self.lane.push(&id, &[], said);
+        }
+    }
+
+    /// What models define has changed: for all twins here.
+    pub fn redefine(&self) {
+        for body in self.bodies() {
+            {
+                let mut b = body.borrow_mut();
+                b.redefine();
+                // Who is meant by a model may have changed without a change of what is asked.
+                if let Some(below) = b.below.as_deref_mut().filter(|below| below.asks().is_some()) {
+                    below.await_all();
+                }
+            }
+            actor::mark_rollup(&body);
         }
     }
 
@@ -279,7 +300,8 @@ impl Host {
                     }
                     b.below.is_some()
                 };
-                if sweep && places_others && body.borrow_mut().below.as_mut().is_some_and(|below| below.sweep(stale_after, now)) {
+                let has_silent = || body.borrow_mut().below.as_mut().is_some_and(|below| below.sweep(stale_after, now));
+                if places_others && ((sweep && has_silent()) || body.borrow().awaits_answers()) {
                     crate::actor::mark_rollup(body);
                 }
             }

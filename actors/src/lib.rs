@@ -41,6 +41,7 @@ pub use persistence::{
     Bucket, BucketQuery, CommandQuery, Error as StoreError, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, RegistryEntry,
     RegistryQuery,
 };
+pub use rollups::Definitions;
 pub use settings::Settings;
 pub use sighting::Sighting;
 pub use twins::{HostGuard, NewCommand, Registered, Registration, RuntimeStats, TreeNode, TwinPatch, Twins};

@@ -1,4 +1,10 @@
-//! How figures move up the tree: children push absolute contributions once a tick; a parent that starts asks for them.
+//! How figures move up the tree: children push absolute contributions once a tick; a parent that starts asks for them. What twins and their
+//! models define beyond what every twin folds goes down as asks, and the answers come up in the same contributions.
+
+mod asking;
+mod defined;
+mod models;
+mod seen;
 
 use std::{
     collections::HashSet,
@@ -8,7 +14,7 @@ use std::{
 use futures_util::future::join_all;
 use hierarchy_models::{
     Name, TwinId, Value,
-    rollup::{Aggregate, Contribution, Counts, Fold},
+    rollup::{Aggregate, Asks, Contribution, Counts, Fold},
     value::Map,
 };
 use persistence::Child;
@@ -20,7 +26,12 @@ use crate::{
     live::{LiveEvent, LiveKind},
     runtime::{Place, Runtime},
     twin::{snapshot::contribution_from_bytes, view::rollup_view},
+    view::DefinedView,
 };
+
+pub use asking::{ask_awaited, ask_below, asking_of};
+pub use defined::Definitions;
+pub use models::ModelRollups;
 
 /// Passes a contribution on. A parent in memory gets it at once; one that is not is started first.
 pub fn send_up(runtime: &Arc<Runtime>, parent: TwinId, child: TwinId, contribution: Contribution, body: Weak<TwinCell>) {
@@ -46,9 +57,11 @@ pub fn send_up(runtime: &Arc<Runtime>, parent: TwinId, child: TwinId, contributi
 }
 
 /// What a starting twin finds below it, `listed` being its children. Those in memory, and those with children of their own, are asked; of the
-/// others the contribution lies beside their snapshot, so that a room of a thousand devices wakes none of them.
-pub async fn gather(runtime: &Arc<Runtime>, parent: &TwinId, listed: Vec<Child>) -> Result<Aggregate, TwinError> {
+/// others the contribution lies beside their snapshot, so that a room of a thousand devices wakes none of them. `asks` is what the twin asks
+/// of them beyond what every twin tells.
+pub async fn gather(runtime: &Arc<Runtime>, parent: &TwinId, listed: Vec<Child>, asks: Option<&Arc<Asks>>) -> Result<Aggregate, TwinError> {
     let mut below = Aggregate::default();
+    below.ask(asks.cloned());
     if listed.is_empty() {
         return Ok(below);
     }
@@ -59,11 +72,13 @@ pub async fn gather(runtime: &Arc<Runtime>, parent: &TwinId, listed: Vec<Child>)
         // Read again: whoever left memory before it was looked for has written its row by now.
         let rows = runtime.store.children(parent).await?;
         let asked: HashSet<&TwinId> = asked.iter().map(|child| &child.id).collect();
-        for child in rows.into_iter().filter(|c| !asked.contains(&c.id)) {
-            below.update(&child.id, at_rest(runtime, &child)?, stale_after, now);
+        let quiet: Vec<Child> = rows.into_iter().filter(|c| !asked.contains(&c.id)).collect();
+        for (child, contribution) in quiet.iter().zip(asking::of_quiet(runtime, &quiet, asks).await?) {
+            below.update(&child.id, contribution, stale_after, now);
         }
     }
-    let answers = join_all(asked.iter().map(|child| runtime.ask(&child.id, Ask::Contribute))).await;
+    let contribute = || Ask::Contribute { parent: parent.clone(), asks: asks.cloned(), starting: true };
+    let answers = join_all(asked.iter().map(|child| runtime.ask(&child.id, contribute()))).await;
     for (child, answer) in asked.iter().zip(answers) {
         let contribution = match answer {
             Ok(Answer::Contribution(contribution)) => *contribution,
@@ -84,7 +99,7 @@ fn at_rest(runtime: &Runtime, child: &Child) -> Result<Contribution, TwinError> 
 
 /// A parent's new figures, for live readers.
 pub fn live_rollup(b: &Body) -> LiveEvent {
-    let view = rollup_view(&b.state, b.below());
+    let view = rollup_view(&b.state, b.below(), &b.results());
     let int = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
     let values: Map = b
         .below()
@@ -97,16 +112,22 @@ pub fn live_rollup(b: &Body) -> LiveEvent {
     if let Some(worst) = view.alerts.worst {
         alerts.insert("worst".into(), Value::from(format!("{worst:?}").to_lowercase().as_str()));
     }
-    let rollups: Value = [
-        ("count", int(view.count)),
-        ("connected", int(view.connected)),
-        ("stale", int(view.stale)),
-        ("quarantined", int(view.quarantined)),
-        ("alerts", Value::from(alerts)),
-        ("values", Value::from(values)),
-    ]
-    .into_iter()
-    .collect();
+    let mut rollups = Map::from([
+        ("count".into(), int(view.count)),
+        ("connected".into(), int(view.connected)),
+        ("stale".into(), int(view.stale)),
+        ("quarantined".into(), int(view.quarantined)),
+        ("alerts".into(), Value::from(alerts)),
+        ("values".into(), Value::from(values)),
+    ]);
+    if !view.defined.is_empty() {
+        let shown = |DefinedView { value, count, stale }: &DefinedView| -> Value {
+            [("value", value.clone()), ("count", int(*count)), ("stale", int(*stale))].into_iter().collect()
+        };
+        let defined: Map = view.defined.iter().map(|(name, result)| (name.clone(), shown(result))).collect();
+        rollups.insert("defined".into(), Value::from(defined));
+    }
+    let rollups = Value::from(rollups);
     LiveEvent {
         kind: LiveKind::State,
         twin: b.id.clone(),

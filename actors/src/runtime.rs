@@ -14,6 +14,7 @@ use std::{
 
 use hierarchy_models::{
     Command, CommandId, CommandState, TwinId,
+    rollup::{Aggregate, Asking, Asks},
     supervision::{RestartWindow, Verdict},
     tree::Path,
 };
@@ -34,7 +35,7 @@ use crate::{
     kind::{Kinds, Outbound},
     loaded::Loaded,
     models::Models,
-    rollups,
+    rollups::{self, ModelRollups},
     settings::Settings,
     twin::{TwinState, decide::Input},
     wakes::Wakes,
@@ -68,6 +69,7 @@ pub struct Runtime {
     pub hosts: RwLock<Vec<HostHandle>>,
     pub hub: Arc<Hub>,
     pub wakes: Wakes,
+    pub model_rollups: ModelRollups,
     pub intake: Intake,
     /// Registrations share it; moves and removals, which could close loops or orphan twins, have it alone.
     pub tree: AsyncRwLock<()>,
@@ -132,6 +134,7 @@ impl Runtime {
             hosts: RwLock::default(),
             hub,
             wakes: Wakes::default(),
+            model_rollups: ModelRollups::default(),
             intake: Intake::default(),
             tree: AsyncRwLock::default(),
             identity_locks: (0..IDENTITY_LOCKS).map(|_| AsyncMutex::default()).collect(),
@@ -169,6 +172,11 @@ impl Runtime {
 
     /// The twin's address, started from its snapshot when it is not in memory.
     pub async fn resolve(self: &Arc<Self>, id: &TwinId, place: Place) -> Result<TwinRef, TwinError> {
+        self.resolve_asked(id, place, None).await
+    }
+
+    /// The same, `asked` being what its parent asks of it, if that is known.
+    async fn resolve_asked(self: &Arc<Self>, id: &TwinId, place: Place, asked: Option<&Arc<Asks>>) -> Result<TwinRef, TwinError> {
         loop {
             if self.is_stopping() {
                 return Err(TwinError::Stopping);
@@ -196,8 +204,9 @@ impl Runtime {
                     // Without a snapshot it is not registered: what the journal had of it was written by the recovery.
                     let Some(origin) = self.store.origin(id).await? else { return Err(TwinError::NoSuchTwin(id.clone())) };
                     let state = TwinState::from_bytes(&origin.snapshot.state)?;
-                    let below = rollups::gather(self, id, origin.children).await?;
-                    return self.start(claim, place, origin.path, state, below).await;
+                    let asking = rollups::asking_of(self, &state, asked);
+                    let below = rollups::gather(self, id, origin.children, asking.down()).await?;
+                    return self.start(claim, place, origin.path, state, below, asking).await;
                 }
             }
         }
@@ -217,7 +226,7 @@ impl Runtime {
                     if self.store.entry(id).await?.is_some() {
                         return Err(TwinError::AlreadyRegistered(id.clone()));
                     }
-                    return self.start(claim, Place::Any, path, TwinState::blank(), Default::default()).await;
+                    return self.start(claim, Place::Any, path, TwinState::blank(), Aggregate::default(), Asking::default()).await;
                 }
             }
         }
@@ -230,12 +239,13 @@ impl Runtime {
         place: Place,
         path: Path,
         state: TwinState,
-        below: hierarchy_models::rollup::Aggregate,
+        below: Aggregate,
+        asking: Asking,
     ) -> Result<TwinRef, TwinError> {
         let host = self.host_for(&claim.id, place)?;
         metrics::counter!("twinfold_twins_activated_total").increment(1);
         let start = move |host: &Rc<Host>| {
-            let twin = host.start(claim.id.clone(), path, state, below);
+            let twin = host.start(claim.id.clone(), path, state, below, asking);
             claim.settle(twin)
         };
         if let Some(here) = Host::of(self).filter(|h| h.id == host.id) {
@@ -326,7 +336,9 @@ impl Runtime {
     pub async fn ask(self: &Arc<Self>, id: &TwinId, ask: Ask) -> Result<Answer, Problem> {
         let mut ask = ask;
         loop {
-            let twin = self.resolve(id, Place::Any).await?;
+            // One that starts for this question starts with it, and gathers only once.
+            let asked = if let Ask::Contribute { asks, .. } = &ask { asks.clone() } else { None };
+            let twin = self.resolve_asked(id, Place::Any, asked.as_ref()).await?;
             match self.ask_at(twin, ask).await {
                 Err(Problem::Returned(again)) => ask = *again,
                 reply => return reply,

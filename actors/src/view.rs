@@ -65,6 +65,24 @@ pub struct RollupView {
     pub quarantined: u64,
     pub alerts: AlertCounts,
     pub values: Members<FoldView>,
+    /// What the twin and its model define, by name.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub defined: Members<DefinedView>,
+}
+
+/// A defined roll-up.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DefinedView {
+    /// A number; of `worst`, the name of a severity; null when there is nothing to tell it from.
+    pub value: Value,
+    /// Twins in it; of `worst`, alerts.
+    pub count: u64,
+    /// Twins that were left out because they are silent.
+    pub stale: u64,
+}
+
+fn is_empty<T>(members: &Members<T>) -> bool {
+    members.is_empty()
 }
 
 /// A message that was refused or that a behaviour failed on, kept for reading.

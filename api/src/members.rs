@@ -76,6 +76,11 @@ impl Members {
         }
     }
 
+    /// All members, whatever their names are.
+    pub fn all(&mut self) -> Map {
+        std::mem::take(&mut self.map)
+    }
+
     /// Refuses what nobody has read.
     pub fn finish(self) -> Result<(), Problem> {
         let Some(name) = self.map.keys().next() else { return Ok(()) };

@@ -241,7 +241,11 @@ mod tests {
             desired: Default::default(),
             metadata: Default::default(),
             tags: vec![],
-            rollups: view::RollupView { values: [("a".into(), fold)].into_iter().collect(), ..Default::default() },
+            rollups: view::RollupView {
+                values: [("a".into(), fold)].into_iter().collect(),
+                defined: [("b".into(), view::DefinedView { value: Value::Null, count: 0, stale: 1 })].into_iter().collect(),
+                ..Default::default()
+            },
             alerts: vec![alert],
             supervision: view::SupervisionView { state: "running", restarts: 0, error: None, poison: vec![kept.clone()] },
             diagnostics: view::DiagnosticsView { last: Some(value()), rejected: vec![kept], rejected_total: 1 },
@@ -256,6 +260,7 @@ mod tests {
         assert_fits(&twin["telemetry"]["a"], "LastValue");
         assert_fits(&twin["rollups"], "Rollups");
         assert_fits(&twin["rollups"]["values"]["a"], "Fold");
+        assert_fits(&twin["rollups"]["defined"]["b"], "DefinedRollup");
         assert_fits(&twin["rollups"]["alerts"], "AlertCounts");
         assert_fits(&twin["alerts"][0], "Alert");
         assert_fits(&twin["supervision"], "Supervision");

@@ -132,6 +132,10 @@ pub enum EventBody {
     DesiredPatched {
         patch: Map,
     },
+    /// All roll-ups that the twin defines itself: names, and texts that were read before they were recorded. None removes them.
+    RollupsSet {
+        definitions: Vec<(Name, Name)>,
+    },
 
     Telemetry {
         stream: Option<Name>,
@@ -250,7 +254,13 @@ impl EventBody {
             Diagnostics { .. } | Rejected { .. } => "diagnostics",
             MetadataPatched { .. } | TagsSet { .. } => "metadata",
             DesiredPatched { .. } => "desired",
-            Registered { .. } | Unregistered | Moved { .. } | GatewaySet { .. } | StatusSet { .. } | ModelSet { .. } => "registry",
+            Registered { .. }
+            | Unregistered
+            | Moved { .. }
+            | GatewaySet { .. }
+            | StatusSet { .. }
+            | ModelSet { .. }
+            | RollupsSet { .. } => "registry",
             Connected { .. }
             | Disconnected { .. }
             | SessionOpened { .. }

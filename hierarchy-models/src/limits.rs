@@ -52,3 +52,13 @@ pub const BEHAVIOUR_BYTES_MAX: usize = 64 * 1024;
 pub const MODELS_MAX: usize = 20_000;
 /// Effects of one turn of a behaviour.
 pub const EFFECTS_PER_TURN_MAX: usize = 64;
+/// Roll-ups that one twin defines, or one model.
+pub const ROLLUP_DEFINITIONS_MAX: usize = 32;
+/// Bytes of the text of one roll-up's definition.
+pub const ROLLUP_TEXT_BYTES_MAX: usize = 512;
+/// Comparisons in the condition of one roll-up.
+pub const ROLLUP_COMPARISONS_MAX: usize = 16;
+/// Parentheses and negations inside one another in the condition of one roll-up.
+pub const ROLLUP_NESTING_MAX: usize = 16;
+/// What a twin can be asked from above at most: all that the twins above it define, by themselves and by their models.
+pub const ROLLUP_ASKS_MAX: usize = TREE_DEPTH_MAX * 2 * ROLLUP_DEFINITIONS_MAX;

@@ -3,12 +3,36 @@
 //! A parent keeps, for each name, a binary tree over its children's folds. A change of one child walks one path
 //! to the root. Running sums would be O(1), but they drift, and one wild reading (1e300, later withdrawn) would
 //! spoil a building's average for ever; re-adding all children is exact but melts under a storm.
+//!
+//! What every twin folds by itself (counts, and the numbers of its telemetry by name) stands in [`Aggregate`]. What a twin or its model
+//! defines beyond that ([`RollupSet`]) goes down the tree as [`Asks`], and the answers come up beside the rest.
 
 mod aggregate;
+mod answers;
+mod ask;
+mod asking;
 mod child;
 mod column;
+mod condition;
+mod definition;
+mod figures;
+mod parse;
+mod results;
+mod sketch;
+mod subject;
+mod tokens;
 
-pub use aggregate::Aggregate;
+pub use aggregate::{Aggregate, Awaited};
+pub use answers::Answers;
+pub use ask::{Ask, Asks, Operand, Reach, Scope, Source, What};
+pub use asking::Asking;
+pub use condition::{Comparison, Condition, Literal, Number, Relation, Word};
+pub use definition::{Definition, DefinitionError, Figure, RollupSet};
+pub use figures::{Figures, Partial, Weighted};
+pub use parse::SyntaxError;
+pub use results::{Computed, Results};
+pub use sketch::{RELATIVE_ERROR_MAX, SKETCH_BUCKETS_MAX, Sketch};
+pub use subject::Subject;
 
 use std::hash::{Hash, Hasher};
 
@@ -49,6 +73,14 @@ impl Fold {
             max: self.max.max(other.max),
             last: newer.last,
             last_at: newer.last_at,
+        }
+    }
+
+    /// Tells a fingerprint all there is, to the last bit.
+    fn print(&self, hasher: &mut impl Hasher) {
+        (self.count, self.last_at).hash(hasher);
+        for number in [self.sum, self.min, self.max, self.last] {
+            number.to_bits().hash(hasher);
         }
     }
 
@@ -132,6 +164,8 @@ pub struct Contribution {
     /// When the device was last heard; `None` for places and for devices never heard. Only a twin without children
     /// can go stale at its parent; what a place passes on has been sifted already.
     pub last_seen: Option<Timestamp>,
+    /// To what it was asked, when it was asked anything.
+    pub answers: Option<Box<Answers>>,
 }
 
 impl Contribution {
@@ -141,10 +175,11 @@ impl Contribution {
         let mut hasher = std::hash::DefaultHasher::new();
         (self.counts, self.last_seen, self.values.len()).hash(&mut hasher);
         for (name, fold) in &self.values {
-            (name, fold.count, fold.last_at).hash(&mut hasher);
-            for number in [fold.sum, fold.min, fold.max, fold.last] {
-                number.to_bits().hash(&mut hasher);
-            }
+            name.hash(&mut hasher);
+            fold.print(&mut hasher);
+        }
+        if let Some(answers) = &self.answers {
+            answers.print(&mut hasher);
         }
         hasher.finish()
     }

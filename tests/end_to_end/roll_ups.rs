@@ -137,3 +137,48 @@ fn a_storm_below_leaves_the_root_calm_and_right() {
     until("the site has the last", || rollup(&server, "site")["values"]["n"]["last"] == 1999.0);
     assert_eq!(rollup(&server, "site")["values"]["n"]["count"], 1);
 }
+
+/// Puts definitions on a twin.
+fn define(server: &Server, twin: &str, definitions: Value) {
+    server.api().call("PUT", &format!("/twins/{twin}/rollups"), &[], Some(definitions.to_string())).expect(200);
+}
+
+#[test]
+fn what_a_site_defines_follows_its_devices_and_outlives_a_crash() {
+    let server = Server::start();
+    campus::build(&server);
+    let keys = [server.device_in("d1", "room-1"), server.device_in("d2", "room-2")];
+    let mut one = Connect::v5("d1", &keys[0]).open(server.mqtt);
+    let mut two = Connect::v5("d2", &keys[1]).open(server.mqtt);
+    one.say("devices/d1/telemetry", r#"{"power": 20, "mode": "eco"}"#);
+    define(&server, "room-1", json!({"power": "sum(children.power)"}));
+    define(&server, "floor", json!({"rooms": "sum(children.power)"}));
+    define(
+        &server,
+        "site",
+        json!({
+            "load": "sum(devices.power)",
+            "p95": "percentile(devices.power, 95)",
+            "economical": "count(devices where mode == \"eco\")",
+            "offline": "count(where status == \"offline\")",
+        }),
+    );
+    two.say("devices/d2/telemetry", r#"{"power": 30, "mode": "full"}"#);
+    let defined = |server: &Server, twin: &str, name: &str| rollup(server, twin)["defined"][name].clone();
+    until("the site has both", || defined(&server, "site", "load") == json!({"value": 50.0, "count": 2, "stale": 0}));
+    until("the floor has the room that defines its power", || {
+        defined(&server, "floor", "rooms") == json!({"value": 20.0, "count": 1, "stale": 0})
+    });
+    assert_eq!(defined(&server, "site", "economical")["value"], 1);
+    assert_eq!(defined(&server, "site", "offline")["value"], 0);
+    assert!((defined(&server, "site", "p95")["value"].as_f64().unwrap() - 30.0).abs() < 0.3);
+    server.api().patch("/twins/room-2", json!({"parent": null})).expect(200);
+    until("what moved away is gone", || defined(&server, "site", "load")["value"] == 20.0);
+    server.api().patch("/twins/room-2", json!({"parent": "floor"})).expect(200);
+    until("and comes back", || defined(&server, "site", "load")["value"] == 50.0);
+    let server = server.kill_9().start();
+    until("it is all there again", || {
+        defined(&server, "site", "load")["value"] == 50.0 && defined(&server, "site", "offline")["value"] == 2
+    });
+    assert_eq!(server.api().get("/twins/floor/rollups").expect(200)["own"], json!({"rooms": "sum(children.power)"}));
+}

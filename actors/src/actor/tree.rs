@@ -3,21 +3,35 @@
 use hierarchy_models::Timestamp;
 
 use super::{TwinActor, marks::mark_rollup};
-use crate::envelope::{Answer, Answerer, Ask};
+use crate::{
+    envelope::{Answer, Answerer, Ask},
+    error::TwinError,
+    rollups,
+};
 
 impl TwinActor {
     pub(super) fn take_from_tree(&self, ask: Ask, answerer: Answerer, now: Timestamp) {
         let mut b = self.body.borrow_mut();
         let runtime = b.runtime().clone();
         match ask {
-            Ask::Contribute => {
-                let contribution = b.contribution();
-                b.passed_on = Some(contribution.fingerprint());
+            // One that it has left hears of that; what it comes to is for its new parent to be told.
+            Ask::Contribute { parent, .. } if b.state.parent.as_ref() != Some(&parent) => {
+                answerer.send(Err(TwinError::NoSuchParent { parent }.into()));
+            }
+            Ask::Contribute { asks, starting, .. } => {
+                let must_ask = b.adopt(asks);
                 drop(b);
-                self.answer_durable(answerer, Ok(Answer::Contribution(Box::new(contribution))));
+                if !must_ask {
+                    return self.contribute(answerer, starting);
+                }
+                let actor = self.clone();
+                actix_rt::spawn(async move {
+                    rollups::ask_below(&actor.body).await;
+                    actor.contribute(answerer, starting);
+                });
             }
             Ask::Contribution { child, contribution } => {
-                b.below.get_or_insert_default().update(&child, contribution, runtime.settings.stale_after, now);
+                b.below_mut().update(&child, contribution, runtime.settings.stale_after, now);
                 drop(b);
                 mark_rollup(&self.body);
                 answerer.send(Ok(Answer::Done));
@@ -39,5 +53,20 @@ impl TwinActor {
             }
             _ => answerer.send(Ok(Answer::Done)),
         }
+    }
+
+    /// Answers with what the twin comes to.
+    fn contribute(&self, answerer: Answerer, starting: bool) {
+        let mut b = self.body.borrow_mut();
+        if b.leaving {
+            return answerer.send(Err(TwinError::Overloaded.into()));
+        }
+        let contribution = b.contribution();
+        b.passed_on = starting.then(|| b.fingerprint(&contribution));
+        drop(b);
+        if !starting {
+            mark_rollup(&self.body);
+        }
+        self.answer_durable(answerer, Ok(Answer::Contribution(Box::new(contribution))));
     }
 }

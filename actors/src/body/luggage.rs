@@ -2,7 +2,11 @@
 
 use std::{rc::Rc, sync::atomic::AtomicI64};
 
-use hierarchy_models::{Timestamp, TwinId, rollup::Aggregate, tree::Path};
+use hierarchy_models::{
+    Timestamp, TwinId,
+    rollup::{Aggregate, Asking},
+    tree::Path,
+};
 
 use super::{Body, Extras};
 use crate::{
@@ -16,6 +20,7 @@ pub struct Luggage {
     path: Path,
     state: TwinState,
     below: Option<Box<Aggregate>>,
+    asking: Option<Box<Asking>>,
     dirty: bool,
     registry_dirty: bool,
     last_used: Timestamp,
@@ -32,6 +37,7 @@ impl Body {
             path: self.path.clone(),
             state: std::mem::replace(&mut self.state, TwinState::blank()),
             below: self.below.take(),
+            asking: self.asking.take(),
             dirty,
             registry_dirty: self.registry_dirty,
             last_used: self.last_used(),
@@ -42,10 +48,10 @@ impl Body {
 
     /// The twin on its new thread, and the end of its connection that is to be recorded there.
     pub fn unpack(host: &Rc<Host>, luggage: Luggage) -> (Self, Option<Input>) {
-        let Luggage { id, path, state, below, dirty, registry_dirty, last_used, wake_registered, extras } = luggage;
+        let Luggage { id, path, state, below, asking, dirty, registry_dirty, last_used, wake_registered, extras } = luggage;
         let end = host.lost_connection(&state);
-        let fresh = Self::new(host, id, path, state, Aggregate::default());
+        let fresh = Self::new(host, id, path, state, Aggregate::default(), Asking::default());
         let last_used = AtomicI64::new(last_used.as_millis());
-        (Self { below, dirty, registry_dirty, last_used, wake_registered, extras, ..fresh }, end)
+        (Self { below, asking, dirty, registry_dirty, last_used, wake_registered, extras, ..fresh }, end)
     }
 }

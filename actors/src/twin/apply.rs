@@ -1,6 +1,6 @@
 //! How an event changes a twin. Total and deterministic: replaying a twin's events always gives the same twin.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use hierarchy_models::{
     Event, EventBody, Raw, Timestamp,
@@ -8,6 +8,7 @@ use hierarchy_models::{
     limits::{KEPT_PAYLOAD_BYTES_MAX, POISON_MAX, REJECTED_MAX},
     model,
     patch::merge,
+    rollup::RollupSet,
 };
 
 use super::{
@@ -121,7 +122,8 @@ impl TwinState {
             | Moved { .. }
             | GatewaySet { .. }
             | StatusSet { .. }
-            | DesiredPatched { .. } => self.apply_registry(event),
+            | DesiredPatched { .. }
+            | RollupsSet { .. } => self.apply_registry(event),
             Connected { .. }
             | Disconnected { .. }
             | SessionOpened { .. }
@@ -167,6 +169,12 @@ impl TwinState {
             DesiredPatched { patch } => {
                 merge(&mut self.desired, patch);
                 self.desired_version += 1;
+            }
+            RollupsSet { definitions } => {
+                let set = (!definitions.is_empty()).then(|| Arc::new(RollupSet::of_stored(definitions)));
+                if set.is_some() || self.rare.is_some() {
+                    self.rare_mut().rollups = set;
+                }
             }
             _ => {}
         }

@@ -50,6 +50,12 @@ pub fn decide(id: &TwinId, twin: &TwinState, kind: &dyn Kind, input: Input, now:
             check_version(twin, if_version)?;
             done(patch_events(twin, *patch, is_place)?)
         }
+        Input::SetRollups { rollups, if_version } => {
+            check_version(twin, if_version)?;
+            let definitions: Vec<(Name, Name)> = rollups.texts().map(|(name, text)| (name.clone(), text.clone())).collect();
+            let is_same = definitions.iter().map(|(name, text)| (name, text)).eq(twin.rollups().iter().flat_map(|set| set.texts()));
+            done(if is_same { vec![] } else { vec![EventBody::RollupsSet { definitions }] })
+        }
         Input::SetStatus(status) => done(if twin.status == status { vec![] } else { vec![EventBody::StatusSet { status }] }),
         Input::Release => match twin.quarantined() {
             Some(_) => done(vec![EventBody::Released, EventBody::AlertCleared { name: QUARANTINED.into() }]),

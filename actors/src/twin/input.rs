@@ -1,8 +1,11 @@
 //! What can be asked of a twin's core, and what it can answer.
 
+use std::sync::Arc;
+
 use hierarchy_models::{
     Command, CommandId, DeviceMessage, EventBody, ModelId, Name, TwinId,
     event::{DisconnectReason, Status, Subscriptions, Will},
+    rollup::RollupSet,
     value::Map,
 };
 
@@ -23,6 +26,11 @@ pub enum Input {
         if_version: Option<u64>,
     },
     SetStatus(Status),
+    /// Replaces the roll-ups that the twin defines itself; none removes them.
+    SetRollups {
+        rollups: Arc<RollupSet>,
+        if_version: Option<u64>,
+    },
     /// Lets a quarantined twin run again.
     Release,
     Device {

@@ -1,10 +1,12 @@
 //! A twin's state as bytes, for the store: protobuf with a format number, so that it can grow.
 
+use std::sync::Arc;
+
 use hierarchy_models::{
     Alert, Command, Name, Timestamp, TwinId, Value,
     event::Subscriptions,
     model,
-    rollup::{Contribution, Counts, Fold},
+    rollup::{Contribution, Counts, Fold, RollupSet},
     value::Map,
 };
 use persistence::{
@@ -154,6 +156,8 @@ struct StateWire {
     /// Where the model's own name does not say it.
     #[prost(bool, optional, tag = "50")]
     is_place: Option<bool>,
+    #[prost(message, repeated, tag = "61")]
+    rollups: Vec<wire::Definition>,
 }
 
 fn damaged(detail: impl ToString) -> Error {
@@ -192,6 +196,11 @@ fn kept_to(kept: &KeptMessage) -> KeptWire {
 
 fn kept_from(wire: KeptWire) -> KeptMessage {
     KeptMessage { at: time(wire.at), what: wire.what, reason: wire.reason, payload: wire.payload }
+}
+
+fn rollups_from(wire: Vec<wire::Definition>) -> Option<Arc<RollupSet>> {
+    let stored: Vec<(Name, Name)> = wire.into_iter().map(Into::into).collect();
+    (!stored.is_empty()).then(|| Arc::new(RollupSet::of_stored(&stored)))
 }
 
 fn id_from(text: String) -> Result<TwinId, Error> {
@@ -272,6 +281,7 @@ impl TwinState {
             restarts: rare.restarts,
             quarantined: rare.quarantined.clone(),
             is_place: (self.is_place != model::is_place(&self.model)).then_some(self.is_place),
+            rollups: rare.rollups.iter().flat_map(|set| set.texts()).map(wire::Definition::from).collect(),
         }
         .encode_to_vec()
     }
@@ -300,6 +310,7 @@ impl TwinState {
             poison: w.poison.into_iter().map(kept_from).collect(),
             restarts: w.restarts,
             quarantined: w.quarantined,
+            rollups: rollups_from(w.rollups),
         };
         let of = hierarchy_models::ModelId::new(w.model).map_err(damaged)?;
         Ok(Self {
@@ -372,5 +383,6 @@ pub fn contribution_from_bytes(bytes: &[u8]) -> Result<Contribution, Error> {
         },
         values: w.values.into_iter().map(|f| (Name::from(f.name), Fold::of(f.value, time(f.at)))).collect(),
         last_seen: w.last_seen.map(time),
+        answers: None,
     })
 }

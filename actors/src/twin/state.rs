@@ -1,13 +1,13 @@
 //! What a twin remembers. Small on purpose: the values lie in sorted vectors, and what few twins have is behind a box.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use hierarchy_models::{
     Alert, ModelId, Name, Timestamp, TwinId, Value,
     event::{DisconnectReason, Status, Subscriptions},
     limits::ROLLUP_NAMES_PER_TWIN_MAX,
     model,
-    rollup::{Contribution, Counts, Fold},
+    rollup::{Contribution, Counts, Fold, RollupSet},
     value::{Map, map_heap_bytes},
 };
 
@@ -49,6 +49,8 @@ pub struct Rare {
     pub restarts: u64,
     /// Why it is quarantined, when it is.
     pub quarantined: Option<String>,
+    /// The roll-ups that it defines itself.
+    pub rollups: Option<Arc<RollupSet>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -123,6 +125,11 @@ impl TwinState {
         self.rare.as_deref().and_then(|r| r.quarantined.as_deref())
     }
 
+    /// The roll-ups that the twin defines itself, without those of its model.
+    pub fn rollups(&self) -> Option<&Arc<RollupSet>> {
+        self.rare.as_deref().and_then(|r| r.rollups.as_ref())
+    }
+
     pub fn knows_record(&self, hash: u64) -> bool {
         self.rare.as_deref().is_some_and(|r| r.record_ids.contains(&hash))
     }
@@ -161,7 +168,7 @@ impl TwinState {
             .filter_map(|(name, s)| s.value.as_f64().map(|v| (name.clone(), Fold::of(v, s.at))))
             .take(ROLLUP_NAMES_PER_TWIN_MAX)
             .collect();
-        Contribution { counts, values, last_seen: self.connection.last_seen.filter(|_| is_device) }
+        Contribution { counts, values, last_seen: self.connection.last_seen.filter(|_| is_device), answers: None }
     }
 
     /// Bytes on the heap, to the nearest guess: what the memory budget counts.
@@ -172,6 +179,7 @@ impl TwinState {
                 + (r.rejected.len() + r.poison.len()) * 512
                 + r.diagnostics.as_ref().map_or(0, |d| d.value.heap_bytes())
                 + r.behaviour.heap_bytes()
+                + r.rollups.as_ref().map_or(0, |rollups| rollups.heap_bytes())
         });
         self.telemetry.heap_bytes()
             + self.reported.heap_bytes()

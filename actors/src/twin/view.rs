@@ -3,13 +3,15 @@
 use hierarchy_models::{
     TwinId, Value,
     event::shown_seq,
-    rollup::{Aggregate, Fold},
+    rollup::{Aggregate, Computed, Fold, Results},
     tree::Path,
     value::Map,
 };
 
 use super::{slots::Slots, state::TwinState};
-use crate::view::{AlertCounts, ConnectionView, DiagnosticsView, FoldView, Members, RollupView, SupervisionView, TwinView, ValueView};
+use crate::view::{
+    AlertCounts, ConnectionView, DefinedView, DiagnosticsView, FoldView, Members, RollupView, SupervisionView, TwinView, ValueView,
+};
 
 fn values(slots: &Slots) -> Members<ValueView> {
     slots.iter().map(|(name, s)| (name.clone(), ValueView { value: s.value.clone(), at: s.at, received_at: s.received_at })).collect()
@@ -20,8 +22,14 @@ pub fn fold_view(fold: &Fold) -> FoldView {
     FoldView { count, sum, avg: fold.avg(), min, max, last, last_at }
 }
 
+/// What a twin defines, as it stands.
+pub fn defined_view(results: &Results) -> Members<DefinedView> {
+    let shown = |Computed { value, count, stale, .. }: &Computed| DefinedView { value: value.clone(), count: *count, stale: *stale };
+    results.iter().map(|(name, result)| (name.clone(), shown(result))).collect()
+}
+
 /// The figures of a twin and all below it.
-pub fn rollup_view(twin: &TwinState, below: &Aggregate) -> RollupView {
+pub fn rollup_view(twin: &TwinState, below: &Aggregate, results: &Results) -> RollupView {
     let all = below.contribution(twin.own_contribution());
     RollupView {
         count: all.counts.devices,
@@ -30,6 +38,7 @@ pub fn rollup_view(twin: &TwinState, below: &Aggregate) -> RollupView {
         quarantined: all.counts.quarantined,
         alerts: AlertCounts { count: all.counts.alerts(), worst: all.counts.worst() },
         values: all.values.into_iter().map(|(name, fold)| (name, fold_view(&fold))).collect(),
+        defined: defined_view(results),
     }
 }
 
@@ -40,7 +49,8 @@ pub fn desired_document(twin: &TwinState) -> Map {
     desired
 }
 
-pub fn view(id: &TwinId, path: &Path, twin: &TwinState, below: &Aggregate) -> TwinView {
+/// `results` are the twin's defined roll-ups over `below`.
+pub fn view(id: &TwinId, path: &Path, twin: &TwinState, below: &Aggregate, results: &Results) -> TwinView {
     let c = &twin.connection;
     let rare = twin.rare.as_deref();
     let ever = c.session > 0;
@@ -71,7 +81,7 @@ pub fn view(id: &TwinId, path: &Path, twin: &TwinState, below: &Aggregate) -> Tw
         desired: desired_document(twin),
         metadata: twin.metadata.clone(),
         tags: twin.tags.clone(),
-        rollups: rollup_view(twin, below),
+        rollups: rollup_view(twin, below, results),
         alerts: twin.alerts.clone(),
         supervision: SupervisionView {
             state: if twin.quarantined().is_some() { "quarantined" } else { "running" },

@@ -4,6 +4,7 @@ mod commands;
 mod models;
 mod reads;
 mod registry;
+mod rollups;
 mod tree;
 
 pub(crate) use registry::row_of;

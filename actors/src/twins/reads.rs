@@ -12,7 +12,6 @@ use crate::{
     envelope::{Answer, Ask},
     error::TwinError,
     sighting::Sighting,
-    twin::view::view,
     view::TwinView,
 };
 
@@ -25,7 +24,7 @@ impl Twins {
     pub async fn see(&self, id: &TwinId) -> Result<(TwinView, Option<Sighting>), TwinError> {
         let look = |cell: &SharedBody, b: &Body| {
             b.used(self.runtime.clock.now());
-            (view(&b.id, &b.path, &b.state, b.below()), Some(Sighting::new(cell, b)))
+            (b.view(), Some(Sighting::new(cell, b)))
         };
         if let Some(seen) = self.runtime.glance(id, look) {
             return Ok(seen);

@@ -1,7 +1,11 @@
 //! Which twins stand below one, and reading many twins with few questions to the store: one a level of the tree, and one for all twins
 //! that are neither in memory nor above others. Those are read from their snapshots and are not started for it.
 
-use hierarchy_models::{TwinId, rollup::Aggregate, tree::Path};
+use hierarchy_models::{
+    TwinId,
+    rollup::{Aggregate, Results},
+    tree::Path,
+};
 use persistence::Child;
 
 use super::Twins;
@@ -68,7 +72,7 @@ impl Twins {
                 None => None,
             };
             all.push(match seen {
-                Some(state) => Some((view(&node.id, &node.path, &state, &Aggregate::EMPTY), None)),
+                Some(state) => Some((self.view_at_rest(node, &state), None)),
                 None => match self.see(&node.id).await {
                     Ok(seen) => Some(seen),
                     Err(TwinError::NoSuchTwin(_)) => None,
@@ -77,6 +81,13 @@ impl Twins {
             });
         }
         Ok(all)
+    }
+
+    fn view_at_rest(&self, node: &TreeNode, state: &TwinState) -> TwinView {
+        let below = Aggregate::EMPTY;
+        let defined = self.runtime.model_rollups.in_force(state);
+        let results = defined.map_or_else(Results::default, |defined| defined.results(&below));
+        view(&node.id, &node.path, state, &below, &results)
     }
 }
 

@@ -14,6 +14,7 @@ mod path;
 mod principals;
 mod probes;
 mod register;
+mod rollups;
 mod tree;
 mod twin;
 
@@ -30,6 +31,7 @@ pub fn keyed(routes: &mut ServiceConfig) {
     routes.service(listing::list).service(register::register);
     routes.service(twin::read).service(patch::patch).service(twin::delete);
     routes.service(lifecycle::activate).service(lifecycle::deactivate).service(lifecycle::release);
+    routes.service(rollups::read).service(rollups::put).service(rollups::delete);
     routes.service(credentials::reset).service(credentials::token);
     routes.service(tree::read).service(history::history).service(events::events);
     routes.service(live::live);

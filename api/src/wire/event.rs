@@ -98,6 +98,10 @@ fn described(body: EventBody) -> (&'static str, Value) {
         StatusSet { status } => ("status_set", json!({"status": status})),
         ModelSet { model, is_place } => ("model_set", json!({"model": model, "is_place": is_place})),
         DesiredPatched { patch } => ("desired_patched", json!({"patch": patch})),
+        RollupsSet { definitions } => {
+            let by_name: serde_json::Map<String, Value> = definitions.iter().map(|(name, text)| (name.to_string(), json!(text))).collect();
+            ("rollups_set", json!({"rollups": by_name}))
+        }
         Telemetry { stream, records, .. } => {
             ("telemetry", json!({"stream": stream, "records": records.iter().map(record).collect::<Vec<_>>()}))
         }

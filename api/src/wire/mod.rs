@@ -8,6 +8,7 @@ pub mod described;
 pub mod event;
 pub mod history;
 pub mod model;
+pub mod rollups;
 pub mod tree;
 pub mod twin;
 

@@ -8,4 +8,5 @@ mod edge;
 mod history;
 mod live;
 mod registry;
+mod rollups;
 mod world;

@@ -1,13 +1,17 @@
 //! A parent's view of its children, and what they come to.
 
+mod asked;
+
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Contribution, Counts, Fold, child::Child, column::Column};
+use super::{Contribution, Counts, Fold, answers::Answered, child::Child, column::Column};
 use crate::{
     id::{Name, TwinId},
     limits::ROLLUP_NAMES_MAX,
     time::Timestamp,
 };
+
+pub use asked::Awaited;
 
 /// A parent's view of its children. Their values lie in the columns alone, a child says only which.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +23,10 @@ pub struct Aggregate {
     /// The place of each name among the columns.
     names: BTreeMap<Name, u16>,
     columns: Vec<Option<Named>>,
+    /// What it asks of them beyond that, when it asks anything.
+    answered: Option<Box<Answered>>,
+    /// Children that have not answered all of it.
+    awaited: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -36,6 +44,8 @@ impl Aggregate {
         counts: Counts::NONE,
         names: BTreeMap::new(),
         columns: Vec::new(),
+        answered: None,
+        awaited: 0,
     };
 
     pub fn is_empty(&self) -> bool {
@@ -49,7 +59,7 @@ impl Aggregate {
 
     /// Takes a child's newest contribution in the place of its former one.
     pub fn update(&mut self, child: &TwinId, contribution: Contribution, stale_after: Duration, now: Timestamp) {
-        let Contribution { counts, mut values, last_seen } = contribution;
+        let Contribution { counts, mut values, last_seen, answers } = contribution;
         let stale = is_stale(last_seen, stale_after, now);
         if stale {
             values.clear();
@@ -57,6 +67,7 @@ impl Aggregate {
         let mut next = match self.children.remove(child) {
             Some(former) => {
                 self.counts.subtract(&former.counts());
+                self.awaited -= u32::from(former.awaited);
                 former
             }
             None => Child::new(self.slot()),
@@ -64,6 +75,8 @@ impl Aggregate {
         next.tell(&counts, last_seen, stale);
         self.counts.add(&next.counts());
         self.place(&mut next, values);
+        next.awaited = self.take_answers(next.slot, answers.as_deref(), stale);
+        self.awaited += u32::from(next.awaited);
         self.children.insert(child.clone(), next);
     }
 
@@ -77,7 +90,11 @@ impl Aggregate {
     pub fn remove(&mut self, child: &TwinId) {
         let Some(mut former) = self.children.remove(child) else { return };
         self.counts.subtract(&former.counts());
+        self.awaited -= u32::from(former.awaited);
         self.place(&mut former, Vec::new());
+        if let Some(answered) = &mut self.answered {
+            answered.clear(former.slot as usize);
+        }
         self.free.push(former.slot);
     }
 
@@ -92,6 +109,9 @@ impl Aggregate {
                 child.stale = true;
                 self.counts.add(&child.counts());
                 self.place(&mut child, Vec::new());
+                if let Some(answered) = &mut self.answered {
+                    answered.silence(child.slot as usize);
+                }
                 self.children.insert(id.clone(), child);
             }
         }
@@ -204,14 +224,15 @@ impl Aggregate {
             values.push((name, same.map_or(fold, |(_, total)| total.merge(&fold))));
         }
         values.extend(below.map(|(name, total)| (name.clone(), total)));
-        Contribution { counts, values, last_seen: None }
+        Contribution { counts, values, last_seen: None, answers: own.answers }
     }
 
     /// Bytes held, to the nearest guess: what the memory budget counts.
     pub fn heap_bytes(&self) -> usize {
         let children: usize = self.children.values().map(Child::heap_bytes).sum();
         let columns: usize = self.columns.iter().flatten().map(|named| named.column.heap_bytes() + 2 * size_of::<Named>()).sum();
-        children + columns
+        let answered = self.answered.as_deref().map_or(0, |answered| size_of::<Answered>() + answered.heap_bytes());
+        children + columns + answered
     }
 }
 
@@ -282,6 +303,7 @@ mod tests {
                         counts: Counts { devices: 1, ..Counts::default() },
                         values: values.iter().map(|(n, v)| (Name::from(format!("n{n}")), Fold::of(*v, *seen))).collect(),
                         last_seen: Some(*seen),
+                        answers: None,
                     };
                     aggregate.update(&id(child), contribution, STALE, now);
                 }

@@ -12,6 +12,10 @@ pub struct Child {
     pub slot: u32,
     /// Silent for too long: then it has no values.
     pub stale: bool,
+    /// It has not answered all that it is asked.
+    pub awaited: bool,
+    /// How often it was heard, around and around.
+    pub heard: u16,
     pub last_seen: Option<Timestamp>,
     counts: Small,
     /// Where its values are, in the order of their names.
@@ -50,11 +54,21 @@ impl Small {
 
 impl Child {
     pub fn new(slot: u32) -> Self {
-        Self { slot, stale: false, last_seen: None, counts: Small::default(), columns: Box::default(), unplaced: Box::default() }
+        Self {
+            slot,
+            stale: false,
+            awaited: false,
+            heard: 0,
+            last_seen: None,
+            counts: Small::default(),
+            columns: Box::default(),
+            unplaced: Box::default(),
+        }
     }
 
     pub fn tell(&mut self, counts: &Counts, last_seen: Option<Timestamp>, stale: bool) {
         (self.counts, self.last_seen, self.stale) = (Small::of(counts), last_seen, stale);
+        self.heard = self.heard.wrapping_add(1);
     }
 
     /// What counts of this child now.

@@ -14,7 +14,7 @@ pub(super) struct Event {
     pub received_at: i64,
     #[prost(
         oneof = "Body",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 58"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 58, 68"
     )]
     pub body: Option<Body>,
 }
@@ -93,6 +93,8 @@ pub(super) enum Body {
     Released(bool),
     #[prost(message, tag = "58")]
     ModelSet(ModelSet),
+    #[prost(message, tag = "68")]
+    RollupsSet(RollupsSet),
 }
 
 /// The stream of the kind with this field number; `None` for a kind this program does not know.
@@ -105,7 +107,7 @@ pub(super) fn stream_of(tag: u32) -> Option<&'static str> {
         9 | 33..=37 => "behaviour",
         11..=13 => "commands",
         14 | 15 => "alerts",
-        16 | 17 | 20..=22 | 58 => "registry",
+        16 | 17 | 20..=22 | 58 | 68 => "registry",
         18 | 19 => "metadata",
         23 => "desired",
         24..=32 => "connection",
@@ -270,4 +272,10 @@ pub(super) struct Quarantined {
     pub restarts: u32,
     #[prost(string, tag = "3")]
     pub error: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct RollupsSet {
+    #[prost(message, repeated, tag = "1")]
+    pub definitions: Vec<Definition>,
 }

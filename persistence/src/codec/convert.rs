@@ -65,6 +65,9 @@ impl From<&EventBody> for Body {
             E::StatusSet { status } => Self::StatusSet(status_code(*status)),
             E::ModelSet { model, is_place } => Self::ModelSet(ModelSet { model: model.as_str().to_owned(), is_place: *is_place }),
             E::DesiredPatched { patch } => Self::DesiredPatched(patch.into()),
+            E::RollupsSet { definitions } => {
+                Self::RollupsSet(RollupsSet { definitions: definitions.iter().map(|(name, text)| (name, text).into()).collect() })
+            }
             E::Telemetry { stream, records, raw } => Self::Telemetry(Telemetry {
                 stream: stream.as_ref().map(text),
                 records: records.iter().map(Record::from).collect(),
@@ -148,6 +151,7 @@ impl TryFrom<Body> for EventBody {
                 Self::ModelSet { model: domain::ModelId::new(&m.model).map_err(|e| damaged(e.to_string()))?, is_place: m.is_place }
             }
             Body::DesiredPatched(patch) => Self::DesiredPatched { patch: patch.try_into()? },
+            Body::RollupsSet(set) => Self::RollupsSet { definitions: set.definitions.into_iter().map(Into::into).collect() },
             Body::Telemetry(t) => Self::Telemetry {
                 stream: t.stream.map(Into::into),
                 records: t.records.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,

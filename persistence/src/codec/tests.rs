@@ -111,6 +111,7 @@ fn bodies() -> Vec<BoxedStrategy<EventBody>> {
         status.prop_map(|status| E::StatusSet { status }).boxed(),
         (model(), any::<bool>()).prop_map(|(model, is_place)| E::ModelSet { model, is_place }).boxed(),
         map().prop_map(|patch| E::DesiredPatched { patch }).boxed(),
+        vec((name(), name()), 0..4).prop_map(|definitions| E::RollupsSet { definitions }).boxed(),
         (option::of(name()), vec(record(), 0..4), raw()).prop_map(|(stream, records, raw)| E::Telemetry { stream, records, raw }).boxed(),
         (map(), raw()).prop_map(|(patch, raw)| E::ReportedPatched { patch, raw }).boxed(),
         (map(), raw()).prop_map(|(properties, raw)| E::ReportedReplaced { properties, raw }).boxed(),
@@ -233,6 +234,21 @@ fn the_deepest_accepted_value_is_stored() {
     let event = Event { seq: 1, received_at: Timestamp::EPOCH, body: EventBody::BehaviourState { state: deep } };
     let turn = Turn { twin: TwinId::new("a").unwrap(), events: vec![event] };
     assert_eq!(decode_turn(encoded(&turn)).unwrap(), turn);
+}
+
+/// Written out by hand: what lies in a journal keeps these numbers.
+#[test]
+fn stored_roll_ups_are_read_by_their_numbers() {
+    let mut out = Vec::new();
+    write::uint(&mut out, 1, 7);
+    write::nested(&mut out, 68, |out| {
+        write::nested(out, 1, |out| {
+            write::bytes(out, 1, b"load");
+            write::bytes(out, 2, b"sum(devices.power)");
+        });
+    });
+    let event = decode_event(out.into()).unwrap();
+    assert_eq!(event.body, EventBody::RollupsSet { definitions: vec![("load".into(), "sum(devices.power)".into())] });
 }
 
 #[test]

@@ -302,3 +302,24 @@ impl TryFrom<Alert> for domain::Alert {
         })
     }
 }
+
+/// A definition by name, as it was written.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Definition {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, tag = "2")]
+    pub text: String,
+}
+
+impl From<(&Name, &Name)> for Definition {
+    fn from((name, definition): (&Name, &Name)) -> Self {
+        Self { name: text(name), text: text(definition) }
+    }
+}
+
+impl From<Definition> for (Name, Name) {
+    fn from(d: Definition) -> Self {
+        (d.name.into(), d.text.into())
+    }
+}

@@ -1,0 +1,58 @@
+//! The roll-ups that a twin or a model defines, read and changed.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use hierarchy_models::{
+    ModelId, TwinId,
+    rollup::{DefinitionError, RollupSet},
+};
+
+use super::{Twins, error_of};
+use crate::{
+    envelope::{Answer, Ask},
+    error::TwinError,
+    rollups::Definitions,
+    twin::decide::Input,
+};
+
+impl Twins {
+    /// What is defined on a twin, by itself and by its model.
+    pub async fn rollups(&self, id: &TwinId) -> Result<Definitions, TwinError> {
+        match self.runtime.ask(id, Ask::Definitions).await.map_err(error_of)? {
+            Answer::Definitions(definitions) => Ok(definitions),
+            _ => Err(TwinError::Overloaded),
+        }
+    }
+
+    /// Replaces what a twin defines itself; an empty set removes it. Durable when it returns; the figures follow within a tick a level.
+    pub async fn set_rollups(&self, id: &TwinId, rollups: RollupSet, if_version: Option<u64>) -> Result<Definitions, TwinError> {
+        let input = Input::SetRollups { rollups: Arc::new(rollups), if_version };
+        self.runtime.ask(id, Ask::Core(input)).await.map_err(error_of)?;
+        self.rollups(id).await
+    }
+
+    /// What a model defines, with what it inherits from the models that it extends (`extends`, near and far). For whoever reads models: once
+    /// for each at the start, and again when one changes. In memory only.
+    pub async fn define_model(&self, model: ModelId, rollups: RollupSet, extends: Vec<ModelId>) -> Result<(), DefinitionError> {
+        self.runtime.model_rollups.put(model, rollups, extends)?;
+        self.models_changed().await;
+        Ok(())
+    }
+
+    /// A model that is not there any more defines nothing.
+    pub async fn forget_model(&self, model: &ModelId) {
+        self.runtime.model_rollups.remove(model);
+        self.models_changed().await;
+    }
+
+    /// The roll-ups that twins of a model have from it.
+    pub fn rollups_of_model(&self, model: &ModelId) -> Option<Arc<RollupSet>> {
+        self.runtime.model_rollups.for_model(model)
+    }
+
+    async fn models_changed(&self) {
+        let hosts = self.runtime.hosts.read().clone();
+        join_all(hosts.iter().map(|host| host.call(|host| async move { host.redefine() }))).await;
+    }
+}
