@@ -11,8 +11,8 @@ use crate::{
     body::{Body, SharedBody, refusal_of_problem, store_problem},
     device::{Downlink, Link, Outcome},
     envelope::{Answerer, Reply},
-    kind::Outbound,
     live::LiveEvent,
+    twin::Outbound,
 };
 
 /// What is to be said and done once a turn is durable. Small, as every message has one: most turns end with one word.

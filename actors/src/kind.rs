@@ -16,7 +16,7 @@ use hierarchy_models::{
     value::{DEPTH_MAX, Map},
 };
 
-use crate::twin::TwinState;
+use crate::twin::{TwinState, outbound::Outbound};
 
 /// What happened.
 #[derive(Debug)]
@@ -29,15 +29,6 @@ pub enum Trigger<'a> {
     Disconnected { reason: DisconnectReason },
     CommandEnded { name: &'a str, state: CommandState },
     Timer { name: &'a str },
-}
-
-/// A command to another twin, sent once the turn is durable.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outbound {
-    pub to: TwinId,
-    pub name: Name,
-    pub payload: Value,
-    pub ttl: Duration,
 }
 
 /// What a turn may look at, and where it puts what should follow.

@@ -31,11 +31,11 @@ use crate::{
     hub::Hub,
     identity::Identities,
     intake::Intake,
-    kind::{Kinds, Outbound},
+    kind::Kinds,
     loaded::Loaded,
     rollups,
     settings::Settings,
-    twin::{TwinState, decide::Input},
+    twin::{Outbound, TwinState, decide::Input},
     wakes::Wakes,
 };
 

@@ -10,13 +10,13 @@ use hierarchy_models::{
 pub use super::input::{Decided, Input, NewTwin, Rejection, Said};
 use super::{
     device_input::{HELD_PACKETS_MAX, Speaker},
+    input::TwinPatch,
+    refusal::Refusal,
     state::TwinState,
 };
 use crate::{
-    device::Refusal,
     error::TwinError,
     kind::{Kind, Trigger, run_turn},
-    twins::TwinPatch,
 };
 
 fn done(events: Vec<EventBody>) -> Result<Decided, Rejection> {

@@ -6,8 +6,8 @@ use hierarchy_models::{
     value::Map,
 };
 
-use super::device_input::Speaker;
-use crate::{device::Refusal, error::TwinError, kind::Outbound, twins::TwinPatch};
+use super::{device_input::Speaker, outbound::Outbound, refusal::Refusal};
+use crate::error::TwinError;
 
 /// Everything that can be asked of a twin's core.
 #[derive(Debug)]
@@ -65,6 +65,16 @@ pub enum Input {
         raw: Option<hierarchy_models::Raw>,
         quarantine: Option<u32>,
     },
+}
+
+/// A change of what people decide about a twin. `parent` and `gateway`: the outer `None` leaves as it is, the inner removes.
+#[derive(Debug, Clone, Default)]
+pub struct TwinPatch {
+    pub metadata: Option<Map>,
+    pub desired: Option<Map>,
+    pub tags: Option<Vec<Name>>,
+    pub parent: Option<Option<TwinId>>,
+    pub gateway: Option<Option<TwinId>>,
 }
 
 #[derive(Debug, Clone)]

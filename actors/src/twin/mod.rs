@@ -9,6 +9,8 @@ pub mod device_input;
 pub mod inbox;
 pub mod input;
 pub mod live_events;
+pub mod outbound;
+pub mod refusal;
 pub mod slots;
 pub mod snapshot;
 pub mod state;
@@ -16,4 +18,7 @@ pub mod view;
 
 pub use decide::{Decided, Rejection, decide};
 pub use inbox::Inbox;
+pub use input::TwinPatch;
+pub use outbound::Outbound;
+pub use refusal::Refusal;
 pub use state::TwinState;
