@@ -5,6 +5,7 @@
 
 mod actor;
 mod background;
+pub mod behaviour;
 mod body;
 pub mod clock;
 mod completion;
@@ -21,6 +22,7 @@ mod lane;
 pub mod live;
 mod loaded;
 mod meters;
+mod outbox;
 mod rollups;
 mod runtime;
 mod seats;

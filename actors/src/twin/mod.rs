@@ -4,6 +4,7 @@
 //! the actor shell around it ([`crate::actor`]) does all of that.
 
 pub mod apply;
+pub mod command_check;
 pub mod decide;
 pub mod device_input;
 pub mod inbox;
@@ -20,7 +21,7 @@ pub mod view;
 
 pub use decide::{Decided, Rejection, decide};
 pub use inbox::Inbox;
-pub use input::TwinPatch;
+pub use input::{Failure, TwinPatch};
 pub use outbox::OutboxEntry;
 pub use refusal::Refusal;
 pub use state::TwinState;
