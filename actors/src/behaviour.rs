@@ -25,8 +25,8 @@ pub use error::{Error, Result};
 pub use inputs::{Children, Command, CommandEnded, Connection, Event, Reply, Reported, Telemetry, Timer};
 pub use serde_json::{Value, json};
 
-pub(crate) use bound::Bound;
-pub(crate) use encoding::{decode, from_json, to_json};
+pub(crate) use bound::{Bound, load};
+pub(crate) use encoding::{from_json, to_json};
 
 /// What a kind of twin makes of what happens to it. All calls are optional; each gets the state as the last one left it.
 ///

@@ -18,6 +18,7 @@ mod hub;
 pub mod identity;
 mod intake;
 pub mod kind;
+pub mod kit;
 mod lane;
 pub mod live;
 mod loaded;

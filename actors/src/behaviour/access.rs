@@ -42,7 +42,7 @@ impl Lookup for Map {
     }
 }
 
-impl Lookup for [(hierarchy_models::Name, Stored)] {
+impl Lookup for Vec<(hierarchy_models::Name, Stored)> {
     /// Of a name that stands twice the last counts, as in the twin's last known values.
     fn find(&self, name: &str) -> Option<&Stored> {
         self.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use hierarchy_models::CommandResult;
 
 use super::{
-    Behaviour, Children, Command, CommandEnded, Connection, Context, Error, Event, Reply, Reported, Result, Telemetry, Timer,
+    Behaviour, Command, CommandEnded, Connection, Context, Error, Event, Reply, Reported, Result, Telemetry, Timer,
     encoding::{decode, encode, from_json, to_json},
 };
 use crate::{
@@ -69,7 +69,7 @@ fn tell<B: Behaviour>(behaviour: &mut B, trigger: &Trigger<'_>, cx: &mut Context
         }
         Trigger::Children => {
             let below = cx.children();
-            behaviour.on_children(&Children { ..below }, cx)?;
+            behaviour.on_children(&below, cx)?;
         }
         Trigger::Diagnostics { .. } => {}
     }

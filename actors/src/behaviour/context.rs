@@ -54,7 +54,7 @@ impl<'a, 'b> Context<'a, 'b> {
 
     /// What is below it, as of the last roll-up tick.
     pub fn children(&self) -> Children<'b> {
-        Children { below: self.inner.below() }
+        Children::of(self.inner.below())
     }
 
     /// The last known values, before this message.

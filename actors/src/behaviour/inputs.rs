@@ -25,11 +25,7 @@ typed_access!(Telemetry);
 
 impl<'a> Telemetry<'a> {
     fn source(&self) -> Source<'a> {
-        Source { what: "telemetry", values: self.values() }
-    }
-
-    fn values(&self) -> &'a [(domain::Name, domain::Value)] {
-        &self.record.values
+        Source { what: "telemetry", values: &self.record.values }
     }
 
     /// When the device says it was measured; the time of receipt when it does not say.
@@ -196,7 +192,13 @@ pub enum Connection {
 /// What is below a twin, at any depth, comes to. Silent devices are counted in `stale`, and their values left out.
 #[derive(Clone, Copy)]
 pub struct Children<'a> {
-    pub(super) below: &'a Aggregate,
+    below: &'a Aggregate,
+}
+
+impl<'a> Children<'a> {
+    pub(crate) fn of(below: &'a Aggregate) -> Self {
+        Self { below }
+    }
 }
 
 impl Children<'_> {
