@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::File;
 
 /// A crate and those of ours it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 15] = [
+const MAY_KNOW: [(&str, &[&str]); 16] = [
     ("hierarchy-models", &[]),
     ("persistence", &["hierarchy-models"]),
     ("persistence-embedded", &["persistence", "hierarchy-models"]),
@@ -19,6 +19,7 @@ const MAY_KNOW: [(&str, &[&str]); 15] = [
     ("gateway-fuzz", &["gateway", "hierarchy-models"]),
     // What a solution developer writes stands on the whole.
     ("door-lock", &["twinfold"]),
+    ("freezer", &["twinfold"]),
     ("pump", &["twinfold"]),
     ("thermostat", &["twinfold"]),
     ("vehicle", &["twinfold"]),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hierarchy_models::{
-    Command, CommandId, CommandResult, CommandState, DeviceMessage, Event, EventBody, ModelId, Timestamp, TwinId,
+    Command, CommandId, CommandResult, CommandState, DeviceMessage, Event, EventBody, ModelId, OutboundCommand, Timestamp, TwinId,
     event::DisconnectReason, limits::DEDUPE_RECORDS_MAX, rollup::Aggregate, tree::Path, value::Map,
 };
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::{
     behaviour::{Error, Result, from_json},
     kind::Kind,
     twin::{
-        Surroundings, TwinState, decide,
+        OutboxEntry, Surroundings, TwinState, decide,
         decide::{Input, NewTwin, Rejection, Said, number},
         device_input::Speaker,
     },
@@ -139,7 +139,34 @@ impl Seat {
     }
 }
 
+/// A command that one twin has sent, as it comes to another.
+pub fn inbound(sender: &TwinId, entry: &OutboxEntry, now: Timestamp) -> Command {
+    let OutboundCommand { name, payload, expires_at, .. } = entry.command.clone();
+    Command {
+        id: sent_id(sender, entry.queued),
+        name,
+        payload,
+        state: CommandState::Queued,
+        expires_at,
+        queued_at: now,
+        delivered_at: None,
+        ended_at: None,
+        deliveries: 0,
+        result: None,
+        idempotency_key: Some(OutboundCommand::idempotency_key(sender, entry.queued)),
+        sender: format!("twin:{sender}").into(),
+    }
+}
+
+/// Two twins may have sent with the same number, so it names the sender too.
+fn sent_id(sender: &TwinId, queued: u64) -> CommandId {
+    const NAMED_CHARS_MAX: usize = 40;
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let named: String = sender.as_str().chars().take(NAMED_CHARS_MAX).map(plain).collect();
+    CommandId::new(format!("{named}-{queued}")).expect("letters, digits, '_' and a hyphen are a command id")
+}
+
 /// One of its own for each state of a twin, and the same in every run of a test.
-pub fn command_id(seq: u64) -> CommandId {
+fn command_id(seq: u64) -> CommandId {
     CommandId::new(format!("kit-{seq}")).expect("letters, digits and a hyphen are a command id")
 }

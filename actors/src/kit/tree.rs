@@ -5,13 +5,13 @@ mod rollups;
 use std::{collections::BTreeMap, time::Duration};
 
 use hierarchy_models::{
-    Alert, Command, CommandState, OutboundCommand, Timestamp, TwinId, event::DisconnectReason, limits::COMMAND_TTL_DEFAULT, model, tree::Path,
+    Alert, Timestamp, TwinId, event::DisconnectReason, limits::COMMAND_TTL_DEFAULT, model, tree::Path,
 };
 use serde_json::Value;
 
 use super::{
     Effect, Handled, WAKES_MAX, assertions, feed,
-    seat::{Seat, command_id},
+    seat::{Seat, inbound},
     start,
 };
 use crate::{
@@ -133,7 +133,7 @@ impl TreeTestKit {
         let entries = |seat: &Seat| -> Vec<_> { seat.twin.outbox().iter().map(|entry| (seat.id.clone(), entry.clone())).collect() };
         let due: Vec<_> = self.seats.values().flat_map(entries).collect();
         for (sender, entry) in &due {
-            let command = self.inbound(sender, entry.queued, &entry.command);
+            let command = inbound(sender, entry, self.now);
             let id = command.id.clone();
             // As in the server a twin that refuses it, or fails on it, costs the sender nothing but the command.
             let taken = if self.seats.contains_key(&entry.command.to) {
@@ -145,23 +145,6 @@ impl TreeTestKit {
             self.take(sender, Input::OutboundDone { queued: entry.queued, outcome })?;
         }
         Ok(!due.is_empty())
-    }
-
-    fn inbound(&self, sender: &TwinId, queued: u64, command: &OutboundCommand) -> Command {
-        Command {
-            id: command_id(queued),
-            name: command.name.clone(),
-            payload: command.payload.clone(),
-            state: CommandState::Queued,
-            expires_at: command.expires_at,
-            queued_at: self.now,
-            delivered_at: None,
-            ended_at: None,
-            deliveries: 0,
-            result: None,
-            idempotency_key: Some(OutboundCommand::idempotency_key(sender, queued)),
-            sender: format!("twin:{sender}").into(),
-        }
     }
 
     /// Somebody changes a twin's metadata: a merge patch.

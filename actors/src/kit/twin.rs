@@ -11,17 +11,25 @@ use hierarchy_models::{
 };
 use serde_json::Value;
 
-use super::{Effect, Handled, WAKES_MAX, assertions, feed, seat::Seat, start};
+use super::{
+    Effect, Handled, WAKES_MAX, assertions, feed,
+    seat::{Seat, inbound},
+    start,
+};
 use crate::{
     behaviour::{Behaviour, Bound, Error, Result, from_json, load},
     settings::Settings,
     twin::{TwinPatch, decide::Input},
 };
 
+/// Commands that one step sends; one more is a behaviour that talks to itself.
+const SENT_MAX: usize = 1_000;
+
 /// One twin with one behaviour: its device says something, time passes, and the test looks at what followed.
 ///
 /// Each thing said, and each advance of the clock, is a step; [`Self::effects`] and the assertions that begin with `expect` look at the
-/// last one, but for alerts, which stand until they are cleared. Commands to other twins count as taken there.
+/// last one, but for alerts, which stand until they are cleared. Commands to other twins count as taken there; one to the
+/// twin itself lands in its own inbox.
 pub struct TwinTestKit<B = ()> {
     seat: Seat,
     now: Timestamp,
@@ -90,12 +98,21 @@ impl<B: Behaviour> TwinTestKit<B> {
     fn take(&mut self, input: Input) -> Result<()> {
         let (events, _) = self.seat.take(input, self.now)?;
         self.step.extend(Effect::of(&events));
-        let sent: Vec<u64> = self.seat.twin.outbox().iter().map(|entry| entry.queued).collect();
-        for queued in sent {
-            let outcome = Ok(super::seat::command_id(queued));
-            self.seat.take(Input::OutboundDone { queued, outcome }, self.now)?;
+        for _ in 0..SENT_MAX {
+            let Some(entry) = self.seat.twin.outbox().first().cloned() else { return Ok(()) };
+            let command = inbound(&self.seat.id, &entry, self.now);
+            let id = command.id.clone();
+            // What it sends itself is for its own device; the others have taken theirs.
+            let taken = if entry.command.to == self.seat.id {
+                self.seat.take(Input::Queue(Box::new(command)), self.now).map(|(events, _)| events)
+            } else {
+                Ok(Vec::new())
+            };
+            self.step.extend(taken.as_deref().map(Effect::of).unwrap_or_default());
+            let outcome = taken.map(|_| id).map_err(|error| error.to_string());
+            self.seat.take(Input::OutboundDone { queued: entry.queued, outcome }, self.now)?;
         }
-        Ok(())
+        Err(Error::new(format!("it has sent {SENT_MAX} commands in one step and does not come to rest")))
     }
 
     #[track_caller]

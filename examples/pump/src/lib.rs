@@ -13,6 +13,8 @@ use twinfold::prelude::*;
 pub const LIMIT: f64 = 7.1;
 /// Hours ahead at which it asks for maintenance.
 pub const NOTICE_HOURS: f64 = 72.0;
+/// A neighbour that is away has so long to take over.
+const TAKE_OVER_WITHIN: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Pump {
@@ -64,7 +66,7 @@ impl Pump {
         cx.emit("maintenance-requested", json!({"hours": hours}));
         let neighbours = cx.metadata().get("neighbours").unwrap_or_default();
         for neighbour in neighbours.as_array().into_iter().flatten().filter_map(Value::as_str) {
-            cx.command(neighbour.parse()?, "take-over", json!({"from": cx.id()})).ttl(Duration::from_secs(3600));
+            cx.command(neighbour.parse()?, "take-over", json!({"from": cx.id()})).ttl(TAKE_OVER_WITHIN);
         }
         Ok(())
     }

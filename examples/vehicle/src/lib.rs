@@ -78,9 +78,10 @@ impl Vehicle {
             }
             cx.cancel("stopped");
         }
-        if let (Some(trip), Some(last)) = (&mut self.trip, self.last) {
+        let Some(trip) = &mut self.trip else { return };
+        cx.after("silent", SILENCE);
+        if let Some(last) = self.last {
             trip.km += last.position.km_to(now.position);
-            cx.after("silent", SILENCE);
             if now.speed <= STANDING && last.speed > STANDING {
                 cx.after("stopped", STOP);
             }
