@@ -37,7 +37,9 @@ fn check_effect(event: &EventBody) -> Result<(), String> {
     match event {
         EventBody::BehaviourState { state: value, .. } => value_fits(value),
         EventBody::Emitted { name, payload } => name_fits(name).and_then(|()| value_fits(payload)),
-        EventBody::AlertRaised(alert) => name_fits(&alert.name).and_then(|()| map_fits(&alert.details, BEHAVIOUR_BYTES_MAX, "BEHAVIOUR_BYTES_MAX")),
+        EventBody::AlertRaised(alert) => {
+            name_fits(&alert.name).and_then(|()| map_fits(&alert.details, BEHAVIOUR_BYTES_MAX, "BEHAVIOUR_BYTES_MAX"))
+        }
         EventBody::TimerSet { name, .. } => name_fits(name),
         EventBody::TimerRepeats { name, every, .. } if *every < TIMER_EVERY_MIN => {
             Err(format!("TIMER_EVERY_MIN is reached: timer {name:?} would repeat every {every:?}, the least is {TIMER_EVERY_MIN:?}"))

@@ -10,20 +10,49 @@ use crate::behaviour::to_json;
 /// What a behaviour asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    Raised { name: String, severity: Severity, text: String, details: Value },
-    Cleared { name: String },
+    Raised {
+        name: String,
+        severity: Severity,
+        text: String,
+        details: Value,
+    },
+    Cleared {
+        name: String,
+    },
     /// A command to a twin.
-    Command { to: String, name: String, payload: Value, ttl: Duration },
+    Command {
+        to: String,
+        name: String,
+        payload: Value,
+        ttl: Duration,
+    },
     /// A command that was sent to this twin, answered.
-    Answered { name: String, status: u16, payload: Value },
-    Emitted { name: String, payload: Value },
+    Answered {
+        name: String,
+        status: u16,
+        payload: Value,
+    },
+    Emitted {
+        name: String,
+        payload: Value,
+    },
     /// A merge patch of desired properties.
-    Set { patch: Value },
+    Set {
+        patch: Value,
+    },
     /// `cx.after`.
-    After { name: String, delay: Duration },
+    After {
+        name: String,
+        delay: Duration,
+    },
     /// `cx.every`.
-    Every { name: String, every: Duration },
-    Cancelled { name: String },
+    Every {
+        name: String,
+        every: Duration,
+    },
+    Cancelled {
+        name: String,
+    },
 }
 
 impl Effect {

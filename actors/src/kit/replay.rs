@@ -107,9 +107,7 @@ impl Recorded {
             What::Connected => seat.connect(),
             What::Disconnected { reason } => seat.disconnect(*reason),
             What::Command { name, payload, ttl } => Input::Queue(Box::new(seat.command(name, payload.clone(), *ttl, now)?)),
-            What::Answer { command, status, payload } => {
-                seat.device_answers(command, *status, payload.clone()).unwrap_or(Input::Wake)
-            }
+            What::Answer { command, status, payload } => seat.device_answers(command, *status, payload.clone()).unwrap_or(Input::Wake),
         })
     }
 }

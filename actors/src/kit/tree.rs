@@ -4,9 +4,7 @@ mod rollups;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use hierarchy_models::{
-    Alert, Timestamp, TwinId, event::DisconnectReason, limits::COMMAND_TTL_DEFAULT, model, tree::Path,
-};
+use hierarchy_models::{Alert, Timestamp, TwinId, event::DisconnectReason, limits::COMMAND_TTL_DEFAULT, model, tree::Path};
 use serde_json::Value;
 
 use super::{
@@ -158,7 +156,8 @@ impl TreeTestKit {
     /// Somebody changes what is desired of a twin: a merge patch.
     #[track_caller]
     pub fn desired(&mut self, id: &str, patch: Value) -> &mut Self {
-        let patch = feed::properties(patch, "desired properties").map(|desired| TwinPatch { desired: Some(desired), ..TwinPatch::default() });
+        let patch =
+            feed::properties(patch, "desired properties").map(|desired| TwinPatch { desired: Some(desired), ..TwinPatch::default() });
         let taken = patch.and_then(|patch| self.step(id, |_| Ok(Input::Patch { patch: Box::new(patch), if_version: None })));
         self.must(taken)
     }
