@@ -28,10 +28,6 @@ fn members(map: &domain::Map) -> serde_json::Map<String, Value> {
     map.iter().map(|(name, value)| (name.to_string(), to_json(value))).collect()
 }
 
-pub fn map_to_json(map: &domain::Map) -> Value {
-    Value::Object(members(map))
-}
-
 pub fn encode<T: Serialize>(value: &T) -> Result<domain::Value> {
     from_json(serde_json::to_value(value)?)
 }
