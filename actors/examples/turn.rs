@@ -12,7 +12,9 @@ use actors::{
         device_input::Speaker,
     },
 };
-use hierarchy_models::{DeviceMessage, ModelId, Raw, Record, Timestamp, TwinId, event::Encoding, model, rollup::Aggregate, tree::Path};
+use hierarchy_models::{
+    DeviceMessage, ModelId, Name, Raw, Record, Timestamp, TwinId, Value, event::Encoding, model, rollup::Aggregate, tree::Path,
+};
 use serde::{Deserialize, Serialize};
 
 const TURNS: u32 = 500_000;
@@ -102,7 +104,7 @@ fn nanoseconds(kinds: &Kinds, model: ModelId) -> f64 {
         }
     };
     take(&mut twin, Input::Register(Box::new(new)));
-    let values = ["temperature", "humidity", "pressure"].map(|name| (name.into(), 21.5.into())).to_vec();
+    let values: Vec<(Name, Value)> = ["temperature", "humidity", "pressure"].map(|name| (name.into(), 21.5.into())).to_vec();
     let mut best = f64::INFINITY;
     for _ in 0..RUNS {
         let started = Instant::now();
