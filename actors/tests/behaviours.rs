@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use actors::{
     NewCommand,
-    behaviour::{Alert, Behaviour, Children, Command, CommandEnded, Context, Error, Reply, Reported, Result, Telemetry, Timer, Value, json},
+    behaviour::{
+        Alert, Behaviour, Children, Command, CommandEnded, Context, Error, Reply, Reported, Result, Telemetry, Timer, Value, json,
+    },
     kind::Kinds,
 };
 use hierarchy_models::{CommandResult, CommandState, DeviceMessage, EventBody};

@@ -175,7 +175,14 @@ fn registered() -> (TwinState, Vec<Event>) {
     let connect = Input::Connect { session: 1, protocol: "test".into(), remote: String::new(), clean_start: true, expiry_seconds: 9 };
     for input in [Input::Register(Box::new(new)), connect] {
         let kinds = Kinds::built_in();
-        let decided = decide(Surroundings { id: &id, path: &Path::root(&id), below: &Aggregate::EMPTY }, &twin, &**kinds.of(&twin.model), input, Timestamp::EPOCH).unwrap();
+        let decided = decide(
+            Surroundings { id: &id, path: &Path::root(&id), below: &Aggregate::EMPTY },
+            &twin,
+            &**kinds.of(&twin.model),
+            input,
+            Timestamp::EPOCH,
+        )
+        .unwrap();
         for event in number(twin.seq, Timestamp::EPOCH, decided.events) {
             twin.apply(&event, WINDOW);
             log.push(event);

@@ -29,13 +29,7 @@ pub fn number(seq: u64, now: Timestamp, bodies: Vec<EventBody>) -> Vec<Event> {
     (seq + 1..).zip(bodies).map(|(seq, body)| Event { seq, received_at: now, body }).collect()
 }
 
-pub fn decide(
-    here: Surroundings<'_>,
-    twin: &TwinState,
-    kind: &dyn Kind,
-    input: Input,
-    now: Timestamp,
-) -> Result<Decided, Rejection> {
+pub fn decide(here: Surroundings<'_>, twin: &TwinState, kind: &dyn Kind, input: Input, now: Timestamp) -> Result<Decided, Rejection> {
     let id = here.id;
     match input {
         Input::Register(_) if twin.registered => Err(TwinError::AlreadyRegistered(id.clone()).into()),
@@ -275,8 +269,11 @@ fn queue(here: Surroundings<'_>, twin: &TwinState, kind: &dyn Kind, command: Com
     if twin.quarantined().is_some() {
         return done(vec![EventBody::CommandQueued(Box::new(command))]);
     }
-    let turn = run_turn(kind, &Trigger::Command { command: &command }, here, twin, now)
-        .map_err(|error| Rejection::Failed { error, what: format!("command {}", command.name), raw: None })?;
+    let turn = run_turn(kind, &Trigger::Command { command: &command }, here, twin, now).map_err(|error| Rejection::Failed {
+        error,
+        what: format!("command {}", command.name),
+        raw: None,
+    })?;
     let Turn { events: mut effects, answer } = turn;
     let mut said = Said::Done;
     let mut events = vec![EventBody::CommandQueued(Box::new(command.clone()))];

@@ -14,7 +14,8 @@ use actors::{
 };
 use bytes::Bytes;
 use hierarchy_models::{
-    Command, DeviceMessage, EventBody, Name, Raw, Record, Timestamp, TwinId, Value, event::Encoding, event::Subscriptions, model, value::Map,
+    Command, DeviceMessage, EventBody, Name, Raw, Record, Timestamp, TwinId, Value, event::Encoding, event::Subscriptions, model,
+    value::Map,
 };
 use parking_lot::Mutex;
 use persistence::{CommandQuery, EventQuery, MemoryStore};
@@ -102,8 +103,13 @@ impl World {
 
     /// All commands a twin was ever sent, newest first.
     pub async fn commands_of(&self, name: &str) -> Vec<Command> {
+        self.try_commands_of(name).await.unwrap()
+    }
+
+    /// The same, where the twin may be waiting for its store.
+    pub async fn try_commands_of(&self, name: &str) -> Result<Vec<Command>, actors::TwinError> {
         let query = CommandQuery { twin: id(name), state: None, limit: 1_000, cursor: None };
-        self.twins.commands(query).await.unwrap().items
+        Ok(self.twins.commands(query).await?.items)
     }
 
     pub fn now(&self) -> Timestamp {

@@ -128,14 +128,10 @@ fn described(body: EventBody) -> (&'static str, Value) {
         BehaviourState { version, state } => ("behaviour_state", json!({"version": version, "state": state})),
         Emitted { name, payload } => ("emitted", json!({"name": name, "payload": payload})),
         TimerSet { name, due } => ("timer_set", json!({"name": name, "due": due})),
-        TimerRepeats { name, due, every } => {
-            ("timer_repeats", json!({"name": name, "due": due, "every_seconds": every.as_secs_f64()}))
-        }
+        TimerRepeats { name, due, every } => ("timer_repeats", json!({"name": name, "due": due, "every_seconds": every.as_secs_f64()})),
         TimerFired { name } => ("timer_fired", json!({"name": name})),
         TimerCancelled { name } => ("timer_cancelled", json!({"name": name})),
-        OutboundQueued(c) => {
-            ("outbound_queued", json!({"to": c.to, "name": c.name, "payload": c.payload, "expires_at": c.expires_at}))
-        }
+        OutboundQueued(c) => ("outbound_queued", json!({"to": c.to, "name": c.name, "payload": c.payload, "expires_at": c.expires_at})),
         OutboundSent { queued, command } => ("outbound_sent", json!({"queued": shown_seq(queued), "command": command})),
         OutboundDropped { queued, reason } => ("outbound_dropped", json!({"queued": shown_seq(queued), "reason": reason})),
         Poisoned { what, error, .. } => ("poisoned", json!({"what": what, "error": error})),

@@ -141,9 +141,7 @@ fn bodies() -> Vec<BoxedStrategy<EventBody>> {
         name().prop_map(|name| E::TimerFired { name }).boxed(),
         name().prop_map(|name| E::TimerCancelled { name }).boxed(),
         (twin(), name(), value(), time())
-            .prop_map(|(to, name, payload, expires_at)| {
-                E::OutboundQueued(Box::new(OutboundCommand { to, name, payload, expires_at }))
-            })
+            .prop_map(|(to, name, payload, expires_at)| E::OutboundQueued(Box::new(OutboundCommand { to, name, payload, expires_at })))
             .boxed(),
         (any::<u64>(), command_id()).prop_map(|(queued, command)| E::OutboundSent { queued, command }).boxed(),
         (any::<u64>(), text()).prop_map(|(queued, reason)| E::OutboundDropped { queued, reason }).boxed(),
