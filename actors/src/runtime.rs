@@ -13,7 +13,7 @@ use std::{
 };
 
 use hierarchy_models::{
-    Command, CommandId, CommandState, TwinId,
+    CommandId, TwinId,
     rollup::{Aggregate, Asking, Asks},
     supervision::{RestartWindow, Verdict},
     tree::Path,
@@ -32,12 +32,13 @@ use crate::{
     hub::Hub,
     identity::Identities,
     intake::Intake,
-    kind::{Kinds, Outbound},
+    kind::Kinds,
     loaded::Loaded,
     models::Models,
+    outbox::OnTheWay,
     rollups::{self, ModelRollups},
     settings::Settings,
-    twin::{TwinState, decide::Input},
+    twin::TwinState,
     wakes::Wakes,
 };
 
@@ -71,6 +72,7 @@ pub struct Runtime {
     pub wakes: Wakes,
     pub model_rollups: ModelRollups,
     pub intake: Intake,
+    pub on_the_way: OnTheWay,
     /// Registrations share it; moves and removals, which could close loops or orphan twins, have it alone.
     pub tree: AsyncRwLock<()>,
     /// One at a time for each stripe of ids: whoever changes an identity reads it first, and nobody in between.
@@ -136,6 +138,7 @@ impl Runtime {
             wakes: Wakes::default(),
             model_rollups: ModelRollups::default(),
             intake: Intake::default(),
+            on_the_way: OnTheWay::default(),
             tree: AsyncRwLock::default(),
             identity_locks: (0..IDENTITY_LOCKS).map(|_| AsyncMutex::default()).collect(),
             handed: Mutex::default(),
@@ -360,31 +363,6 @@ impl Runtime {
             orphans.clear();
         }
         orphans.entry(id.clone()).or_default().failed(&self.settings.restart, self.clock.now())
-    }
-
-    /// Sends the commands that a durable turn asked for.
-    pub async fn send_outbound(self: &Arc<Self>, sender: TwinId, outbound: Vec<Outbound>) {
-        for out in outbound {
-            let now = self.clock.now();
-            let command = Command {
-                id: new_command_id(),
-                name: out.name,
-                payload: out.payload,
-                state: CommandState::Queued,
-                expires_at: now.plus(out.ttl),
-                queued_at: now,
-                delivered_at: None,
-                ended_at: None,
-                deliveries: 0,
-                result: None,
-                idempotency_key: None,
-                sender: format!("twin:{sender}").into(),
-            };
-            if self.ask(&out.to, Ask::Core(Input::Queue(Box::new(command)))).await.is_err() {
-                tracing::warn!(twin = %sender, to = %out.to, "a command to another twin was not taken");
-                metrics::counter!("twinfold_outbound_failed_total").increment(1);
-            }
-        }
     }
 }
 

@@ -42,7 +42,8 @@ pub struct Settings {
     pub validation: Validation,
     /// `models.undefined_extensions`: whether a model may name language extensions that are not known here.
     pub undefined_extensions: UndefinedExtensions,
-    /// `twins.turn_budget`: a behaviour's turn that takes longer is counted and logged.
+    /// `twins.turn_budget`: a behaviour's turn that takes longer is counted and logged. When the thread worked for longer than that,
+    /// or stood for twenty times as long, the twin restarts, and is quarantined when it goes on.
     pub turn_budget: Duration,
 }
 

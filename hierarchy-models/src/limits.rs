@@ -62,3 +62,9 @@ pub const ROLLUP_COMPARISONS_MAX: usize = 16;
 pub const ROLLUP_NESTING_MAX: usize = 16;
 /// What a twin can be asked from above at most: all that the twins above it define, by themselves and by their models.
 pub const ROLLUP_ASKS_MAX: usize = TREE_DEPTH_MAX * 2 * ROLLUP_DEFINITIONS_MAX;
+/// Commands to other twins that a twin holds until they are taken there.
+pub const OUTBOX_COMMANDS_MAX: usize = 256;
+/// Timers a behaviour has set.
+pub const TIMERS_PER_TWIN_MAX: usize = 64;
+/// Shortest time between two calls of a timer that repeats.
+pub const TIMER_EVERY_MIN: Duration = Duration::from_millis(100);

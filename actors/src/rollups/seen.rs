@@ -5,7 +5,6 @@ use std::sync::Arc;
 use hierarchy_models::{
     ModelId, Timestamp, Value,
     event::Status,
-    model,
     rollup::{Aggregate, Asks, Contribution, Results, Source, Subject},
 };
 
@@ -20,7 +19,7 @@ pub struct Seen<'a> {
 
 impl Subject for Seen<'_> {
     fn is_place(&self) -> bool {
-        model::is_place(&self.twin.model)
+        self.twin.is_place
     }
 
     fn is_of(&self, model: &ModelId) -> bool {
