@@ -40,7 +40,7 @@ pub struct Settings {
     pub rules_late_max: Duration,
     /// `webhooks.allow_private`: whether rules may call addresses of loopback, private and link-local networks.
     pub webhooks_allow_private: bool,
-    /// `webhooks.timeout`: for one call of a webhook, from the look-up of its name to the end of the answer.
+    /// `webhooks.timeout`: for one call of a webhook, from the look-up of its name to the head of the answer.
     pub webhooks_timeout: Duration,
     /// `webhooks.patience`: a call that has failed for this long is given up.
     pub webhooks_patience: Duration,
