@@ -37,7 +37,9 @@ impl Twins {
 
     /// Durable and in force when it returns.
     pub async fn create_rule(&self, rule: Rule) -> Result<Arc<CompiledRule>, TwinError> {
-        let id = rule.id.clone();
+        // Without an id it gets one.
+        let id = if rule.id.is_empty() { uuid::Uuid::now_v7().simple().to_string().into() } else { rule.id.clone() };
+        let rule = Rule { id: id.clone(), ..rule };
         let now = self.runtime.clock.now();
         let make = |old: Option<&Arc<CompiledRule>>| match old {
             Some(_) => Err(TwinError::RuleExists(rule.id.clone())),
