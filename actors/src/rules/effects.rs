@@ -1,7 +1,7 @@
 //! What follows when a rule turns: events of the twin, commands, calls.
 
 use hierarchy_models::{
-    Alert, EventBody, Name, Severity, Value,
+    Alert, EventBody, Name, Severity, Timestamp, Value,
     limits::EFFECTS_PER_TURN_MAX,
     rule::{Action, CompiledRule, Target, Turned, source_of},
     value::Map,
@@ -51,7 +51,8 @@ struct Effects<'a> {
 impl Effects<'_> {
     /// A rule that looks at this twin no more is off, and its alerts go.
     fn end(&mut self, rule: &Name, held: &Held) {
-        let at = held.rules.memory().now().max(self.b.state.created_at);
+        let newest = held.rules.memory().now();
+        let at = if newest == Timestamp::MIN { self.b.state.created_at } else { newest };
         let source = source_of(rule);
         self.events.push(EventBody::RuleTurned { rule: rule.clone(), on: false, at });
         let over: Vec<Name> = self.standing.iter().filter(|a| a.source == source).map(|a| a.name.clone()).collect();

@@ -76,7 +76,7 @@ pub async fn create(
     body: Body<Draft>,
 ) -> Result<HttpResponse, Problem> {
     let rule = body.value.into_rule();
-    may_write(&caller, &twins, &rule, "").await?;
+    may_write(&caller, &twins, &rule).await?;
     let slot = key.slot(&caller, "/rules");
     let answer = uncut(async move {
         let work = async { Ok(made(&twins.create_rule(rule).await?)) };
@@ -125,7 +125,7 @@ pub async fn change(
     let change = body.value;
     // What it will be is checked here, and made of what it is then.
     let preview = change.clone().apply(find(&caller, &twins, &rid).await?);
-    may_write(&caller, &twins, &preview, "").await?;
+    may_write(&caller, &twins, &preview).await?;
     let changed = uncut(async move { Ok(twins.change_rule(&rid, |rule| Ok(change.apply(rule))).await?) }).await?;
     Ok(json::ok(&RuleDocument::from(&changed.rule)))
 }
@@ -196,19 +196,18 @@ async fn find(access: &Access, twins: &Twins, rid: &str) -> Result<Rule, Problem
     if sees(access, twins, &rule.rule).await? { Ok(rule.rule.clone()) } else { Err(no_such()) }
 }
 
-async fn may_write(access: &Access, twins: &Twins, rule: &Rule, prefix: &str) -> Result<(), Problem> {
+async fn may_write(access: &Access, twins: &Twins, rule: &Rule) -> Result<(), Problem> {
     if rule.actions.iter().any(|action| matches!(action, Action::Webhook { .. })) {
         access.need(Role::Admin)?;
     }
-    let pointer = format!("{prefix}/under");
-    let missing = |under: &TwinId| Problem::member(&pointer, format!("there is no twin {under}"));
+    let missing = |under: &TwinId| Problem::member("/under", format!("there is no twin {under}"));
     match (&rule.under, access.scope()) {
         (Some(under), _) => match access.reach_existing(twins, under).await {
             Err(problem) if problem.kind() == problem::NO_SUCH_TWIN => Err(missing(under)),
             other => other,
         },
         (None, Some(scope)) => {
-            Err(Problem::new(problem::FORBIDDEN, format!("this key is confined to {scope}: name a twin in it")).pointing_at(&pointer))
+            Err(Problem::new(problem::FORBIDDEN, format!("this key is confined to {scope}: name a twin in it")).pointing_at("/under"))
         }
         (None, None) => Ok(()),
     }

@@ -32,7 +32,6 @@ pub struct AlertDocument {
     #[serde(skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Object, required = false)]
     pub details: Map,
-    #[schema(inline)]
     pub cause: AlertCause,
     /// How often it was raised.
     pub count: u64,

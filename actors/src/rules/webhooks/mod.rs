@@ -7,7 +7,11 @@
 mod guard;
 mod send;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use hierarchy_models::{Event, EventBody, Name, Timestamp, TwinId, Value, rule::Action};
 use parking_lot::Mutex;
@@ -26,6 +30,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(600);
 /// Documents read at once.
 const READ_AT_ONCE: usize = 1_000;
+/// Calls remembered after they are over: a twin that is read back from its journal finds their events again.
+const OVER_MAX: usize = 4_096;
 
 /// One call that is to be made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +63,8 @@ struct Waiting {
 #[derive(Default)]
 pub struct Webhooks {
     waiting: Mutex<BTreeMap<String, Waiting>>,
+    /// Oldest first.
+    over: Mutex<VecDeque<String>>,
     max: std::sync::OnceLock<usize>,
 }
 
@@ -67,8 +75,9 @@ impl Webhooks {
             return;
         }
         let max = self.max.get().copied().unwrap_or(usize::MAX);
+        let over = self.over.lock();
         let mut waiting = self.waiting.lock();
-        for call in calls {
+        for call in calls.into_iter().filter(|call| !over.contains(&call.key)) {
             if waiting.len() >= max && !waiting.contains_key(&call.key) {
                 tracing::error!(rule = %call.rule, key = %call.key, "webhooks.waiting_max is reached: a call is not made");
                 metrics::counter!("twinfold_webhooks_refused_total").increment(1);
@@ -141,7 +150,14 @@ impl Webhooks {
 
     /// The call is over, one way or the other.
     async fn forget(&self, store: &dyn Store, key: &str) {
-        let is_written = self.waiting.lock().remove(key).is_some_and(|w| w.is_written);
+        let is_written = {
+            let mut over = self.over.lock();
+            if over.len() >= OVER_MAX {
+                over.pop_front();
+            }
+            over.push_back(key.to_owned());
+            self.waiting.lock().remove(key).is_some_and(|w| w.is_written)
+        };
         if is_written && let Err(error) = store.delete_document(KIND, key).await {
             tracing::warn!(key, %error, "a call that is over stays in the outbox and is made again after a restart");
         }
