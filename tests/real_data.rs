@@ -94,14 +94,13 @@ fn ten_months_of_an_office_come_back_exactly_and_outlive_a_crash() {
 }
 
 /// The labelled faults of the data set.
-const FAULTS: [(&str, &str); 2] = [("2013-12-15T07:00:00.000Z", "2013-12-30T09:00:00.000Z"), ("2014-03-29T15:00:00.000Z", "2014-04-20T22:00:00.000Z")];
+const FAULTS: [(&str, &str); 2] =
+    [("2013-12-15T07:00:00.000Z", "2013-12-30T09:00:00.000Z"), ("2014-03-29T15:00:00.000Z", "2014-04-20T22:00:00.000Z")];
 
 /// When it was raised and cleared, with what it said, oldest first.
 fn told(alerts: &[Value]) -> Vec<(Value, Value, Value, Value)> {
-    let mut told: Vec<_> = alerts
-        .iter()
-        .map(|a| (a["raised_at"].clone(), a["cleared_at"].clone(), a["severity"].clone(), a["text"].clone()))
-        .collect();
+    let mut told: Vec<_> =
+        alerts.iter().map(|a| (a["raised_at"].clone(), a["cleared_at"].clone(), a["severity"].clone(), a["text"].clone())).collect();
     told.sort_by_key(|(raised_at, ..)| raised_at.to_string());
     told
 }

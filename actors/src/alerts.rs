@@ -158,7 +158,12 @@ impl Alerts {
     }
 
     /// Those behind `after` up to the end of what one read brings, in order; and whether that is the end of all.
-    async fn read(&self, store: &dyn Store, kinds: &[&'static str], after: Option<&AlertId>) -> Result<(BTreeMap<AlertId, AlertRecord>, Option<AlertId>), TwinError> {
+    async fn read(
+        &self,
+        store: &dyn Store,
+        kinds: &[&'static str],
+        after: Option<&AlertId>,
+    ) -> Result<(BTreeMap<AlertId, AlertRecord>, Option<AlertId>), TwinError> {
         let (mut found, mut end) = (BTreeMap::new(), None::<AlertId>);
         // Copied first: what a flush moves into a document meanwhile is then in both, never in neither.
         let fresh: Vec<(AlertId, AlertRecord)> = {

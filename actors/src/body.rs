@@ -34,9 +34,16 @@ use crate::{
     kind::Kind,
     live::LiveEvent,
     loaded::Loaded,
-    rules::{Hosted, webhooks::{Call, call_of}},
+    rules::{
+        Hosted,
+        webhooks::{Call, call_of},
+    },
     runtime::Runtime,
-    twin::{TwinState, live_events::{live_alert, live_event}, snapshot::contribution_to_bytes},
+    twin::{
+        TwinState,
+        live_events::{live_alert, live_event},
+        snapshot::contribution_to_bytes,
+    },
 };
 
 pub use down::Linked;
@@ -251,7 +258,10 @@ impl Body {
     pub fn memory_bytes(&self) -> usize {
         // The body, its seat and its place in the directory, with what the allocator and the maps add.
         const FIXED: usize = size_of::<Body>() + 160;
-        FIXED + self.state.heap_bytes() + self.rules.heap_bytes() + self.below.as_ref().map_or(0, |below| size_of::<Aggregate>() + below.heap_bytes())
+        FIXED
+            + self.state.heap_bytes()
+            + self.rules.heap_bytes()
+            + self.below.as_ref().map_or(0, |below| size_of::<Aggregate>() + below.heap_bytes())
     }
 
     /// Whether it may leave memory. A place whose devices are not all stale stays, to notice when they fall silent.

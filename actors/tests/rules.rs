@@ -77,7 +77,15 @@ fn a_rule_looks_only_where_it_is_told_to() {
         world.building(&["a", "b"]).await;
         world.register("elsewhere", "Device", None).await;
         world.register("g", "Gateway", Some("room")).await;
-        world.twins.create_rule(Rule { under: Some(id("floor")), model: Some(hierarchy_models::model::resolve("Device").unwrap()), ..rule("hot", "t > 30") }).await.unwrap();
+        world
+            .twins
+            .create_rule(Rule {
+                under: Some(id("floor")),
+                model: Some(hierarchy_models::model::resolve("Device").unwrap()),
+                ..rule("hot", "t > 30")
+            })
+            .await
+            .unwrap();
         world.twins.create_rule(Rule { enabled: false, ..rule("off", "t > 30") }).await.unwrap();
         for name in ["a", "elsewhere", "g"] {
             world.connect(name).await.telemetry(r#"{"t": 31}"#).await.unwrap();
@@ -211,7 +219,15 @@ fn a_rule_commands_emits_and_counts_as_one_turn() {
             tokio::task::yield_now().await;
         }
         assert_eq!(a.commands(), [("cool".into(), false)]);
-        let query = actors::EventQuery { twin: id("a"), after_seq: 0, stream: Some("events".into()), from: None, to: None, limit: 10, cursor: None };
+        let query = actors::EventQuery {
+            twin: id("a"),
+            after_seq: 0,
+            stream: Some("events".into()),
+            from: None,
+            to: None,
+            limit: 10,
+            cursor: None,
+        };
         assert_eq!(world.twins.events(query).await.unwrap().items.len(), 1);
         a.telemetry(r#"{"t": 32}"#).await.unwrap();
         assert_eq!(a.commands().len(), 1, "once for each time it comes true");

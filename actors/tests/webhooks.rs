@@ -54,7 +54,8 @@ fn server(statuses: &[u16]) -> (SocketAddr, mpsc::Receiver<Heard>) {
                 bytes.extend_from_slice(&chunk[..read]);
                 let text = String::from_utf8_lossy(&bytes).into_owned();
                 let Some(end) = text.find("\r\n\r\n") else { continue };
-                let length = text.to_lowercase().lines().find_map(|l| l.strip_prefix("content-length: ")?.parse::<usize>().ok()).unwrap_or(0);
+                let length =
+                    text.to_lowercase().lines().find_map(|l| l.strip_prefix("content-length: ")?.parse::<usize>().ok()).unwrap_or(0);
                 if bytes.len() >= end + 4 + length {
                     break (text[..end].to_owned(), bytes[end + 4..].to_vec());
                 }

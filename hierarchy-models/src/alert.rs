@@ -208,8 +208,14 @@ mod tests {
     #[test]
     fn ids_stand_in_the_order_of_the_newest_first() {
         let twin = TwinId::new("t").unwrap();
-        let ids = ["9999-12-31T23:59:59.999Z", "2026-01-01T00:00:00.001Z", "2026-01-01T00:00:00Z", "1969-01-01T00:00:00Z", "0001-01-01T00:00:00Z"]
-            .map(|at| AlertId::of(&twin, &alert(at, 1)));
+        let ids = [
+            "9999-12-31T23:59:59.999Z",
+            "2026-01-01T00:00:00.001Z",
+            "2026-01-01T00:00:00Z",
+            "1969-01-01T00:00:00Z",
+            "0001-01-01T00:00:00Z",
+        ]
+        .map(|at| AlertId::of(&twin, &alert(at, 1)));
         assert!(ids.is_sorted(), "{ids:?}");
         assert!(ids.iter().all(|id| AlertId::parse(id.as_str()).is_some()), "{ids:?}");
     }

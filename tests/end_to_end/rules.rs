@@ -48,8 +48,7 @@ fn an_operator_writes_a_rule_and_answers_its_alert() {
     device.say("devices/t/telemetry", r#"{"temperature": 27}"#);
     let over = operator.get(&format!("/alerts/{id}")).expect(200);
     assert_eq!((&over["state"], &over["cleared_by"]), (&json!("cleared"), &json!("rule:hot")));
-    let states: Vec<Value> =
-        (0..3).map(|_| live.find(|e| e.event == "alert").data["data"]["state"].clone()).collect();
+    let states: Vec<Value> = (0..3).map(|_| live.find(|e| e.event == "alert").data["data"]["state"].clone()).collect();
     assert_eq!(states, ["raised", "acknowledged", "cleared"]);
     let server = server.restart_after_kill_9();
     let found = server.api().get("/alerts?state=cleared").expect(200);
@@ -70,7 +69,11 @@ fn a_bad_rule_is_told_the_place_in_its_text() {
     for (rule, pointer, line, column) in cases {
         let problem = api.post("/rules", rule.clone()).problem(400);
         assert_eq!(problem["type"], "urn:twinfold:problem:invalid-expression", "{problem}");
-        assert_eq!((&problem["pointer"], &problem["line"], &problem["column"]), (&json!(pointer), &json!(line), &json!(column)), "{rule}: {problem}");
+        assert_eq!(
+            (&problem["pointer"], &problem["line"], &problem["column"]),
+            (&json!(pointer), &json!(line), &json!(column)),
+            "{rule}: {problem}"
+        );
         let test = api.post("/rules/test", json!({"rule": rule, "twin": "t"}));
         assert!(matches!(test.status, 400 | 404), "{}", test.text);
     }

@@ -57,9 +57,15 @@ pub enum Input {
     Cancel(CommandId),
     Delivered(CommandId),
     /// Somebody has seen an alert.
-    AcknowledgeAlert { alert: AlertId, by: Name },
+    AcknowledgeAlert {
+        alert: AlertId,
+        by: Name,
+    },
     /// Somebody ends an alert.
-    ClearAlert { alert: AlertId, by: Name },
+    ClearAlert {
+        alert: AlertId,
+        by: Name,
+    },
     /// Has the twin's rules looked at; decides nothing itself.
     Evaluate,
     /// Time has passed: commands may have expired, timers may be due, a session may be over.

@@ -9,7 +9,9 @@ use hierarchy_models::{
 };
 
 use super::{slots::Slots, state::TwinState};
-use crate::view::{AlertCounts, AlertView, ConnectionView, DiagnosticsView, FoldView, Members, RollupView, SupervisionView, TwinView, ValueView};
+use crate::view::{
+    AlertCounts, AlertView, ConnectionView, DiagnosticsView, FoldView, Members, RollupView, SupervisionView, TwinView, ValueView,
+};
 
 fn values(slots: &Slots) -> Members<ValueView> {
     slots.iter().map(|(name, s)| (name.clone(), ValueView { value: s.value.clone(), at: s.at, received_at: s.received_at })).collect()

@@ -80,7 +80,13 @@ impl Twins {
 
     /// What a rule would have raised and cleared over the stored history of one twin. `from` is included, `to` is not; both by the time
     /// of the records.
-    pub async fn try_rule(&self, rule: Rule, twin: hierarchy_models::TwinId, from: Option<Timestamp>, to: Option<Timestamp>) -> Result<TrialOutcome, TwinError> {
+    pub async fn try_rule(
+        &self,
+        rule: Rule,
+        twin: hierarchy_models::TwinId,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    ) -> Result<TrialOutcome, TwinError> {
         run_trial(&self.runtime, Trial { rule: compile(rule)?, twin, from, to }).await
     }
 }

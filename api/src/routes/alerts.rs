@@ -88,7 +88,12 @@ pub async fn read(caller: Caller<Viewer>, twins: Data<Twins>, aid: Path<String>,
     )
 )]
 #[post("/alerts/{aid}/acknowledge")]
-pub async fn acknowledge(caller: Caller<Operator>, twins: Data<Twins>, aid: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
+pub async fn acknowledge(
+    caller: Caller<Operator>,
+    twins: Data<Twins>,
+    aid: Path<String>,
+    _params: NoParams,
+) -> Result<HttpResponse, Problem> {
     let id = find(&caller, &twins, &aid).await?;
     let by = caller.principal.name.as_str().into();
     let record = uncut(async move { Ok(twins.acknowledge_alert(&id, by).await?) }).await?;

@@ -26,9 +26,10 @@ use crate::{
     replay::{Answer, IdempotencyKey, Replays},
     uncut::uncut,
     wire::{
-        described::{self, Idempotent, Paging, RulePage},
+        described::{Idempotent, Paging, RulePage},
         page,
         rule::{RuleDocument, RuleTestOutcome},
+        rule_body,
     },
 };
 
@@ -58,7 +59,7 @@ pub async fn list(caller: Caller<Viewer>, twins: Data<Twins>, mut params: Params
     operation_id = "createRule",
     tag = "rules",
     params(Idempotent),
-    request_body = described::NewRule,
+    request_body = rule_body::NewRule,
     responses(
         (status = 201, description = "Made", body = RuleDocument, headers(("Location" = String))),
         (status = 409, response = crate::openapi::ProblemResponse),
@@ -109,8 +110,8 @@ pub async fn read(caller: Caller<Viewer>, twins: Data<Twins>, rid: Path<String>,
     tag = "rules",
     params(("rid" = String, Path, description = "The rule")),
     request_body(content(
-        (described::RulePatch = "application/merge-patch+json"),
-        (described::RulePatch = "application/json"),
+        (rule_body::RulePatch = "application/merge-patch+json"),
+        (rule_body::RulePatch = "application/json"),
     )),
     responses((status = 200, description = "The rule as it is now", body = RuleDocument))
 )]
@@ -148,7 +149,7 @@ pub async fn delete(caller: Caller<Operator>, twins: Data<Twins>, rid: Path<Stri
 #[utoipa::path(
     operation_id = "testRule",
     tag = "rules",
-    request_body = described::RuleTest,
+    request_body = rule_body::RuleTest,
     responses(
         (status = 200, description = "What it would have raised", body = RuleTestOutcome),
         (status = 404, response = crate::openapi::ProblemResponse),

@@ -9,6 +9,7 @@ pub mod described;
 pub mod event;
 pub mod history;
 pub mod rule;
+pub mod rule_body;
 pub mod tree;
 pub mod twin;
 

@@ -8,6 +8,7 @@ mod engine;
 mod error;
 mod memory;
 mod program;
+mod rewrite;
 mod spec;
 mod template;
 mod tokens;

@@ -109,8 +109,7 @@ fn text(pointer: &str, text: &str) -> Result<Program, RuleError> {
 
 impl CompiledRule {
     pub fn new(rule: Rule) -> Result<Self, RuleError> {
-        CommandId::new(&rule.id)
-            .map_err(|_| member("/id", format!("must be 1 to {COMMAND_ID_BYTES_MAX} letters, digits, '-' and '_'")))?;
+        CommandId::new(&rule.id).map_err(|_| member("/id", format!("must be 1 to {COMMAND_ID_BYTES_MAX} letters, digits, '-' and '_'")))?;
         if rule.description.len() > 1_024 {
             return Err(member("/description", "is longer than 1024 bytes"));
         }
@@ -193,10 +192,18 @@ fn check(action: &Action, at: &str, when: &Program) -> Result<Option<Template>, 
     let name_ok = |name: &str| (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control);
     let named = |name: &str, pointer: &str| {
         let fine = name_ok(name) && !name.contains(['/', '+', '#']);
-        if fine { Ok(()) } else { Err(member(pointer, format!("must be 1 to {NAME_BYTES_MAX} bytes without '/', '+', '#' or control characters"))) }
+        if fine {
+            Ok(())
+        } else {
+            Err(member(pointer, format!("must be 1 to {NAME_BYTES_MAX} bytes without '/', '+', '#' or control characters")))
+        }
     };
     let small = |payload: &Value, pointer: &str| {
-        if payload.heap_bytes() <= BEHAVIOUR_BYTES_MAX { Ok(()) } else { Err(member(pointer, format!("takes more than {BEHAVIOUR_BYTES_MAX} bytes"))) }
+        if payload.heap_bytes() <= BEHAVIOUR_BYTES_MAX {
+            Ok(())
+        } else {
+            Err(member(pointer, format!("takes more than {BEHAVIOUR_BYTES_MAX} bytes")))
+        }
     };
     match action {
         Action::Alert { name, text, .. } => {
@@ -211,7 +218,10 @@ fn check(action: &Action, at: &str, when: &Program) -> Result<Option<Template>, 
             small(payload, &format!("{at}/command/payload"))?;
             match Duration::try_from_secs_f64(*ttl) {
                 Ok(ttl) if ttl >= Duration::from_millis(1) && ttl <= COMMAND_TTL_MAX => Ok(None),
-                _ => Err(member(format!("{at}/command/ttl"), format!("must be more than 0 and at most {} seconds", COMMAND_TTL_MAX.as_secs()))),
+                _ => Err(member(
+                    format!("{at}/command/ttl"),
+                    format!("must be more than 0 and at most {} seconds", COMMAND_TTL_MAX.as_secs()),
+                )),
             }
         }
         Action::Emit { name, payload } => {

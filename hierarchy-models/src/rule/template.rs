@@ -36,7 +36,9 @@ impl Template {
             } else if c == '}' {
                 return Err(TextError::at(text, at, "a brace that opens nothing; write }} for one that stands for itself"));
             } else if c == '{' {
-                let end = rest.find('}').ok_or_else(|| TextError::at(text, at, "this brace is not closed; write {{ for one that stands for itself"))?;
+                let end = rest
+                    .find('}')
+                    .ok_or_else(|| TextError::at(text, at, "this brace is not closed; write {{ for one that stands for itself"))?;
                 if !words.is_empty() {
                     parts.push(Part::Words(std::mem::take(&mut words)));
                 }

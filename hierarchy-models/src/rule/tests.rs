@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    Name, Severity, Timestamp, Value,
-    value::Map,
-};
+use crate::{Name, Severity, Timestamp, Value, value::Map};
 
 const LATE_MAX: Duration = Duration::from_secs(60);
 
@@ -300,7 +297,10 @@ fn a_rules_parts_are_checked() {
         assert_eq!(with(&|r| r.actions = url(bad)), "/actions/0/webhook/url", "{bad}");
     }
     let secret = Some("short".to_owned());
-    assert_eq!(with(&|r| r.actions = vec![Action::Webhook { url: "https://a/".into(), secret: secret.clone() }]), "/actions/0/webhook/secret");
+    assert_eq!(
+        with(&|r| r.actions = vec![Action::Webhook { url: "https://a/".into(), secret: secret.clone() }]),
+        "/actions/0/webhook/secret"
+    );
     let command = |name: &str, ttl| vec![Action::Command { to: Target::Parent, name: name.into(), payload: Value::Null, ttl }];
     assert_eq!(with(&|r| r.actions = command("a/b", 1.0)), "/actions/0/command/name");
     assert_eq!(with(&|r| r.actions = command("a", 0.0)), "/actions/0/command/ttl");

@@ -194,11 +194,9 @@ impl TryFrom<Body> for EventBody {
             Body::AlertAcknowledged(w) => Self::AlertAcknowledged { name: w.name.into(), by: w.by.into() },
             Body::AlertEnded(w) => Self::AlertEnded { name: w.name.into(), by: w.by.into(), at: time(w.at)? },
             Body::RuleTurned(r) => Self::RuleTurned { rule: r.rule.into(), on: r.on, at: time(r.at)? },
-            Body::WebhookQueued(w) => Self::WebhookQueued {
-                rule: w.rule.into(),
-                action: w.action,
-                payload: need(w.payload, "a webhook's payload")?.try_into()?,
-            },
+            Body::WebhookQueued(w) => {
+                Self::WebhookQueued { rule: w.rule.into(), action: w.action, payload: need(w.payload, "a webhook's payload")?.try_into()? }
+            }
         })
     }
 }

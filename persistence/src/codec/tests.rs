@@ -3,7 +3,8 @@
 use std::{fs, path::Path};
 
 use hierarchy_models::{
-    alert::Acknowledgement, CommandId, CommandResult, CommandState, EventBody, ModelId, Name, Raw, Record, Severity, Timestamp,
+    CommandId, CommandResult, CommandState, EventBody, ModelId, Name, Raw, Record, Severity, Timestamp,
+    alert::Acknowledgement,
     event::{DisconnectReason, Encoding, Status, Subscriptions, Will},
 };
 use proptest::{collection::vec, option, prelude::*, strategy::ValueTree};
