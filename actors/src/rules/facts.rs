@@ -40,14 +40,14 @@ impl Facts for Live<'_> {
         fresh.or_else(|| self.b.state.telemetry.get(name).map(|slot| (&slot.value, slot.at)))
     }
 
-    fn with_values(&self, see: &mut dyn FnMut(&mut dyn Iterator<Item = (&str, &Value)>)) {
+    fn with_values(&self, see: &mut dyn for<'a> FnMut(&mut dyn Iterator<Item = (&'a str, &'a Value)>)) {
         let fresh = self.fresh.iter().map(|(name, value, _)| (name.as_str(), value));
         let known = self.b.state.telemetry.iter().map(|(name, slot)| (name.as_str(), &slot.value));
         // The last of one name counts.
         see(&mut known.chain(fresh));
     }
 
-    fn with_reported(&self, see: &mut dyn FnMut(&mut dyn Iterator<Item = (&str, &Value)>)) {
+    fn with_reported(&self, see: &mut dyn for<'a> FnMut(&mut dyn Iterator<Item = (&'a str, &'a Value)>)) {
         match &self.reported {
             Some(reported) => see(&mut reported.iter().map(|(name, value)| (name.as_str(), value))),
             None => see(&mut self.b.state.reported.iter().map(|(name, slot)| (name.as_str(), &slot.value))),
@@ -122,11 +122,11 @@ impl Facts for Then {
         self.values.get(name).map(|(value, at)| (value, *at))
     }
 
-    fn with_values(&self, see: &mut dyn FnMut(&mut dyn Iterator<Item = (&str, &Value)>)) {
+    fn with_values(&self, see: &mut dyn for<'a> FnMut(&mut dyn Iterator<Item = (&'a str, &'a Value)>)) {
         see(&mut self.values.iter().map(|(name, (value, _))| (name.as_str(), value)));
     }
 
-    fn with_reported(&self, see: &mut dyn FnMut(&mut dyn Iterator<Item = (&str, &Value)>)) {
+    fn with_reported(&self, see: &mut dyn for<'a> FnMut(&mut dyn Iterator<Item = (&'a str, &'a Value)>)) {
         see(&mut self.reported.iter().map(|(name, value)| (name.as_str(), value)));
     }
 

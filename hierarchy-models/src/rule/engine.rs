@@ -6,7 +6,7 @@ use super::{
     cel::Answer,
     memory::{Facts, Memory},
     program::{Program, Reads},
-    spec::{Action, CompiledRule},
+    spec::CompiledRule,
 };
 use crate::{
     id::Name,
@@ -201,14 +201,11 @@ fn evaluate(running: &mut Running, memory: &mut Memory, facts: &dyn Facts, count
         return None;
     }
     running.on = on;
-    let text = |n: usize, _: &Action| match rule.text(n) {
+    let texts = (0..rule.rule.actions.len()).map(|n| match rule.text(n) {
         Some(text) if on => text.write(facts, memory),
         _ => String::new(),
-    };
-    let texts = {
-        let mut text = text;
-        rule.rule.actions.iter().enumerate().map(|(n, action)| text(n, action)).collect()
-    };
+    });
+    let texts = texts.collect();
     let values = rule.names().iter().take(DETAILS_MAX).filter_map(|name| Some((name.clone(), facts.value(name)?.0.clone()))).collect();
     Some(Turned { at: memory.now(), on, texts, values, rule })
 }

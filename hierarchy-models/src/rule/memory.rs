@@ -13,8 +13,8 @@ use crate::{
 pub trait Facts {
     /// A last known value and when it was measured.
     fn value(&self, name: &str) -> Option<(&Value, Timestamp)>;
-    fn with_values(&self, see: &mut dyn FnMut(&mut dyn Iterator<Item = (&str, &Value)>));
-    fn with_reported(&self, see: &mut dyn FnMut(&mut dyn Iterator<Item = (&str, &Value)>));
+    fn with_values(&self, see: &mut dyn for<'a> FnMut(&mut dyn Iterator<Item = (&'a str, &'a Value)>));
+    fn with_reported(&self, see: &mut dyn for<'a> FnMut(&mut dyn Iterator<Item = (&'a str, &'a Value)>));
     fn metadata(&self) -> &Map;
     fn rollups(&self) -> Value;
     fn model(&self) -> &str;
