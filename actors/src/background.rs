@@ -208,10 +208,15 @@ pub async fn run_retention(runtime: Arc<Runtime>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while !runtime.is_stopping() {
         ticks.tick().await;
-        let before = runtime.clock.now().minus(retention);
-        while let Ok(1..) = runtime.store.forget_history(before, FORGET_ROWS_AT_ONCE).await {}
-        while let Ok(1..) = alerts::forget(&*runtime.store, before).await {}
+        forget(&runtime, retention).await;
     }
+}
+
+/// Forgets what is older than `retention` by now.
+pub async fn forget(runtime: &Runtime, retention: Duration) {
+    let before = runtime.clock.now().minus(retention);
+    while let Ok(1..) = runtime.store.forget_history(before, FORGET_ROWS_AT_ONCE).await {}
+    while let Ok(1..) = alerts::forget(&*runtime.store, before).await {}
 }
 
 /// While the journal is too far ahead of its projections, devices wait.

@@ -223,7 +223,7 @@ impl Twins {
         self.runtime.store.kind()
     }
 
-    /// Runs one round of everything that otherwise goes by the tick: roll-ups up, wakes, staleness, a flush. For tests
+    /// Runs one round of everything that otherwise goes by the tick: roll-ups up, wakes, staleness, a flush, retention. For tests
     /// with a hand-moved clock.
     pub async fn tick(&self) -> Result<(), TwinError> {
         let runtime = &self.runtime;
@@ -237,7 +237,11 @@ impl Twins {
             }
             tokio::task::yield_now().await;
         }
-        background::flush(runtime).await
+        background::flush(runtime).await?;
+        if let Some(retention) = runtime.settings.history_retention {
+            background::forget(runtime, retention).await;
+        }
+        Ok(())
     }
 }
 
