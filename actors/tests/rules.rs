@@ -260,3 +260,41 @@ fn a_trial_says_what_the_rule_itself_said() {
         assert_eq!(trial.records, 300);
     });
 }
+
+#[test]
+fn a_new_window_takes_nothing_from_a_longer_one() {
+    run(|| async {
+        let world = World::new().await;
+        world.register("a", "Device", None).await;
+        world.twins.create_rule(rule("hour", "count(t, 1h) >= 4")).await.unwrap();
+        let a = world.connect("a").await;
+        let start = world.now();
+        for minute in [0, 20, 40] {
+            a.record(None, Some(start.plus(MINUTE * minute)), r#"{"t": 1}"#).await.unwrap();
+        }
+        world.twins.create_rule(rule("short", "count(t, 10m) >= 2")).await.unwrap();
+        a.record(None, Some(start.plus(MINUTE * 45)), r#"{"t": 1}"#).await.unwrap();
+        let mut names: Vec<String> = world.standing().await.into_iter().map(|(_, name)| name).collect();
+        names.sort();
+        assert_eq!(names, ["hour", "short"]);
+    });
+}
+
+#[test]
+fn many_rules_of_which_each_has_its_word() {
+    run(|| async {
+        let world = World::new().await;
+        world.register("a", "Device", None).await;
+        for n in 0..60 {
+            world.twins.create_rule(rule(&format!("r{n:02}"), &format!("t > {n}"))).await.unwrap();
+        }
+        let a = world.connect("a").await;
+        a.telemetry(r#"{"t": 10}"#).await.unwrap();
+        assert_eq!(world.standing().await.len(), 10);
+        // 64 effects of a turn are 31 rules that turn and raise; the rest is left out and says so.
+        a.telemetry(r#"{"t": 100}"#).await.unwrap();
+        let standing = world.standing().await.len();
+        assert!((30..=50).contains(&standing), "{standing}");
+        assert_eq!(world.view("a").await.telemetry["t"].value.as_f64(), Some(100.0), "the record stands whatever the rules do");
+    });
+}

@@ -48,9 +48,12 @@ impl Wanted {
             let reach = compiled.iter().map(|rule| rule.reaches_ms()).max().unwrap_or(0);
             wanted.names = compiled.iter().flat_map(|rule| rule.all_names()).map(|name| (name, reach)).collect();
         } else {
-            for (name, ms) in rules.memory().windows().filter(|(name, ms)| !has_window(name, *ms)) {
-                let longest = wanted.names.entry(name.clone()).or_default();
-                *longest = ms.max(*longest);
+            wanted.names.extend(rules.memory().windows().filter(|(name, ms)| !has_window(name, *ms)).map(|(name, ms)| (name.clone(), ms)));
+            // What is read goes into every window of the value, so it must do for the longest.
+            for (name, ms) in rules.memory().windows() {
+                if let Some(longest) = wanted.names.get_mut(name) {
+                    *longest = ms.max(*longest);
+                }
             }
         }
         wanted.names.retain(|name, _| is_known(name));
