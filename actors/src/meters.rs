@@ -37,7 +37,7 @@ const COUNTERS: [(&str, &str); 23] = [
     ("twinfold_rule_errors_total", "evaluations of rules that came to no answer"),
     ("twinfold_rule_late_records_total", "records that came later than rules.late_max and joined no window"),
     ("twinfold_rule_panics_total", "twins whose rules panicked and do not look at them until the rules change"),
-    ("twinfold_rule_effects_left_out_total", "turned rules whose effects went beyond EFFECTS_PER_TURN_MAX"),
+    ("twinfold_rules_put_off_total", "turned rules whose effects went beyond EFFECTS_PER_TURN_MAX and wait for the next look"),
     ("twinfold_rule_windows_lost_total", "windows that began empty because history could not be read"),
     ("twinfold_rules_left_out_total", "rules beyond RULES_PER_TWIN_MAX on a twin"),
     ("twinfold_webhooks_refused_total", "calls of webhooks beyond webhooks.waiting_max"),

@@ -16,21 +16,24 @@ use crate::{
     twin::Decided,
 };
 
-/// Adds the effects to the turn that the rules looked at. Beyond [`EFFECTS_PER_TURN_MAX`] of them the rest is left out and counted.
-pub fn add(b: &Body, held: &Held, turned: Vec<Turned>, decided: &mut Decided) {
-    let orphans = || b.state.rules_on().iter().filter(|(rule, _)| !held.compiled.iter().any(|c| c.rule.id == *rule));
-    if turned.is_empty() && orphans().next().is_none() {
+/// Adds the effects to the turn that the rules looked at. Beyond [`EFFECTS_PER_TURN_MAX`] of them the rest waits for
+/// the next look, and is counted.
+pub fn add(b: &Body, held: &mut Held, turned: Vec<Turned>, decided: &mut Decided) {
+    let is_orphan = |rule: &Name| !held.compiled.iter().any(|c| c.rule.id == *rule);
+    let orphans: Vec<&Name> = b.state.rules_on().iter().map(|(rule, _)| rule).filter(|rule| is_orphan(rule)).collect();
+    if turned.is_empty() && orphans.is_empty() {
         return;
     }
     let cause = if decided.events.is_empty() { 0 } else { b.state.seq + 1 };
     let mut effects = Effects { b, cause, standing: b.state.alerts.clone(), events: Vec::new(), outbound: Vec::new() };
-    for (rule, _) in orphans() {
+    for rule in orphans {
         effects.end(rule, held);
     }
     for turned in &turned {
         if effects.events.len() + effects.outbound.len() + turned.rule.rule.actions.len() >= EFFECTS_PER_TURN_MAX {
-            metrics::counter!("twinfold_rule_effects_left_out_total").increment(1);
-            tracing::warn!(twin = %b.id, rule = %turned.rule.rule.id, "EFFECTS_PER_TURN_MAX is reached: a rule's effects are left out");
+            metrics::counter!("twinfold_rules_put_off_total").increment(1);
+            tracing::debug!(twin = %b.id, rule = %turned.rule.rule.id, "EFFECTS_PER_TURN_MAX is reached: a rule waits for the next look");
+            held.rules.take_back(turned);
             continue;
         }
         effects.turn(turned);

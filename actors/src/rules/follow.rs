@@ -51,7 +51,7 @@ pub fn follow(body: &SharedBody, mut decided: Decided, occasion: Occasion, now: 
         let worked = std::panic::catch_unwind(AssertUnwindSafe(|| turn(&mut held, b, &decided.events, occasion, now)));
         match worked {
             Ok(turned) => {
-                effects::add(b, &held, turned, &mut decided);
+                effects::add(b, &mut held, turned, &mut decided);
                 note(&mut held, b, started);
                 b.rules.held = (!held.compiled.is_empty()).then_some(held);
             }

@@ -92,9 +92,10 @@ impl TwinRules {
         self.running.iter().any(|running| running.on && running.rule.rule.id == rule)
     }
 
-    /// Sets which of them stand as true.
-    pub fn set_on(&mut self, is_on: impl Fn(&str) -> bool) {
-        self.running.iter_mut().for_each(|running| running.on = is_on(&running.rule.rule.id));
+    /// What the rule said last is not to be acted on: it says so again when it is looked at next.
+    pub fn take_back(&mut self, turned: &Turned) {
+        let said = self.running.iter_mut().filter(|running| Arc::ptr_eq(&running.rule, &turned.rule));
+        said.for_each(|running| running.on = !turned.on);
     }
 
     /// What was counted since the last call.
