@@ -291,9 +291,9 @@ fn many_rules_of_which_each_has_its_word() {
         let a = world.connect("a").await;
         a.telemetry(r#"{"t": 10}"#).await.unwrap();
         assert_eq!(world.standing().await.len(), 10);
-        // 64 effects of a turn are 31 rules that turn and raise; the rest waits.
+        // 64 effects of a turn are 32 rules that turn and raise; the rest waits.
         a.telemetry(r#"{"t": 100}"#).await.unwrap();
-        assert_eq!(world.standing().await.len(), 41);
+        assert_eq!(world.standing().await.len(), 42);
         assert_eq!(world.view("a").await.telemetry["t"].value.as_f64(), Some(100.0), "the record stands whatever the rules do");
         a.telemetry(r#"{"t": 100}"#).await.unwrap();
         assert_eq!(world.standing().await.len(), 60);

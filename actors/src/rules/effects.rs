@@ -29,11 +29,17 @@ pub fn add(b: &Body, held: &mut Held, turned: Vec<Turned>, decided: &mut Decided
     for rule in orphans {
         effects.end(rule, held);
     }
+    let mut put_off: Vec<&Name> = Vec::new();
     for turned in &turned {
-        if effects.events.len() + effects.outbound.len() + turned.rule.rule.actions.len() >= EFFECTS_PER_TURN_MAX {
+        let rule = &turned.rule.rule.id;
+        if put_off.contains(&rule) {
+            continue;
+        }
+        if effects.events.len() + effects.outbound.len() + 1 + turned.rule.rule.actions.len() > EFFECTS_PER_TURN_MAX {
             metrics::counter!("twinfold_rules_put_off_total").increment(1);
-            tracing::debug!(twin = %b.id, rule = %turned.rule.rule.id, "EFFECTS_PER_TURN_MAX is reached: a rule waits for the next look");
+            tracing::debug!(twin = %b.id, %rule, "EFFECTS_PER_TURN_MAX is reached: a rule waits for the next look");
             held.rules.take_back(turned);
+            put_off.push(rule);
             continue;
         }
         effects.turn(turned);
