@@ -82,7 +82,7 @@ fn turn(held: &mut Held, b: &Body, events: &[EventBody], occasion: Occasion, now
                 let mut records: Vec<&Record> = records.iter().collect();
                 records.sort_by_key(|record| record.at);
                 for record in records {
-                    if record.at >= held.rules.memory().now() {
+                    if record.at >= held.rules.memory().newest() {
                         held.lag_ms = (now.as_millis() - record.at.as_millis()).max(0);
                     }
                     held.rules.record(record.at, &record.values, &mut facts, late_max, &mut out);

@@ -80,7 +80,10 @@ pub async fn create(
     may_write(&caller, &twins, &rule).await?;
     let slot = key.slot(&caller, "/rules");
     let answer = uncut(async move {
-        let work = async { Ok(made(&twins.create_rule(rule).await?)) };
+        let work = async {
+            let rule = twins.create_rule(rule).await?;
+            Ok(made(&rule))
+        };
         replays.once(slot, &body.bytes, work).await
     });
     Ok(answer.await?.into_response())

@@ -29,19 +29,24 @@ pub struct Fault {
     pub reason: String,
 }
 
-static ROOT: LazyLock<cel::Context<'static>> = LazyLock::new(|| {
+static ROOT: LazyLock<cel::Context<'static, 'static>> = LazyLock::new(|| {
     let mut root = cel::Context::default();
-    root.add_function("abs", |x: f64| x.abs());
-    root.add_function("floor", |x: f64| x.floor());
-    root.add_function("ceil", |x: f64| x.ceil());
-    root.add_function("round", |x: f64| x.round());
-    root.add_function("sqrt", |x: f64| x.sqrt());
-    root.add_function("mod", |a: f64, b: f64| a.rem_euclid(b));
+    let added = [
+        root.add_function("max", cel::functions::max),
+        root.add_function("min", cel::functions::min),
+        root.add_function("abs", |x: f64| x.abs()),
+        root.add_function("floor", |x: f64| x.floor()),
+        root.add_function("ceil", |x: f64| x.ceil()),
+        root.add_function("round", |x: f64| x.round()),
+        root.add_function("sqrt", |x: f64| x.sqrt()),
+        root.add_function("mod", |a: f64, b: f64| a.rem_euclid(b)),
+    ];
+    debug_assert!(added.iter().all(Result::is_ok), "a function of ours has the name of one of CEL's: {added:?}");
     root
 });
 
 /// Names that an expression can see, for one run.
-pub struct Scope(cel::Context<'static>);
+pub struct Scope(cel::Context<'static, 'static>);
 
 impl Scope {
     pub fn new() -> Self {

@@ -33,6 +33,8 @@ pub struct Turned {
 struct Running {
     rule: Arc<CompiledRule>,
     on: bool,
+    /// When it came true last.
+    on_at: Timestamp,
 }
 
 /// What cannot be seen from the outside, for counters.
@@ -64,7 +66,7 @@ impl TwinRules {
             rule.programs().chain(rule.text_programs()).for_each(|program| memory.reserve(program));
         }
         let watches_rollups = rules.iter().any(|rule| looks(rule, &|reads| reads.rollups));
-        let running = rules.into_iter().map(|rule| Running { on: is_on(&rule.rule.id), rule }).collect();
+        let running = rules.into_iter().map(|rule| Running { on: is_on(&rule.rule.id), on_at: Timestamp::MIN, rule }).collect();
         Self { running, memory, due: None, counts: Counts::default(), watches_rollups }
     }
 
@@ -79,7 +81,7 @@ impl TwinRules {
 
     /// The newest instant that the twin has seen when they come to it.
     pub fn begin_at(&mut self, at: Timestamp) {
-        self.memory.advance(at);
+        self.memory.anchor(at);
     }
 
     /// Works out when time will turn one of them, without looking at any.
@@ -116,14 +118,14 @@ impl TwinRules {
     /// Takes a record. One that is newer than all before it moves time on, and with it whatever was due until then; one that is older
     /// joins the windows, unless it is older than `late_max`.
     pub fn record(&mut self, at: Timestamp, values: &[(Name, Value)], facts: &mut dyn Facts, late_max: Duration, out: &mut Vec<Turned>) {
-        if at < self.memory.now().minus(late_max) {
+        if at < self.memory.newest().minus(late_max) {
             self.counts.late += 1;
             facts.take(at, values);
             return;
         }
         self.catch_up(at, facts, out);
         facts.take(at, values);
-        self.memory.advance(at);
+        self.memory.anchor(at);
         for (name, value) in values {
             self.memory.put(name, at, value);
         }
@@ -202,11 +204,14 @@ fn evaluate(running: &mut Running, memory: &mut Memory, facts: &dyn Facts, count
         return None;
     }
     running.on = on;
+    // It ends no earlier than it began, wherever time has gone back to.
+    let at = if on { memory.now() } else { memory.now().max(running.on_at) };
+    running.on_at = at;
     let texts = (0..rule.rule.actions.len()).map(|n| match rule.text(n) {
         Some(text) if on => text.write(facts, memory),
         _ => String::new(),
     });
     let texts = texts.collect();
     let values = rule.names().iter().take(DETAILS_MAX).filter_map(|name| Some((name.clone(), facts.value(name)?.0.clone()))).collect();
-    Some(Turned { at: memory.now(), on, texts, values, rule })
+    Some(Turned { at, on, texts, values, rule })
 }

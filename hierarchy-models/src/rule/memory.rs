@@ -36,23 +36,37 @@ struct Held {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Memory {
     now: Timestamp,
+    /// The time of the newest record; `now` runs on with the clock between records.
+    newest: Timestamp,
     windows: Vec<(Name, i64, Window)>,
     holds: Vec<Held>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { now: Timestamp::MIN, windows: Vec::new(), holds: Vec::new() }
+        Self { now: Timestamp::MIN, newest: Timestamp::MIN, windows: Vec::new(), holds: Vec::new() }
     }
 }
 
 impl Memory {
-    /// The newest instant the rules have seen.
+    /// The instant at which the rules look.
     pub fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// Time never goes back.
+    pub fn newest(&self) -> Timestamp {
+        self.newest
+    }
+
+    /// A record says what time it is, when it is the newest: where the clock ran ahead of it, as for a device that sends later what it
+    /// kept, time goes back to it.
+    pub fn anchor(&mut self, at: Timestamp) {
+        if at >= self.newest {
+            (self.now, self.newest) = (at, at);
+        }
+    }
+
+    /// The clock runs on.
     pub fn advance(&mut self, to: Timestamp) {
         self.now = self.now.max(to);
     }
@@ -77,6 +91,7 @@ impl Memory {
     /// Takes over what another memory has of what this one has room for.
     pub fn inherit(&mut self, old: Memory) {
         self.advance(old.now);
+        self.newest = self.newest.max(old.newest);
         for (name, length_ms, window) in old.windows {
             if let Some(place) = self.place(&name, length_ms).filter(|_| window.newest().is_some()) {
                 self.windows[place].2 = window;
@@ -133,7 +148,7 @@ impl Memory {
     pub(super) fn hold(&mut self, condition: &Arc<str>, is_so: bool, length_ms: i64) -> bool {
         let now = self.now;
         let Some(held) = self.holds.iter_mut().find(|held| held.condition == *condition) else { return false };
-        held.since = if is_so { held.since.or(Some(now)) } else { None };
+        held.since = is_so.then(|| held.since.map_or(now, |since| since.min(now)));
         held.since.is_some_and(|since| now.as_millis() - since.as_millis() >= length_ms)
     }
 

@@ -109,7 +109,9 @@ impl Program {
         let mut names: BTreeSet<Name> = self.reads.bare.union(&self.reads.members).cloned().collect();
         for term in &self.terms {
             match term {
-                Term::Window { name, .. } | Term::Absent { name, .. } => drop(names.insert(name.clone())),
+                Term::Window { name, .. } | Term::Absent { name, .. } => {
+                    names.insert(name.clone());
+                }
                 Term::For { condition, .. } => names.append(&mut condition.names()),
             }
         }

@@ -157,9 +157,11 @@ impl<'a> Rewrite<'a> {
         match token.of(self.text) {
             "true" | "false" | "null" | "in" => {}
             "values" => match rest {
-                [dot, member, ..] if dot.is(b'.') && member.kind == Kind::Name => drop(reads.members.insert(member.of(self.text).into())),
+                [dot, member, ..] if dot.is(b'.') && member.kind == Kind::Name => {
+                    reads.members.insert(member.of(self.text).into());
+                }
                 [open, member, close, ..] if open.is(b'[') && member.kind == Kind::Text && close.is(b']') => {
-                    drop(reads.members.insert(unquoted(member.of(self.text)).into()));
+                    reads.members.insert(unquoted(member.of(self.text)).into());
                 }
                 _ => reads.all_values = true,
             },
@@ -168,7 +170,9 @@ impl<'a> Rewrite<'a> {
             "rollups" => reads.rollups = true,
             "model" => reads.model = true,
             "id" => reads.id = true,
-            name => drop(reads.bare.insert(name.into())),
+            name => {
+                reads.bare.insert(name.into());
+            }
         }
     }
 

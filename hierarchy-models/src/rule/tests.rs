@@ -212,6 +212,17 @@ fn a_late_record_joins_its_window_and_one_too_late_does_not() {
 }
 
 #[test]
+fn a_device_that_kept_its_records_is_judged_as_it_happened() {
+    let mut bench = Bench::new("count(t, 10m) >= 3 || absent(t, 15m)", None);
+    bench.record(0.0, &[("t", 1.0)]).advance(60.0);
+    assert_eq!(bench.turned(), [(true, 15.0)], "it was away");
+    bench.record(5.0, &[("t", 1.0)]);
+    assert_eq!(bench.turned()[1], (false, 15.0), "not so, as it turns out");
+    bench.record(6.0, &[("t", 1.0)]);
+    assert_eq!((bench.turned()[2], bench.rules.take_counts().late), ((true, 6.0), 0));
+}
+
+#[test]
 fn what_a_changed_rule_still_asks_for_is_kept() {
     let mut bench = Bench::new("for(avg(t, 10m) > 30, 5m)", None);
     bench.record(0.0, &[("t", 31.0)]).record(4.0, &[("t", 31.0)]);
