@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use hierarchy_models::{Command, CommandId, CommandState, Event, EventBody, TwinId, rollup::Contribution, value::Map};
+use hierarchy_models::{AlertRecord, Command, CommandId, CommandState, Event, EventBody, TwinId, rollup::Contribution, value::Map};
 use persistence::Error;
 use tokio::sync::oneshot;
 
 use crate::{
     actor,
-    body::{Body, SharedBody, refusal_of_problem, store_problem},
+    body::{Body, SharedBody, Told, refusal_of_problem, store_problem},
     device::{Downlink, Link, Outcome},
     envelope::{Answerer, Reply},
     live::LiveEvent,
+    rules::webhooks::Call,
 };
 
 /// What is to be said and done once a turn is durable. Small, as every message has one: most turns end with one word.
@@ -33,6 +34,8 @@ enum Words {
 #[derive(Default)]
 struct More {
     live: Vec<LiveEvent>,
+    alerts: Vec<AlertRecord>,
+    calls: Vec<Call>,
     /// Commands to other twins wait to be sent.
     outbound: bool,
     ended: Vec<CommandId>,
@@ -73,9 +76,11 @@ impl Completion {
         self
     }
 
-    pub fn telling(mut self, live: Vec<LiveEvent>) -> Self {
-        if !live.is_empty() {
-            self.more().live = live;
+    pub fn telling(mut self, told: Told) -> Self {
+        let Told { live, alerts, calls } = told;
+        if !live.is_empty() || !alerts.is_empty() || !calls.is_empty() {
+            let more = self.more();
+            (more.live, more.alerts, more.calls) = (live, alerts, calls);
         }
         self
     }
@@ -185,6 +190,9 @@ impl More {
             // A device that asks faster than it reads asks again.
             let _ = linked.link.deliver(&b.id, down);
         }
+        // Before anybody hears that it is so: who is told of an alert finds it in the list.
+        b.runtime().alerts.changed(std::mem::take(&mut self.alerts));
+        b.runtime().webhooks.queue(std::mem::take(&mut self.calls));
         pump_if_due(&mut b);
         self
     }

@@ -4,6 +4,7 @@
 //! Nobody outside knows on which thread, or one day on which machine, a twin lives.
 
 mod actor;
+mod alerts;
 mod background;
 pub mod behaviour;
 mod body;
@@ -26,6 +27,7 @@ mod meters;
 mod models;
 mod outbox;
 mod rollups;
+mod rules;
 mod runtime;
 mod seats;
 mod session;
@@ -36,6 +38,7 @@ mod twins;
 pub mod view;
 mod wakes;
 
+pub use alerts::AlertQuery;
 pub use error::TwinError;
 pub use hub::{LiveItem, LiveReader};
 pub use models::{Added, Known, Source, Validation};
@@ -45,6 +48,7 @@ pub use persistence::{
     RegistryQuery,
 };
 pub use rollups::Definitions;
+pub use rules::{TrialAlert, TrialOutcome};
 pub use settings::Settings;
 pub use sighting::Sighting;
 pub use twins::{HostGuard, NewCommand, Registered, Registration, RuntimeStats, TreeNode, TwinPatch, Twins};

@@ -23,6 +23,7 @@ use persistence::Store;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, RwLock as AsyncRwLock};
 
 use crate::{
+    alerts::Alerts,
     body::{Body, SharedBody},
     clock::Clock,
     directory::{Directory, Found, Gate, TwinRef},
@@ -37,6 +38,7 @@ use crate::{
     models::Models,
     outbox::OnTheWay,
     rollups::{self, ModelRollups},
+    rules::{RuleBook, webhooks::Webhooks},
     settings::Settings,
     twin::TwinState,
     wakes::Wakes,
@@ -73,6 +75,9 @@ pub struct Runtime {
     pub model_rollups: ModelRollups,
     pub intake: Intake,
     pub on_the_way: OnTheWay,
+    pub alerts: Alerts,
+    pub rules: RuleBook,
+    pub webhooks: Webhooks,
     /// Registrations share it; moves and removals, which could close loops or orphan twins, have it alone.
     pub tree: AsyncRwLock<()>,
     /// One at a time for each stripe of ids: whoever changes an identity reads it first, and nobody in between.
@@ -139,6 +144,9 @@ impl Runtime {
             model_rollups: ModelRollups::default(),
             intake: Intake::default(),
             on_the_way: OnTheWay::default(),
+            alerts: Alerts::default(),
+            rules: RuleBook::default(),
+            webhooks: Webhooks::default(),
             tree: AsyncRwLock::default(),
             identity_locks: (0..IDENTITY_LOCKS).map(|_| AsyncMutex::default()).collect(),
             handed: Mutex::default(),
@@ -328,9 +336,9 @@ impl Runtime {
             Some(snapshot) => TwinState::from_bytes(&snapshot.state)?,
             None => TwinState::blank(),
         };
-        let mut loaded = Loaded { state, commands: Default::default() };
+        let mut loaded = Loaded::new(state);
         for turn in &tail {
-            loaded.take(&turn.events, self.settings.dedupe_records_max);
+            loaded.take(id, &turn.events, self.settings.dedupe_records_max);
         }
         Ok(loaded)
     }

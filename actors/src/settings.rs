@@ -42,6 +42,16 @@ pub struct Settings {
     pub validation: Validation,
     /// `models.undefined_extensions`: whether a model may name language extensions that are not known here.
     pub undefined_extensions: UndefinedExtensions,
+    /// `rules.late_max`: a record older than the newest of its twin by more than this joins no window of a rule.
+    pub rules_late_max: Duration,
+    /// `webhooks.allow_private`: whether rules may call addresses of loopback, private and link-local networks.
+    pub webhooks_allow_private: bool,
+    /// `webhooks.timeout`: for one call of a webhook, from the look-up of its name to the head of the answer.
+    pub webhooks_timeout: Duration,
+    /// `webhooks.patience`: a call that has failed for this long is given up.
+    pub webhooks_patience: Duration,
+    /// `webhooks.waiting_max`: calls that wait; beyond it new ones are refused and counted.
+    pub webhooks_waiting_max: usize,
     /// `twins.turn_budget`: a behaviour's turn that takes longer is counted and logged. When the thread worked for longer than that,
     /// or stood for twenty times as long, the twin restarts, and is quarantined when it goes on.
     pub turn_budget: Duration,
@@ -67,6 +77,11 @@ impl Default for Settings {
             restart: RestartPolicy::default(),
             validation: Validation::default(),
             undefined_extensions: UndefinedExtensions::default(),
+            rules_late_max: Duration::from_secs(300),
+            webhooks_allow_private: false,
+            webhooks_timeout: Duration::from_secs(10),
+            webhooks_patience: Duration::from_secs(24 * 3600),
+            webhooks_waiting_max: 10_000,
             turn_budget: Duration::from_millis(50),
         }
     }

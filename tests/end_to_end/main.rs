@@ -22,6 +22,7 @@ mod quality_of_service;
 mod refusals;
 mod restarts;
 mod roll_ups;
+mod rules;
 mod sessions;
 mod settings;
 mod stock_clients;

@@ -14,6 +14,7 @@ use crate::{
     device::{CloseReason, Downlink, Refusal},
     envelope::{Answer, Answerer, Problem, Reply},
     error::TwinError,
+    rules::{self, Occasion},
     twin::{
         Decided, Failure, Rejection, decide,
         decide::{Input, Said, number},
@@ -22,7 +23,14 @@ use crate::{
 
 impl TwinActor {
     /// Decides, applies, hands to the lane. `answer` is made after the events were applied and sent when they are durable.
-    pub(super) fn decide(&self, input: Input, answerer: Answerer, now: Timestamp, answer: impl FnOnce(&SharedBody) -> Reply) {
+    pub(super) fn decide(&self, input: Input, answerer: Answerer, now: Timestamp, answer: impl FnOnce(&SharedBody) -> Reply + 'static) {
+        if let Some(work) = rules::prepare(&self.body) {
+            // What its rules remember is read first; the letter goes on when it is there.
+            return wait(&self.body, work, move |actor, past| {
+                rules::recall(&actor.body, past);
+                actor.decide(input, answerer, now, answer);
+            });
+        }
         let ends = match &input {
             Input::Disconnect { session, .. } => Some(*session),
             _ => None,
@@ -31,7 +39,8 @@ impl TwinActor {
             Input::Register(new) => new.seq_base,
             _ => 0,
         };
-        let (decided, overrun) = {
+        let occasion = Occasion::of(&input);
+        let (decided, overrun, has_rules) = {
             let mut b = self.body.borrow();
             if b.models_changed() {
                 drop(b);
@@ -49,7 +58,7 @@ impl TwinActor {
                 Some(refused) => refused,
             };
             let overrun = note_duration(&b, &watch.stop(b.runtime().settings.turn_budget));
-            (decided, overrun)
+            (decided, overrun, b.rules.has_any())
         };
         match decided {
             Ok(decided) => {
@@ -65,6 +74,7 @@ impl TwinActor {
                     return answerer.send(Err(store_problem(&error)));
                 }
                 let failed = decided.failed.clone().or(overrun);
+                let decided = if has_rules { rules::follow(&self.body, decided, occasion, now) } else { decided };
                 self.carry_out(decided, seq_base, ends, answerer, now, answer);
                 // What happened stands and is answered; the twin restarts on top of it.
                 if let Some(Failure { what, error }) = failed {
@@ -92,10 +102,10 @@ impl TwinActor {
         answer: impl FnOnce(&SharedBody) -> Reply,
     ) {
         let Decided { events, said, .. } = decided;
-        let (events, live) = {
+        let (events, told) = {
             let mut b = self.body.borrow_mut();
             let events = number(b.state.seq.max(seq_base), now, events);
-            let live = b.apply(&events);
+            let told = b.apply(&events);
             let over = ends.is_some_and(|session| b.linked.as_ref().is_some_and(|l| l.session == session));
             let was_linked = b.linked.is_some() && !b.state.connection.connected;
             if (over || was_linked)
@@ -105,7 +115,7 @@ impl TwinActor {
                 // The twin itself ended the session: it is unregistered, or has another gateway.
                 let _ = linked.link.deliver(&b.id, Downlink::Close(CloseReason::Revoked));
             }
-            (events, live)
+            (events, told)
         };
         let reply = match (said, answer(&self.body)) {
             (Said::Connected { session_present }, Ok(Answer::Connected { subscriptions, held_packets, attached, .. })) => {
@@ -119,7 +129,7 @@ impl TwinActor {
             return self.answer_durable(answerer, reply);
         }
         mark(&self.body);
-        let completion = Completion::new(&self.body).answering(answerer, reply).telling(live).following(&events);
+        let completion = Completion::new(&self.body).answering(answerer, reply).telling(told).following(&events);
         let (host, id) = {
             let mut b = self.body.borrow_mut();
             register_wake(&mut b);

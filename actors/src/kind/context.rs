@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use hierarchy_models::{
     Alert, CommandResult, EventBody, OutboundCommand, Severity, Timestamp, TwinId, Value,
-    limits::{ALERT_TEXT_BYTES_MAX, ALERTS_PER_TWIN_MAX, COMMAND_TTL_MAX},
+    limits::COMMAND_TTL_MAX,
     rollup::Aggregate,
     tree::Path,
     value::Map,
 };
 
 use super::Turn;
-use crate::twin::{Surroundings, TwinState};
+use crate::{
+    alerts::{Says, raised},
+    twin::{Surroundings, TwinState},
+};
 
 /// What a turn may look at, and where it puts what should follow. Of what is said twice under one name in a turn (an alert, a
 /// timer) the last word counts.
@@ -68,16 +71,8 @@ impl<'a> Context<'a> {
 
     /// Raises an alert, or counts it again when it stands.
     pub fn raise(&mut self, name: &str, severity: Severity, text: &str, details: Map) {
-        let now = self.now;
-        let text = &text[..text.floor_char_boundary(ALERT_TEXT_BYTES_MAX)];
-        let alert = match self.standing(name) {
-            Some(open) => Alert { severity, text: text.into(), details, last_at: now, count: open.count + 1, ..open.clone() },
-            None if self.twin.alerts.len() >= ALERTS_PER_TWIN_MAX => {
-                metrics::counter!("twinfold_alerts_refused_total").increment(1);
-                return;
-            }
-            None => Alert { name: name.into(), severity, text: text.into(), details, raised_at: now, last_at: now, count: 1 },
-        };
+        let says = Says { name, severity, text, details, at: self.now, source: "behaviour", cause: self.twin.seq + 1 };
+        let Some(alert) = raised(self.standing(name), self.twin.alerts.len(), says) else { return };
         self.forget_raised(name);
         self.events.push(EventBody::AlertRaised(Box::new(alert)));
     }

@@ -1,7 +1,7 @@
 //! What follows from an input: events, and what to say to whoever asked. Reads the twin, never changes it.
 
 use hierarchy_models::{
-    Command, CommandId, CommandResult, CommandState, DeviceMessage, Event, EventBody, Name, Timestamp, TwinId,
+    Alert, AlertId, Command, CommandId, CommandResult, CommandState, DeviceMessage, Event, EventBody, Name, Timestamp, TwinId,
     event::{DisconnectReason, Status},
     limits::{INBOX_COMMANDS_MAX, PROPERTIES_BYTES_MAX},
     model,
@@ -46,7 +46,10 @@ pub fn decide(here: Surroundings<'_>, twin: &TwinState, kind: &dyn Kind, input: 
         _ if !twin.registered => Err(TwinError::NoSuchTwin(id.clone()).into()),
         Input::Unregister { if_version } => {
             check_version(twin, if_version)?;
-            done(vec![EventBody::Unregistered])
+            // Its alerts end with it, each by its own word, so that none is listed as standing on nothing.
+            let mut events: Vec<EventBody> = twin.alerts.iter().map(|a| EventBody::AlertCleared { name: a.name.clone() }).collect();
+            events.push(EventBody::Unregistered);
+            done(events)
         }
         Input::Patch { patch, is_place, if_version } => {
             check_version(twin, if_version)?;
@@ -104,6 +107,15 @@ pub fn decide(here: Surroundings<'_>, twin: &TwinState, kind: &dyn Kind, input: 
             done(if open { vec![EventBody::CommandDelivered { id: command }] } else { vec![] })
         }
         Input::Wake => wake(here, twin, kind, now),
+        Input::AcknowledgeAlert { alert, by } => match standing(id, twin, &alert)? {
+            Alert { acknowledged: Some(_), .. } => done(vec![]),
+            Alert { name, .. } => done(vec![EventBody::AlertAcknowledged { name: name.clone(), by }]),
+        },
+        Input::ClearAlert { alert, by } => {
+            let name = standing(id, twin, &alert)?.name.clone();
+            done(vec![EventBody::AlertEnded { name, by, at: now }])
+        }
+        Input::Evaluate => done(vec![]),
         Input::Children if kind.is_built_in() => done(vec![]),
         Input::Children => with_turn(here, twin, kind, vec![], &Trigger::Children, now, "figures of its children"),
         Input::OutboundDone { queued, .. } if !twin.outbox().iter().any(|o| o.queued == queued) => done(vec![]),
@@ -116,12 +128,22 @@ pub fn decide(here: Surroundings<'_>, twin: &TwinState, kind: &dyn Kind, input: 
             if let Some(restarts) = quarantine {
                 let mut cx = crate::kind::Context::new(here, twin, now);
                 cx.raise(QUARANTINED, hierarchy_models::Severity::Critical, &error, Map::new());
+                for event in &mut cx.events {
+                    if let EventBody::AlertRaised(alert) = event {
+                        alert.source = "supervision".into();
+                    }
+                }
                 events.push(EventBody::Quarantined { until_released: true, restarts, error });
                 events.append(&mut cx.events);
             }
             done(events)
         }
     }
+}
+
+/// The open alert of this id.
+fn standing<'a>(id: &TwinId, twin: &'a TwinState, alert: &AlertId) -> Result<&'a Alert, TwinError> {
+    twin.alerts.iter().find(|a| AlertId::of(id, a) == *alert).ok_or_else(|| TwinError::NoSuchAlert(alert.clone()))
 }
 
 fn held_too_many() -> Rejection {

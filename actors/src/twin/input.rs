@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hierarchy_models::{
-    Command, CommandId, DeviceMessage, EventBody, ModelId, Name, TwinId,
+    AlertId, Command, CommandId, DeviceMessage, EventBody, ModelId, Name, TwinId,
     event::{DisconnectReason, Status, Subscriptions, Will},
     rollup::RollupSet,
     value::Map,
@@ -66,6 +66,18 @@ pub enum Input {
     Queue(Box<Command>),
     Cancel(CommandId),
     Delivered(CommandId),
+    /// Somebody has seen an alert.
+    AcknowledgeAlert {
+        alert: AlertId,
+        by: Name,
+    },
+    /// Somebody ends an alert.
+    ClearAlert {
+        alert: AlertId,
+        by: Name,
+    },
+    /// Has the twin's rules looked at; decides nothing itself.
+    Evaluate,
     /// Time has passed: commands may have expired, timers may be due, a session may be over.
     Wake,
     /// What is below it comes to something else.

@@ -160,6 +160,8 @@ struct StateWire {
     behaviour_version: Option<u32>,
     #[prost(message, repeated, tag = "32")]
     outbox: Vec<OutboxWire>,
+    #[prost(message, repeated, tag = "41")]
+    rules_on: Vec<TimerWire>,
 }
 
 fn damaged(detail: impl ToString) -> Error {
@@ -286,6 +288,7 @@ impl TwinState {
             rollups: rare.rollups.iter().flat_map(|set| set.texts()).map(wire::Definition::from).collect(),
             behaviour_version: (rare.behaviour_version > 0).then_some(rare.behaviour_version),
             outbox: rare.outbox.iter().map(Into::into).collect(),
+            rules_on: rare.rules_on.iter().map(|(n, at)| TimerWire { name: n.to_string(), due: at.as_millis() }).collect(),
         }
         .encode_to_vec()
     }
@@ -317,6 +320,7 @@ impl TwinState {
             restarts: w.restarts,
             quarantined: w.quarantined,
             rollups: rollups_from(w.rollups),
+            rules_on: w.rules_on.into_iter().map(|r| (r.name.into(), time(r.due))).collect(),
         };
         let of = hierarchy_models::ModelId::new(w.model).map_err(damaged)?;
         Ok(Self {

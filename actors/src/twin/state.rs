@@ -53,6 +53,8 @@ pub struct Rare {
     pub outbox: Vec<OutboxEntry>,
     pub poison: VecDeque<KeptMessage>,
     pub restarts: u64,
+    /// Rules whose condition stands as true, and since when by the time of the records.
+    pub rules_on: Vec<(Name, Timestamp)>,
     /// Why it is quarantined, when it is.
     pub quarantined: Option<String>,
     /// The roll-ups that it defines itself.
@@ -146,6 +148,10 @@ impl TwinState {
     /// The roll-ups that the twin defines itself, without those of its model.
     pub fn rollups(&self) -> Option<&Arc<RollupSet>> {
         self.rare.as_deref().and_then(|r| r.rollups.as_ref())
+    }
+
+    pub fn rules_on(&self) -> &[(Name, Timestamp)] {
+        self.rare.as_deref().map_or(&[], |r| &r.rules_on)
     }
 
     pub fn knows_record(&self, hash: u64) -> bool {

@@ -10,7 +10,8 @@ use hierarchy_models::{
 
 use super::{slots::Slots, state::TwinState};
 use crate::view::{
-    AlertCounts, ConnectionView, DefinedView, DiagnosticsView, FoldView, Members, RollupView, SupervisionView, TwinView, ValueView,
+    AlertCounts, AlertView, ConnectionView, DefinedView, DiagnosticsView, FoldView, Members, RollupView, SupervisionView, TwinView,
+    ValueView,
 };
 
 fn values(slots: &Slots) -> Members<ValueView> {
@@ -82,7 +83,7 @@ pub fn view(id: &TwinId, path: &Path, twin: &TwinState, below: &Aggregate, resul
         metadata: twin.metadata.clone(),
         tags: twin.tags.clone(),
         rollups: rollup_view(twin, below, results),
-        alerts: twin.alerts.clone(),
+        alerts: twin.alerts.iter().map(|alert| AlertView::of(id, alert)).collect(),
         supervision: SupervisionView {
             state: if twin.quarantined().is_some() { "quarantined" } else { "running" },
             restarts: rare.map_or(0, |r| r.restarts),

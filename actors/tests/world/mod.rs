@@ -112,6 +112,11 @@ impl World {
         Ok(self.twins.commands(query).await?.items)
     }
 
+    pub async fn crash_with(self, settings: Settings) -> Self {
+        let store = Arc::new(self.store.crash());
+        Self::on(store, self.clock.clone(), settings, Kinds::built_in()).await
+    }
+
     pub fn now(&self) -> Timestamp {
         actors::clock::Clock::now(&*self.clock)
     }

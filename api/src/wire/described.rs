@@ -107,9 +107,13 @@ pub struct DefinedRollup {
 
 #[derive(ToSchema)]
 pub struct Alert {
+    /// What `/alerts/{aid}` knows it by.
+    id: String,
     name: String,
     /// `info`, `warning` or `critical`.
     severity: String,
+    /// `raised` or `acknowledged`.
+    state: String,
     #[schema(nullable = false)]
     text: Option<String>,
     #[schema(nullable = false, value_type = Option<Object>)]
@@ -225,7 +229,9 @@ pages!(
     CommandPage of super::command::CommandDocument,
     EventPage of super::event::EventDocument,
     PrincipalPage of Principal,
-    ModelPage of super::model::ModelSummary
+    ModelPage of super::model::ModelSummary,
+    AlertPage of super::alert::AlertDocument,
+    RulePage of super::rule::RuleDocument
 );
 
 /// Raw values, or buckets when `every` was given.
