@@ -42,7 +42,11 @@ pub enum Error {
 impl Error {
     /// Whether another configuration is needed, rather than another moment or machine.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Doors(error) if error.is_configuration())
+        match self {
+            Self::Store(error) => matches!(error, stores::StoreError::Tls(_)),
+            Self::Doors(error) => error.is_configuration(),
+            Self::Secret(_) | Self::Recovery(_) => false,
+        }
     }
 }
 

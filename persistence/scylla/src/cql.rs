@@ -105,6 +105,9 @@ impl Cql {
         if let Some((user, password)) = &options.credentials {
             builder = builder.user(user, password);
         }
+        if let Some(tls) = &options.tls {
+            builder = builder.tls_context(Some(tls.0.clone()));
+        }
         let session = builder.build().await.map_err(|e| unavailable("connecting to the cluster")(&e))?;
         Ok(Self { session: RwLock::new(Some(Arc::new(session))), profiles, in_flight: Semaphore::new(options.in_flight_max.max(1)) })
     }

@@ -16,7 +16,9 @@ mod projections;
 mod registry;
 mod schema;
 mod store;
+mod tls;
 
 pub use identities::ScyllaIdentities;
 pub use options::{LOGS_DEFAULT, Options, REPLICAS_DEFAULT, Replication, is_keyspace_name};
 pub use store::{Opened, ScyllaStore};
+pub use tls::{Tls, TlsError, TlsFiles};

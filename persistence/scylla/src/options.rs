@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::Tls;
+
 /// Logs of a keyspace that names no other number when it is created.
 pub const LOGS_DEFAULT: u16 = 16;
 /// Copies of each row, when the cluster has that many nodes and nothing else is asked for.
@@ -15,6 +17,8 @@ pub struct Options {
     pub keyspace: String,
     /// User and password.
     pub credentials: Option<(String, String)>,
+    /// Every connection is encrypted, or none.
+    pub tls: Option<Tls>,
     /// Of a keyspace that is created.
     pub replication: Replication,
     /// Of a keyspace that is created: how many logs the journal has. A commit costs a lightweight transaction for each log it touches.
@@ -39,6 +43,7 @@ impl Default for Options {
             nodes: vec!["127.0.0.1:9042".into()],
             keyspace: "twinfold".into(),
             credentials: None,
+            tls: None,
             replication: Replication::AsNodesAllow,
             logs: LOGS_DEFAULT,
             history_ttl: None,

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, dead_code)]
 
+pub mod node;
+
 use std::{
     fs,
     io::Write,
