@@ -3,6 +3,7 @@
 //! The only place that names a concrete store. The end-to-end tests run this same [`App`], so what they prove is what
 //! `twinfold serve` does.
 
+mod aside;
 mod doors;
 mod limits;
 mod recorder;
@@ -65,6 +66,7 @@ pub struct App {
     admin_token_file: Option<PathBuf>,
     twins: Twins,
     doors: Doors,
+    watch: aside::Watch,
 }
 
 impl App {
@@ -83,8 +85,9 @@ impl App {
             tracing::warn!("redis.url is set, but this build runs on one node and does not use it");
         }
         let identities = Identities::new(identities, store.clone(), master, admin_token.clone());
-        let twins = Twins::open(store, identities, config.twins.clone(), Arc::new(SystemClock)).await.map_err(Error::Recovery)?;
+        let twins = Twins::open(store.clone(), identities, config.twins.clone(), Arc::new(SystemClock)).await.map_err(Error::Recovery)?;
         let doors = Doors::open(&twins, &config).await?;
+        let watch = aside::Watch::start(store, twins.clone(), &doors);
         limits::publish(&config);
         limits::raise_open_files(&config);
         tracing::info!(http = %doors.http, mqtt = %doors.mqtt, store = twins.store_kind(), data_dir = %dir.display(), "ready");
@@ -98,12 +101,14 @@ impl App {
             admin_token_file,
             twins,
             doors,
+            watch,
         })
     }
 
     /// Closes the doors, tells the devices, writes what is pending.
     pub async fn stop(self) {
         tracing::info!("stopping");
+        drop(self.watch);
         match tokio::time::timeout(STOP_MAX, self.doors.close(&self.twins)).await {
             Ok(()) => tracing::info!("stopped"),
             Err(_) => tracing::warn!("the stop took longer than {STOP_MAX:?} and was cut off; nothing acknowledged is lost"),

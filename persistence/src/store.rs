@@ -240,6 +240,11 @@ pub trait Store: Journal + Projections + History + Registry + Documents {
     }
     /// Whether a write would be taken now; the error says why not.
     async fn ready(&self) -> Result<(), Error>;
+    /// Ends when another process has taken the store over, with how that showed: this one owns nothing any more, and will not again.
+    /// Never ends for a store that can have one process only.
+    async fn taken_over(&self) -> String {
+        std::future::pending().await
+    }
     fn stats(&self) -> StoreStats;
     /// Writes what is buffered and lets go of files. Nothing is lost without it; starting again is faster with it.
     async fn close(&self) -> Result<(), Error>;

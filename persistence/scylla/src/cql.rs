@@ -28,8 +28,6 @@ use crate::Options;
 const JOURNAL_WAIT_MAX: Duration = Duration::from_secs(3);
 /// A read or a write that takes longer failed; both may be repeated.
 const DATA_WAIT_MAX: Duration = Duration::from_secs(5);
-/// Changes of the schema wait for all nodes.
-const SCHEMA_WAIT_MAX: Duration = Duration::from_secs(30);
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
 /// A read that is not answered by then is asked of another replica too.
 const SPECULATE_AFTER: Duration = Duration::from_millis(150);
@@ -80,6 +78,7 @@ pub struct Cql {
     session: RwLock<Option<Arc<Session>>>,
     profiles: Profiles,
     in_flight: Semaphore,
+    schema_patience: Duration,
 }
 
 pub fn unavailable(doing: &'static str) -> impl Fn(&dyn Display) -> Error {
@@ -97,7 +96,7 @@ impl Cql {
             .known_nodes(&options.nodes)
             .default_execution_profile_handle(profiles.write.clone())
             .connection_timeout(CONNECT_WAIT_MAX)
-            .schema_agreement_timeout(SCHEMA_WAIT_MAX)
+            .schema_agreement_timeout(options.schema_patience)
             .fetch_schema_metadata(false)
             .fetch_full_schema_metadata(false)
             .refresh_metadata_on_auto_schema_agreement(false)
@@ -109,7 +108,12 @@ impl Cql {
             builder = builder.tls_context(Some(tls.0.clone()));
         }
         let session = builder.build().await.map_err(|e| unavailable("connecting to the cluster")(&e))?;
-        Ok(Self { session: RwLock::new(Some(Arc::new(session))), profiles, in_flight: Semaphore::new(options.in_flight_max.max(1)) })
+        Ok(Self {
+            session: RwLock::new(Some(Arc::new(session))),
+            profiles,
+            in_flight: Semaphore::new(options.in_flight_max.max(1)),
+            schema_patience: options.schema_patience,
+        })
     }
 
     pub fn session(&self, doing: &'static str) -> Result<Arc<Session>, Error> {
@@ -124,7 +128,7 @@ impl Cql {
     /// Runs a statement that changes the schema; returns when all nodes agree on it.
     pub async fn change_schema(&self, doing: &'static str, text: &str) -> Result<(), Error> {
         let mut statement = scylla::statement::Statement::new(text);
-        statement.set_request_timeout(Some(SCHEMA_WAIT_MAX));
+        statement.set_request_timeout(Some(self.schema_patience));
         self.session(doing)?.query_unpaged(statement, ()).await.map(drop).map_err(|e| unavailable(doing)(&e))
     }
 

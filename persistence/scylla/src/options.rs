@@ -33,6 +33,10 @@ pub struct Options {
     pub segment_frames_max: u64,
     /// How long an append waits for a cluster in trouble before its caller hears of it.
     pub append_patience: Duration,
+    /// How often it is looked whether another process has taken the keyspace over.
+    pub watch_every: Duration,
+    /// How long a change of the schema waits for all nodes to agree on it.
+    pub schema_patience: Duration,
     /// Statements under way at once, those of the journal not counted.
     pub in_flight_max: usize,
 }
@@ -51,6 +55,8 @@ impl Default for Options {
             backlog_memory_bytes_max: 64 * 1024 * 1024,
             segment_frames_max: 4_096,
             append_patience: Duration::from_secs(60),
+            watch_every: Duration::from_secs(1),
+            schema_patience: Duration::from_secs(30),
             in_flight_max: 128,
         }
     }

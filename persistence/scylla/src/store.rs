@@ -114,6 +114,10 @@ impl Store for ScyllaStore {
         tokio::time::timeout(READY_WAIT_MAX, answer).await.map_err(slow)?.map(drop)
     }
 
+    async fn taken_over(&self) -> String {
+        self.core.journal.shared.fence.raised().await
+    }
+
     fn stats(&self) -> StoreStats {
         let counts = self.core.journal.logs.iter().map(|log| log.backlog.counts());
         let (frames_committed, turns_committed) = counts.fold((0, 0), |all, more| (all.0 + more.0, all.1 + more.1));

@@ -15,6 +15,7 @@ const BEGINNING: Floor = Floor { seg: 1, next: 1 };
 /// Statements about the journal, prepared once.
 pub struct Statements {
     head: Statement,
+    peek_head: Statement,
     make_head: Statement,
     swap_head: Statement,
     segment: Statement,
@@ -33,6 +34,7 @@ impl Statements {
         let transaction = |text: &'static str| cql.prepare(Use::Transaction, text);
         Ok(Self {
             head: cql.prepare(Use::SerialRead, "SELECT epoch, owner FROM log_head WHERE log = ?").await?,
+            peek_head: cql.prepare(Use::Read, "SELECT epoch, owner FROM log_head WHERE log = ?").await?,
             make_head: transaction("INSERT INTO log_head (log, epoch, owner) VALUES (?, ?, ?) IF NOT EXISTS").await?,
             swap_head: transaction("UPDATE log_head SET epoch = ?, owner = ? WHERE log = ? IF epoch = ? AND owner = ?").await?,
             segment: cql.prepare(Use::SerialRead, "SELECT owner, next, sealed FROM journal WHERE log = ? AND seg = ? LIMIT 1").await?,
@@ -67,6 +69,12 @@ const APPENDING: &str = "appending to the journal";
 const READING: &str = "reading the journal";
 
 impl CqlCells {
+    /// Who owns the log, as a majority knows it; a transaction under way is not waited for.
+    pub async fn peek_head(&self) -> Result<Option<Head>, Error> {
+        let row: Option<(i64, Uuid)> = self.cql.row("looking who owns the journal", &self.statements.peek_head, (self.log,)).await?;
+        Ok(row.map(|(epoch, owner)| Head { epoch: epoch as u64, owner }))
+    }
+
     /// Everything up to `frame` is projected; `seg` holds the next one, or will.
     pub async fn set_checkpoint(&self, seg: u64, frame: u64) -> Result<(), Error> {
         let values = (self.log, seg as i64, frame as i64, frame as i64);

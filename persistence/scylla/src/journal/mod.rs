@@ -10,6 +10,7 @@ mod frame;
 pub mod log;
 mod open;
 mod recovery;
+mod watch;
 
 use std::sync::{
     Arc, OnceLock,
@@ -21,8 +22,8 @@ use hierarchy_models::TwinId;
 use parking_lot::Mutex;
 use persistence::{Batch, Error, Mark, batch, metrics, shard_of};
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
-    task::JoinHandle,
+    sync::{Notify, Semaphore, mpsc, oneshot},
+    task::{AbortHandle, JoinHandle},
     time::{Duration, timeout, timeout_at},
 };
 
@@ -41,6 +42,7 @@ pub struct Journal {
     pub logs: Vec<Arc<Log>>,
     queues: Mutex<Option<Vec<mpsc::UnboundedSender<Append>>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    watch: AbortHandle,
     /// Bounds what waits in the queues, in units of [`ROOM_UNIT_BYTES`].
     room: Arc<Semaphore>,
     room_units: usize,
@@ -59,17 +61,37 @@ pub struct Shared {
 
 /// Raised when another process has taken a log over. It stays: this process owns nothing any more.
 #[derive(Default)]
-pub struct Fence(OnceLock<String>);
+pub struct Fence {
+    why: OnceLock<String>,
+    raised: Notify,
+}
 
 impl Fence {
     pub fn check(&self) -> Result<(), Error> {
-        self.0.get().map_or(Ok(()), |why| Err(Error::InUse { detail: why.clone() }))
+        self.why.get().map_or(Ok(()), |why| Err(Error::InUse { detail: why.clone() }))
     }
 
     fn raise(&self, log: i16, why: &str) -> Error {
-        let why = format!("another process has taken the journal over (log {log}: {why}); this one takes no writes any more");
-        tracing::error!(%why, "fenced");
-        Error::InUse { detail: self.0.get_or_init(|| why).clone() }
+        let raise = || {
+            let why = format!("another process has taken the journal over (log {log}: {why}); this one takes no writes any more");
+            tracing::error!(%why, "fenced");
+            metrics::owned(false);
+            why
+        };
+        let detail = self.why.get_or_init(raise).clone();
+        self.raised.notify_waiters();
+        Error::InUse { detail }
+    }
+
+    /// Ends when it is raised, with why.
+    pub async fn raised(&self) -> String {
+        loop {
+            let raised = self.raised.notified();
+            if let Some(why) = self.why.get() {
+                return why.clone();
+            }
+            raised.await;
+        }
     }
 }
 
@@ -193,6 +215,7 @@ impl Journal {
     }
 
     fn stop(&self) {
+        self.watch.abort();
         self.queues.lock().take();
         self.room.close();
         self.shared.closing.store(true, Ordering::Relaxed);

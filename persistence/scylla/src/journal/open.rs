@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::AtomicU64};
 
 use parking_lot::Mutex;
-use persistence::{Error, backlog::Backlog};
+use persistence::{Error, backlog::Backlog, metrics};
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
@@ -12,6 +12,7 @@ use super::{
     cells::{CqlCells, Statements},
     committer::Committer,
     log::Log,
+    watch::watch,
 };
 use crate::{
     Options,
@@ -63,12 +64,15 @@ impl Journal {
             logs.push(log);
             queues.push(queue);
         }
+        let watch = tokio::spawn(watch(cells_of(0), head, shared.clone(), options.watch_every)).abort_handle();
+        metrics::owned(true);
         let room_units = options.queue_bytes_max.div_ceil(ROOM_UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS >> 1);
         let journal = Self {
             epoch: head.epoch,
             logs,
             queues: Mutex::new(Some(queues)),
             tasks: Mutex::new(tasks),
+            watch,
             room: Arc::new(Semaphore::new(room_units)),
             room_units,
             next_number: AtomicU64::new(highest + 1),
