@@ -13,9 +13,9 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use hierarchy_models::{Timestamp, TwinId};
-use persistence::{Error, Mark, Projection, Projections, Snapshot, metrics};
+use persistence::{Error, Mark, Projection, Projections, Snapshot, fold::Fold, metrics};
 
-use self::{chunk::Fold, shelves::AT_ONCE};
+use self::shelves::AT_ONCE;
 use crate::{
     ScyllaStore,
     cql::for_each,

@@ -13,7 +13,7 @@ use std::{
 use parking_lot::Mutex;
 use persistence::{Error, codec};
 
-use super::chunk::{Chunk, Fold, Shelf, day_of};
+use super::chunk::{Chunk, Shelf, day_of};
 use crate::cql::{Cql, Statement, Use, damaged, for_each};
 
 /// Rows of the indexes that are remembered as written.
@@ -93,8 +93,8 @@ impl Shelves {
         })
     }
 
-    pub async fn write(&self, fold: Fold) -> Result<(), Error> {
-        let rows = fold.into_chunks().flat_map(|(twin, shelf, chunks)| chunks.into_iter().map(move |chunk| (twin.clone(), shelf, chunk)));
+    pub async fn write(&self, fold: Fold<Chunk>) -> Result<(), Error> {
+        let rows = fold.into_chunks().flat_map(|((twin, shelf), chunks)| chunks.into_iter().map(move |chunk| (twin.clone(), shelf, chunk)));
         for_each(rows, AT_ONCE, |(twin, shelf, chunk)| async move {
             self.write_index(&twin, shelf, &chunk).await?;
             self.put(&twin, shelf, &chunk).await
