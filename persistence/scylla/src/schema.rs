@@ -3,7 +3,7 @@
 //! `meta` says which version the tables have. Who wants to migrate takes a lock there that goes away by itself, should its holder
 //! die; every step may be repeated. A keyspace that a newer program has migrated is refused.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use persistence::{Error, SHARDS};
 use uuid::Uuid;
@@ -21,8 +21,6 @@ const META: &str = "CREATE TABLE IF NOT EXISTS meta (k text PRIMARY KEY, v text)
 /// The lock goes away after this, so every step must be done sooner.
 const LOCK_SECONDS: i32 = 120;
 const WAIT_STEP: Duration = Duration::from_millis(100);
-/// How often a start tries to find or make the keyspace.
-const BEGIN_TRIES_MAX: usize = 30;
 /// How long a start waits for another's migration: a little longer than the lock of one that died.
 const WAITS_MAX: usize = 1_500;
 
@@ -81,17 +79,15 @@ pub async fn migrate(cql: &Cql, options: &Options) -> Result<Keyspace, Error> {
 }
 
 /// The keyspace and the table that has the lock. Another process may be creating them just now: they are listed then before they
-/// can be used.
+/// can be used. A node that does not agree on them ends the start, once it has had its time.
 async fn begin(cql: &Cql, options: &Options) -> Result<Meta, Error> {
-    let mut result = try_begin(cql, options).await;
-    for _ in 1..BEGIN_TRIES_MAX {
-        match result {
-            Err(Error::Unavailable { .. }) => tokio::time::sleep(WAIT_STEP).await,
+    let deadline = Instant::now() + options.schema_patience;
+    loop {
+        match try_begin(cql, options).await {
+            Err(Error::Unavailable { .. }) if Instant::now() < deadline => tokio::time::sleep(WAIT_STEP).await,
             done => return done,
         }
-        result = try_begin(cql, options).await;
     }
-    result
 }
 
 async fn try_begin(cql: &Cql, options: &Options) -> Result<Meta, Error> {

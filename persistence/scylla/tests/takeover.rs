@@ -4,8 +4,10 @@
 
 mod common;
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use common::{KeyspacePlace, batch, id, seqs, there};
+use common::{KeyspacePlace, batch, id, options, seqs, there};
 use persistence::{Error, Journal, Projection, Projections, Snapshot, Store};
 use persistence_scylla::{Options, ScyllaStore};
 
@@ -33,6 +35,22 @@ async fn the_second_server_takes_over_and_the_first_is_fenced() {
     assert!(matches!(first.project(snapshot(2)).await, Err(Error::InUse { .. })));
     second.append(batch(&a, 2)).await.unwrap();
     assert_eq!(seqs(&*second, &a).await, [1, 2]);
+    second.ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_with_nothing_to_append_finds_out_that_it_was_taken_over() {
+    if !there() {
+        return;
+    }
+    let place = KeyspacePlace::new(Options { watch_every: Duration::from_millis(50), ..options() });
+    let first = place.open_here().await.store;
+    assert!(tokio::time::timeout(Duration::from_millis(200), first.taken_over()).await.is_err(), "nobody has");
+    first.ready().await.unwrap();
+    let second = place.open_here().await.store;
+    let why = tokio::time::timeout(Duration::from_secs(20), first.taken_over()).await.unwrap();
+    assert!(why.contains("taken the journal over"), "{why}");
+    assert!(matches!(first.ready().await, Err(Error::InUse { .. })));
     second.ready().await.unwrap();
 }
 

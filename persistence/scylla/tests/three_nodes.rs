@@ -6,13 +6,15 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use common::{
     KeyspacePlace, batch, id,
     node::{Node, cassandra},
     options, seqs, there,
 };
 use persistence::{Error, Journal, Projection, Projections, Snapshot, Store};
-use persistence_scylla::{Options, Replication};
+use persistence_scylla::{Options, Replication, ScyllaStore};
 
 const NODES: [&str; 3] = ["11", "12", "13"];
 
@@ -57,4 +59,19 @@ async fn one_of_three_nodes_may_go_and_two_make_everything_wait() {
     let again = place.open_here().await.store;
     assert_eq!(seqs(&*again, &a).await, [21, 22]);
     assert_eq!(again.snapshot(&a).await.unwrap().unwrap().seq, 20);
+    schema_that_is_not_agreed_on(&place.options).await;
+}
+
+/// A node that is there and does not answer may have another schema: a start does not go on without it, and leaves nothing in its way.
+async fn schema_that_is_not_agreed_on(cluster: &Options) {
+    let fresh = Options { keyspace: format!("{}_fresh", cluster.keyspace), schema_patience: Duration::from_secs(3), ..cluster.clone() };
+    tokio::task::spawn_blocking(|| cassandra("pause", "12", &[])).await.unwrap();
+    let begun = Instant::now();
+    let refused = ScyllaStore::open(fresh.clone()).await.err();
+    tokio::task::spawn_blocking(|| cassandra("resume", "12", &[])).await.unwrap();
+    assert!(matches!(refused, Some(Error::Unavailable { .. })), "{refused:?}");
+    assert!(begun.elapsed() < Duration::from_secs(60), "a start gives up: {:?}", begun.elapsed());
+    let patient = KeyspacePlace::new(Options { schema_patience: Duration::from_secs(60), ..fresh });
+    let store = patient.open_here().await.store;
+    store.append(batch(&id("a"), 1)).await.unwrap();
 }

@@ -56,7 +56,9 @@ pub fn there() -> bool {
 pub fn options() -> Options {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let keyspace = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    Options { nodes: vec![server()], keyspace, replication: Replication::Everywhere(1), logs: LOGS, ..Options::default() }
+    // Nobody looks by himself, so that a test says who knows what when.
+    let watch_every = Duration::from_secs(3_600);
+    Options { nodes: vec![server()], keyspace, replication: Replication::Everywhere(1), logs: LOGS, watch_every, ..Options::default() }
 }
 
 pub struct KeyspacePlace {
