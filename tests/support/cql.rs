@@ -99,8 +99,16 @@ impl Drop for Keyspace {
     }
 }
 
-/// Runs one statement on a connection of its own.
-pub fn run(node: &str, statement: &str) -> io::Result<()> {
+/// How many rows a SELECT finds, of those that fit into one page.
+pub fn count(node: &str, select: &str) -> io::Result<u32> {
+    // The kind of the result, the flags and number of columns of what would describe them, then the number of rows.
+    let body = run(node, select)?;
+    let number = body.get(12..16).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+    number.ok_or_else(|| io::Error::other(format!("{select} answers no rows")))
+}
+
+/// Runs one statement on a connection of its own; what it answers, not described.
+pub fn run(node: &str, statement: &str) -> io::Result<Vec<u8>> {
     let mut stream = connect(node)?;
     // {"CQL_VERSION": "3.0.0"}
     let mut startup = vec![0, 1];
@@ -111,8 +119,8 @@ pub fn run(node: &str, statement: &str) -> io::Result<()> {
     expect(ask(&mut stream, STARTUP, &startup)?, READY)?;
     let mut query = (statement.len() as u32).to_be_bytes().to_vec();
     query.extend(statement.as_bytes());
-    // Consistency ONE, nothing more.
-    query.extend([0, 1, 0]);
+    // Consistency ONE, and no description of the rows.
+    query.extend([0, 1, 2]);
     expect(ask(&mut stream, QUERY, &query)?, RESULT)
 }
 
@@ -132,9 +140,9 @@ fn ask(stream: &mut TcpStream, opcode: u8, body: &[u8]) -> io::Result<(u8, Vec<u
     Ok((header[4], body))
 }
 
-fn expect((opcode, body): (u8, Vec<u8>), wanted: u8) -> io::Result<()> {
+fn expect((opcode, body): (u8, Vec<u8>), wanted: u8) -> io::Result<Vec<u8>> {
     match opcode {
-        found if found == wanted => Ok(()),
+        found if found == wanted => Ok(body),
         ERROR => Err(io::Error::other(String::from_utf8_lossy(&body[6.min(body.len())..]).into_owned())),
         other => Err(io::Error::other(format!("it answered with opcode {other}"))),
     }
