@@ -1,6 +1,6 @@
 //! Shows each rule something broken: a rule that cannot fail is no rule.
 
-use super::{File, layers, paths, source};
+use super::{File, layers, metrics, paths, source};
 
 fn manifest(name: &str, dependencies: &str) -> File {
     File::new("x/Cargo.toml", &format!("[package]\nname = \"{name}\"\n{dependencies}"))
@@ -71,4 +71,13 @@ fn a_path_to_nowhere_is_found() {
     let there = ["api/Cargo.toml", "api", "api/src/access.rs"];
     let missing = paths::missing(&map, &|path| there.contains(&path));
     assert_eq!(missing, ["docs/A.md: src/gone.rs does not exist", "docs/A.md: src/access.rs does not exist"]);
+}
+
+#[test]
+fn a_metric_that_nobody_reports_is_found() {
+    let sources = [File::new("src/a.rs", "counter!(\"twinfold_a_total\"); histogram!(\"twinfold_b_seconds\")")];
+    let unknown = |text: &str| metrics::unknown(&File::new("docs/a.md", text), &sources).len();
+    assert_eq!(unknown("watch `twinfold_a_total{kind=\"x\"}` and `rate(twinfold_b_seconds_count[5m])`"), 0);
+    assert_eq!(unknown("watch `twinfold_c_total` and `sum(twinfold_a) / twinfold_b_seconds_sum`"), 2);
+    assert_eq!(unknown("the keyspace twinfold_c"), 0);
 }
