@@ -1,5 +1,8 @@
 //! A campus under load while something is done to it, and the verdict afterwards: what every test of crashes and outages shares.
 
+// Each test binary uses a part of this.
+#![allow(dead_code)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     env,

@@ -29,6 +29,9 @@ const JOURNAL_WAIT_MAX: Duration = Duration::from_secs(3);
 /// A read or a write that takes longer failed; both may be repeated.
 const DATA_WAIT_MAX: Duration = Duration::from_secs(5);
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
+/// A node that is there and does not answer costs every third transaction its time-out; this is how soon it is left out.
+const ALIVE_EVERY: Duration = Duration::from_secs(3);
+const ALIVE_WAIT_MAX: Duration = Duration::from_secs(3);
 /// A read that is not answered by then is asked of another replica too.
 const SPECULATE_AFTER: Duration = Duration::from_millis(150);
 /// Rows of one page of an answer.
@@ -96,6 +99,8 @@ impl Cql {
             .known_nodes(&options.nodes)
             .default_execution_profile_handle(profiles.write.clone())
             .connection_timeout(CONNECT_WAIT_MAX)
+            .keepalive_interval(ALIVE_EVERY)
+            .keepalive_timeout(ALIVE_WAIT_MAX)
             .schema_agreement_timeout(options.schema_patience)
             .fetch_schema_metadata(false)
             .fetch_full_schema_metadata(false)
