@@ -116,7 +116,9 @@ impl Scylla {
         self.tls = match &self.tls_ca {
             Some(ca) => Some(persistence_scylla::TlsFiles { ca: ca.clone(), client, name: self.tls_name.clone() }),
             None if client.is_some() => return Err("scylla.tls.cert is set, but scylla.tls.ca is not: nothing would be encrypted".into()),
-            None if self.tls_name.is_some() => return Err("scylla.tls.name is set, but scylla.tls.ca is not: nothing would be encrypted".into()),
+            None if self.tls_name.is_some() => {
+                return Err("scylla.tls.name is set, but scylla.tls.ca is not: nothing would be encrypted".into());
+            }
             None => None,
         };
         Ok(())

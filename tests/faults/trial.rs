@@ -77,7 +77,8 @@ impl Trial {
     pub fn judge(&self, load: Load, server: &Server, what: &str) -> usize {
         let api = server.api();
         load.finish(|| {
-            let open = |id: &String| ["queued", "delivered"].iter().any(|s| !api.all(&format!("/twins/{id}/commands?state={s}")).is_empty());
+            let open =
+                |id: &String| ["queued", "delivered"].iter().any(|s| !api.all(&format!("/twins/{id}/commands?state={s}")).is_empty());
             !self.keys.keys().any(open)
         });
         let recorded = self.record.read();

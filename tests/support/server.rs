@@ -8,16 +8,20 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    Api, Connect, PATIENCE,
+    Api, Connect,
     cql::{self, Keyspace},
     eventually,
 };
+
+/// A start on a cluster makes a keyspace of many tables.
+const READY_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The binary under test: the one cargo built with the tests, or another, such as a release build, by `TWINFOLD_TEST_BINARY`.
 pub fn binary() -> PathBuf {
@@ -246,7 +250,7 @@ fn ready_line(child: &mut Child) -> Option<String> {
             let _ = tell.send(line);
         }
     });
-    std::iter::from_fn(|| hear.recv_timeout(PATIENCE).ok()).find(|line| line.starts_with("ready "))
+    std::iter::from_fn(|| hear.recv_timeout(READY_WAIT_MAX).ok()).find(|line| line.starts_with("ready "))
 }
 
 fn field<'a>(ready: &'a str, name: &str) -> &'a str {

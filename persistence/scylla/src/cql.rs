@@ -30,8 +30,8 @@ const JOURNAL_WAIT_MAX: Duration = Duration::from_secs(3);
 const DATA_WAIT_MAX: Duration = Duration::from_secs(5);
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
 /// A node that is there and does not answer costs every third transaction its time-out; this is how soon it is left out.
-const ALIVE_EVERY: Duration = Duration::from_secs(3);
-const ALIVE_WAIT_MAX: Duration = Duration::from_secs(3);
+const ALIVE_EVERY: Duration = Duration::from_secs(5);
+const ALIVE_WAIT_MAX: Duration = Duration::from_secs(5);
 /// A read that is not answered by then is asked of another replica too.
 const SPECULATE_AFTER: Duration = Duration::from_millis(150);
 /// Rows of one page of an answer.

@@ -56,7 +56,9 @@ pub async fn run(store: &Arc<ScyllaStore>) -> Result<(), Failure> {
     let (since, usage) = (Instant::now(), Usage::now()?);
     store.project(Projection { snapshots, ..Projection::default() }).await?;
     let (states, (state_cpu, state_allocations)) = (since.elapsed(), usage.each(TWINS)?);
-    println!("\nhistory of {events} events ({bytes} bytes) of {TWINS} twins: {history:.1?}, {cpu:.1} µs CPU and {allocations:.1} allocations an event");
+    println!(
+        "\nhistory of {events} events ({bytes} bytes) of {TWINS} twins: {history:.1?}, {cpu:.1} µs CPU and {allocations:.1} allocations an event"
+    );
     println!("{TWINS} snapshots: {states:.1?}, {state_cpu:.1} µs CPU and {state_allocations:.1} allocations each\n");
     Ok(())
 }

@@ -60,7 +60,8 @@ async fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let node = arguments.next().unwrap_or_else(|| "127.0.0.1:9042".into());
     let twins = arguments.next().map_or(Ok(TWINS_DEFAULT), |text| text.parse())?;
-    let options = |part: &str| Options { nodes: vec![node.clone()], keyspace: format!("speed_{part}_{}", std::process::id()), ..Options::default() };
+    let options =
+        |part: &str| Options { nodes: vec![node.clone()], keyspace: format!("speed_{part}_{}", std::process::id()), ..Options::default() };
 
     let store = ScyllaStore::open(options("appends")).await?.store;
     appends::run(&store).await?;
