@@ -15,6 +15,7 @@ mod options;
 mod projections;
 mod registry;
 mod schema;
+mod stamps;
 mod store;
 mod tls;
 

@@ -1,8 +1,8 @@
 //! Projections: history, snapshots, rows, commands, and the checkpoint of each log that says how far they reach.
 //!
-//! There is no transaction over all of it. Every write may be repeated with the same outcome, and the checkpoints move last: a
-//! crash in the middle leaves a part of a projection, which the next start makes whole from the journal. Readers of history look at the
-//! journal's tail first and take from the tables only what lies before it, so that they never see a part.
+//! There is no transaction over all of it. Every write may be repeated, the later of two wins (`crate::stamps`), and the checkpoints move
+//! last: a crash in the middle leaves a part of a projection, which the next start makes whole from the journal. Readers of history look at
+//! the journal's tail first and take from the tables only what lies before it, so that they never see a part.
 
 pub mod chunk;
 pub mod retention;
@@ -49,11 +49,12 @@ impl Core {
         while done < through {
             let mut fold = Fold::default();
             while done < through && fold.bytes() < STEP_BYTES {
-                for (id, frame) in log.frames(done, through, STEP_BYTES).await? {
+                let frames = log.frames(done, through, STEP_BYTES).await?;
+                for (id, frame) in frames.found {
                     bytes += frame.turns.len() as u64;
                     fold.add_frame(id, &frame.turns)?;
-                    done = id;
                 }
+                done = frames.reach;
             }
             self.shelves.write(fold).await?;
         }
@@ -73,7 +74,7 @@ impl Core {
 
     async fn project(&self, projection: Projection) -> Result<(), Error> {
         let _alone = self.projecting.lock().await;
-        self.journal.shared.fence.check()?;
+        self.journal.look().await?;
         let through = projection.through.as_ref().map(|mark| check(&self.journal, mark)).transpose()?.unwrap_or_default();
         let logs = &self.journal.logs;
         let moved = for_each(0..through.len(), logs.len(), |n| self.write_history(&logs[n], through[n])).await?;
