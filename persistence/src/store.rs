@@ -148,7 +148,8 @@ pub trait History: Send + Sync {
 #[async_trait]
 pub trait Registry: Send + Sync {
     /// Writes rows at once (not behind): when it returns, reads see them. Moving a twin moves the paths of all below it.
-    /// All rows or, when a parent is missing, a loop would close or the tree would be too deep, none. Their order is free.
+    /// All rows or, when a parent is missing, a loop would close or the tree would be too deep, none. Their order is free. When the
+    /// store fails in the middle, some may have been written; reads see those and no others.
     async fn put_rows(&self, rows: Vec<RegistryRow>) -> Result<(), Error>;
     async fn entry(&self, twin: &TwinId) -> Result<Option<RegistryEntry>, Error>;
     /// By id, ascending.

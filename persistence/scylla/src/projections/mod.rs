@@ -8,6 +8,7 @@ pub mod chunk;
 pub mod retention;
 pub mod shelves;
 pub mod snapshots;
+mod wakes;
 
 use std::time::Instant;
 
@@ -86,6 +87,7 @@ impl Core {
         .await?;
         self.registry.project(&projection.deleted, projection.registry).await?;
         self.snapshots.put_all(projection.snapshots).await?;
+        self.snapshots.tidy(Timestamp::from_millis_clamped(self.cql.clock() / 1_000)).await;
         self.commands.put_all(projection.commands).await?;
         let moved: Vec<_> = moved.into_iter().enumerate().filter_map(|(n, moved)| Some((n, moved?))).collect();
         for_each(moved, logs.len(), |(n, moved)| self.move_checkpoint(&logs[n], moved)).await?;
