@@ -11,6 +11,7 @@ mod fence;
 mod history;
 mod identities;
 mod journal;
+mod keyspace;
 mod options;
 mod projections;
 mod registry;

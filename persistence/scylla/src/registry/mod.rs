@@ -72,9 +72,8 @@ fn row_of(id: TwinId, (model, parent, gateway, status, created_at, seq, tags, me
 
 /// The tokens of a part: after the first, up to the second.
 fn part_of_ring(part: i64) -> (i64, i64) {
-    let step = (u64::MAX / PARTS as u64 + 1) as i64;
-    let first = i64::MIN + part * step;
-    (first, if part == PARTS - 1 { i64::MAX } else { first + step })
+    let at = |part: i64| (i128::from(i64::MIN) + (i128::from(part) << 64) / i128::from(PARTS)).min(i64::MAX.into()) as i64;
+    (at(part), at(part + 1))
 }
 
 impl Rows {
@@ -109,8 +108,7 @@ impl Rows {
     /// What landed is in memory too, whatever became of the rest.
     async fn write(&self, deleted: &[TwinId], rows: &[RegistryRow]) -> Result<(), Error> {
         let gone = each(0..deleted.len(), AT_ONCE, |n| self.delete(&deleted[n])).await;
-        let gone = self.accept(gone, |tree, n| tree.forget(&deleted[n]));
-        gone?;
+        self.accept(gone, |tree, n| tree.forget(&deleted[n]))?;
         let landed = each(0..rows.len(), AT_ONCE, |n| self.put(&rows[n])).await;
         let landed = self.accept(landed, |tree, n| tree.accept(&rows[n]));
         self.tree.write().mend(rows.iter().map(|row| &row.id));
