@@ -138,7 +138,7 @@ impl<'a, T, F: Fn(Event, &mut Vec<(Key, T)>)> Sweep<'a, T, F> {
         let mut covered = 0;
         let mut block: Block = (i64::MAX, 0, Vec::new());
         let (from, to) = (self.range.from.as_millis(), self.range.to.map_or(i64::MAX, Timestamp::as_millis));
-        for head in self.core.shelves.heads(self.range.twin.as_str(), shelf).await? {
+        for head in self.core.shelves.heads_lately(self.range.twin.as_str(), shelf, self.projected).await? {
             let (earliest, latest) = self.range.span(&head);
             if head.place.0 <= self.projected && head.last_frame > covered && latest >= from && earliest < to {
                 block = (block.0.min(earliest), block.1 + head.size, block.2);

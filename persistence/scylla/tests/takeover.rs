@@ -95,23 +95,6 @@ async fn a_takeover_under_load_loses_nothing_that_was_acknowledged() {
     }
 }
 
-#[tokio::test]
-async fn a_late_snapshot_does_not_overwrite_a_newer_one() {
-    if !there() {
-        return;
-    }
-    let place = KeyspacePlace::default();
-    let first = place.open_here().await.store;
-    first.project(snapshot(5)).await.unwrap();
-    let second = place.open_here().await.store;
-    second.project(snapshot(9)).await.unwrap();
-    // The first one has not noticed yet, and believes that its own 5 is the newest.
-    first.project(snapshot(7)).await.unwrap();
-    assert_eq!(second.snapshot(&id("a")).await.unwrap().unwrap().seq, 9);
-    let third = place.open_here().await.store;
-    assert_eq!(third.snapshot(&id("a")).await.unwrap().unwrap().state, "state 9");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_keyspace_is_made_once_however_many_start_together() {
     if !there() {

@@ -5,6 +5,7 @@
 //! the journal's tail first and take from the tables only what lies before it, so that they never see a part.
 
 pub mod chunk;
+mod heads;
 pub mod retention;
 pub mod shelves;
 pub mod snapshots;

@@ -18,9 +18,12 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use persistence::{Error, codec};
+use persistence::{Error, codec, fold::Fold};
 
-use super::chunk::{Chunk, Shelf, day_of};
+use super::{
+    chunk::{Chunk, Shelf, day_of},
+    heads::Heads,
+};
 use crate::cql::{Cql, Statement, Use, damaged, for_each};
 
 /// Rows of the indexes that are remembered as written.
@@ -49,6 +52,7 @@ pub struct Shelves {
     /// Days up to here are being forgotten: that a row of their indexes was written is not remembered.
     forgetting: AtomicI32,
     disturbed: AtomicBool,
+    known: Heads,
 }
 
 /// A day of a twin and stream, and the days on which its events say that they happened.
@@ -98,7 +102,7 @@ impl Shelves {
         let put = "INSERT INTO history (twin, day, stream, frame, owner, last_frame, min_at, max_at, min_received, max_received, events, size, \
                    format, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ? AND TIMESTAMP ?";
         let heads = "SELECT frame, owner, last_frame, min_at, max_at, min_received, max_received, events, size, WRITETIME(size) FROM history \
-                     WHERE twin = ? AND day = ? AND stream = ?";
+                     WHERE twin = ? AND day = ? AND stream = ? AND frame > ?";
         let data = "SELECT frame, owner, last_frame, format, data FROM history \
                     WHERE twin = ? AND day = ? AND stream = ? AND frame >= ? AND frame <= ?";
         Ok(Self {
@@ -118,6 +122,7 @@ impl Shelves {
             written: Mutex::default(),
             forgetting: AtomicI32::new(i32::MIN),
             disturbed: AtomicBool::default(),
+            known: Heads::default(),
         })
     }
 
@@ -199,9 +204,24 @@ impl Shelves {
     }
 
     /// In the order of their frames.
-    pub async fn heads(&self, twin: &str, (day, stream): Shelf) -> Result<Vec<Head>, Error> {
+    pub async fn heads(&self, twin: &str, shelf: Shelf) -> Result<Vec<Head>, Error> {
+        self.heads_after(twin, shelf, 0).await
+    }
+
+    /// The same for a reader, who does not mind that some of them may be gone.
+    pub async fn heads_lately(&self, twin: &str, shelf: Shelf, checkpoint: u64) -> Result<Vec<Head>, Error> {
+        let mut heads = self.known.known(twin, shelf);
+        let known = heads.len();
+        heads.extend(self.heads_after(twin, shelf, heads.last().map_or(0, |last| last.place.0)).await?);
+        if heads.len() > known {
+            self.known.remember(twin, shelf, &heads, checkpoint);
+        }
+        Ok(heads)
+    }
+
+    async fn heads_after(&self, twin: &str, (day, stream): Shelf, frame: u64) -> Result<Vec<Head>, Error> {
         type Row = (i64, i64, i64, i64, i64, i64, i64, i32, i32, i64);
-        let rows = self.cql.rows::<Row>(READING, &self.heads, (twin, day, stream)).await?;
+        let rows = self.cql.rows::<Row>(READING, &self.heads, (twin, day, stream, frame as i64)).await?;
         let head = |(frame, owner, last_frame, a, b, c, d, events, size, written): Row| Head {
             place: (frame as u64, owner as u64),
             written,
