@@ -14,8 +14,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hierarchy_models::{Command, TwinId};
 use persistence::{
-    Batch, CommandQuery, Document, Error as StoreError, EventQuery, Identity, LoggedEvent, Page, Projection, RegistryQuery, RegistryRow, Snapshot,
-    codec,
+    Batch, CommandQuery, Document, Error as StoreError, EventQuery, Identity, LoggedEvent, Page, Projection, RegistryQuery, RegistryRow,
+    Snapshot, codec,
 };
 
 use crate::app::Opened;

@@ -79,12 +79,19 @@ fn as_nodes_allow(centres: &[&str]) -> Replication {
 pub fn report_copies(cql: &Cql, keyspace: &str, doing: &'static str) -> Result<(), Error> {
     let state = cql.session(doing)?.get_cluster_state();
     let Some(copies) = state.get_keyspace(keyspace).and_then(|keyspace| copies_of(&keyspace.strategy)) else {
-        tracing::warn!(keyspace, "the driver does not know how the keyspace is replicated: requests go to nodes that do not have their rows");
+        tracing::warn!(
+            keyspace,
+            "the driver does not know how the keyspace is replicated: requests go to nodes that do not have their rows"
+        );
         return Ok(());
     };
     metrics::copies(copies);
     if copies < REPLICAS_DEFAULT {
-        tracing::warn!(keyspace, copies, "the keyspace keeps fewer than {REPLICAS_DEFAULT} copies: the loss of one node may stop it, or lose what is in it");
+        tracing::warn!(
+            keyspace,
+            copies,
+            "the keyspace keeps fewer than {REPLICAS_DEFAULT} copies: the loss of one node may stop it, or lose what is in it"
+        );
     }
     Ok(())
 }

@@ -6,10 +6,8 @@ mod common;
 
 use bytes::Bytes;
 use common::{KeyspacePlace, batch, id, row, session, there};
-use hierarchy_models::TwinId;
-use persistence::{
-    Documents, Error, EventQuery, History, Identities, Identity, Journal, Projection, Projections, Registry, Snapshot, Store,
-};
+use futures_util::future::BoxFuture;
+use persistence::{Documents, Error, EventQuery, History, Identities, Identity, Journal, Projection, Projections, Registry, Snapshot};
 use persistence_scylla::{Opened, ScyllaStore};
 use scylla::client::session::Session;
 
@@ -42,16 +40,17 @@ async fn a_former_owner_finds_out_before_it_writes_or_deletes_anything() {
         return;
     }
     let place = KeyspacePlace::default();
-    let deletes: [for<'a> fn(&'a Opened) -> futures_util::future::BoxFuture<'a, Result<(), Error>>; 7] = [
-        |first| Box::pin(first.store.project(Projection { deleted: vec![id("a")], ..Projection::default() })),
-        |first| Box::pin(first.store.project(snapshot(7))),
-        |first| Box::pin(first.store.put_rows(vec![row("a", 7)])),
-        |first| Box::pin(first.store.put_document("principal", "key", "late".into())),
+    type Late = fn(&Opened) -> BoxFuture<'_, Result<(), Error>>;
+    let writes: [Late; 7] = [
+        |first| first.store.project(Projection { deleted: vec![id("a")], ..Projection::default() }),
+        |first| first.store.project(snapshot(7)),
+        |first| first.store.put_rows(vec![row("a", 7)]),
+        |first| first.store.put_document("principal", "key", "late".into()),
         |first| Box::pin(async { first.store.delete_document("principal", "key").await.map(drop) }),
-        |first| Box::pin(first.identities.put_identities(vec![identity(7)])),
-        |first| Box::pin(first.identities.delete_identity(&TwinId::new("a")?)),
+        |first| first.identities.put_identities(vec![identity(7)]),
+        |first| Box::pin(async { first.identities.delete_identity(&id("a")).await }),
     ];
-    for late in deletes {
+    for late in writes {
         // Every one of them is the first thing that it does since.
         let first = place.open_here().await;
         let second = place.open_here().await;

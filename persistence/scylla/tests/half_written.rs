@@ -1,12 +1,13 @@
-//! A call of several rows of which the server takes some: reads say what is there, and nothing that is not.
+//! A call of several rows of which the server takes some: reads say what is there, and the next call mixes nothing with it.
 
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
+use bytes::Bytes;
 use common::{KeyspacePlace, id, row, there};
-use hierarchy_models::{Name, Value};
-use persistence::{Registry, RegistryQuery, RegistryRow};
+use hierarchy_models::{Name, TwinId, Value};
+use persistence::{Projection, Projections, Registry, RegistryQuery, RegistryRow, Snapshot};
 
 /// More than the server of tests/cql takes in one row.
 const TOO_MUCH: usize = 5 * 1024 * 1024;
@@ -35,4 +36,25 @@ async fn rows_that_landed_are_there_and_the_others_are_not() {
     drop(store);
     let again = place.open_here().await.store;
     assert_eq!(again.count().await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_was_given_up_is_mixed_into_no_later_one() {
+    if !there() || std::env::var_os("TWINFOLD_TEST_CQL").is_some() {
+        return;
+    }
+    let store = KeyspacePlace::default().open_here().await.store;
+    let of = |twin: &TwinId, seq, state: Bytes| Snapshot { twin: twin.clone(), seq, state, contribution: Bytes::new(), wake_at: None };
+    for round in 0..4 {
+        // As many as are on their way at once, so that some are when the server has refused the big one.
+        let twins: Vec<TwinId> = (0..63).map(|n| id(&format!("twin-{round}-{n}"))).collect();
+        let mut snapshots: Vec<_> = twins.iter().map(|twin| of(twin, 10, "z, the larger of the two".into())).collect();
+        snapshots.push(of(&id("big"), 10, vec![0; TOO_MUCH].into()));
+        assert!(store.project(Projection { snapshots, ..Projection::default() }).await.is_err());
+        let snapshots = twins.iter().map(|twin| of(twin, 12, "a".into())).collect();
+        store.project(Projection { snapshots, ..Projection::default() }).await.unwrap();
+        for twin in &twins {
+            assert_eq!(store.snapshot(twin).await.unwrap(), Some(of(twin, 12, "a".into())));
+        }
+    }
 }

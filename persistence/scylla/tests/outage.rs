@@ -8,9 +8,8 @@ mod common;
 
 use std::{path::Path, process::Command, time::Duration};
 
-use bytes::Bytes;
 use common::{KeyspacePlace, batch, id, options, seqs, there};
-use persistence::{Error, Journal, Projection, Projections, Snapshot, Store};
+use persistence::{Error, Journal, Store};
 use persistence_scylla::Options;
 
 /// Tells the server that tests/cql/cassandra started; whether it is that one.
@@ -35,40 +34,11 @@ impl Drop for Paused {
     }
 }
 
-/// One at a time stops the server.
-static STOPPING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
-#[tokio::test]
-async fn a_snapshot_that_was_given_up_and_came_late_is_mixed_into_no_later_one() {
-    if !there() || std::env::var_os("TWINFOLD_TEST_CQL").is_some() {
-        return;
-    }
-    let _alone = STOPPING.lock().await;
-    let store = KeyspacePlace::default().open_here().await.store;
-    let of = |seq: u64, state: &'static str| {
-        let snapshot = Snapshot { twin: id("a"), seq, state: state.into(), contribution: Bytes::new(), wake_at: None };
-        Projection { snapshots: vec![snapshot], ..Projection::default() }
-    };
-    store.project(of(1, "m")).await.unwrap();
-    let paused = Paused::new();
-    let given_up = store.project(of(10, "z, the larger of the two")).await;
-    assert!(given_up.is_err(), "{given_up:?}");
-    drop(paused);
-    // It was on its way, and arrives after its sender has given it up.
-    let newer = loop {
-        if let Ok(()) = store.project(of(12, "a")).await {
-            break store.snapshot(&id("a")).await.unwrap().unwrap();
-        }
-    };
-    assert_eq!((newer.seq, &newer.state[..]), (12, &b"a"[..]));
-}
-
 #[tokio::test]
 async fn appends_wait_for_a_server_that_does_not_answer() {
     if !there() || std::env::var_os("TWINFOLD_TEST_CQL").is_some() {
         return;
     }
-    let _alone = STOPPING.lock().await;
     let a = id("a");
     let place = KeyspacePlace::default();
     let store = place.open_here().await.store;

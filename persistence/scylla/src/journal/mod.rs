@@ -168,12 +168,7 @@ impl Journal {
         result
     }
 
-    async fn answer(
-        &self,
-        log: usize,
-        mut answered: oneshot::Receiver<Result<(), Error>>,
-        deadline: Instant,
-    ) -> Result<(), Error> {
+    async fn answer(&self, log: usize, mut answered: oneshot::Receiver<Result<(), Error>>, deadline: Instant) -> Result<(), Error> {
         if let Ok(answer) = timeout_at(deadline, &mut answered).await {
             return answer.map_err(|_| closed())?;
         }

@@ -45,6 +45,8 @@ struct Place {
     day: i32,
     part: i16,
     after: String,
+    /// Twins that were looked through.
+    seen: usize,
     /// Twins of this day that something is left of.
     left: Vec<String>,
 }
@@ -85,7 +87,7 @@ impl Retention {
         for (day,) in self.cql.rows::<(i32,)>(DOING, &self.days, (first_day, last_day)).await? {
             if place.as_ref().is_none_or(|place| place.day != day) {
                 core.shelves.begin_forgetting(last_day);
-                *place = Some(Place { day, part: 0, after: String::new(), left: Vec::new() });
+                *place = Some(Place { day, part: 0, after: String::new(), seen: 0, left: Vec::new() });
             }
             while let Some(at) = place.as_mut().filter(|at| at.part < BUCKETS) {
                 gone += self.forget_some(core, at, before, rows_max).await?;
@@ -110,6 +112,7 @@ impl Retention {
             return Ok(0);
         };
         let day = at.day;
+        at.seen += some.len();
         let _alone = core.projecting.lock().await;
         let forgotten = for_each(0..some.len(), some.len(), |n| self.forget_day(core, &some[n].0, day, before)).await?;
         let left = some.into_iter().zip(&forgotten).filter(|(_, forgotten)| forgotten.left).map(|((twin,), _)| twin);
@@ -122,8 +125,8 @@ impl Retention {
     async fn end_day(&self, core: &Core, at: &Place, before: Timestamp) -> Result<(), Error> {
         let _alone = core.projecting.lock().await;
         // Listed since: the next round looks through the day again.
-        let goes_on = !is_over(at.day, before) && !at.left.is_empty();
-        if goes_on || at.left.len() > LEFT_MAX || core.shelves.was_disturbed() {
+        let stays = !at.left.is_empty() && (at.seen == at.left.len() || !is_over(at.day, before));
+        if stays || at.left.len() > LEFT_MAX || core.shelves.was_disturbed() {
             return Ok(());
         }
         for_each(0..BUCKETS, BUCKETS as usize, |part| self.cql.write(DOING, &self.drop_by_day, (at.day, part))).await?;

@@ -86,7 +86,8 @@ fn seconds(ttl: Option<Duration>) -> i32 {
 /// The days of a chunk's events, so widened that a day of receipt has few different ones: by a power of two of days on either side.
 /// A device says itself when something happened, and may say anything.
 fn widened(day: i32, (first, last): (i32, i32)) -> (i32, i32) {
-    let power = |days: i32| if days <= 0 { 0 } else { (days as u32).checked_next_power_of_two().map_or(i32::MAX, |p| p.min(1 << 30) as i32) };
+    let power =
+        |days: i32| if days <= 0 { 0 } else { (days as u32).checked_next_power_of_two().map_or(i32::MAX, |p| p.min(1 << 30) as i32) };
     let (before, after) = (power(day.saturating_sub(first)), power(last.saturating_sub(day)));
     (day.saturating_sub(before).min(first), day.saturating_add(after).max(last))
 }

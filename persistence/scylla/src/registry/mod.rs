@@ -79,7 +79,8 @@ fn part_of_ring(part: i64) -> (i64, i64) {
 impl Rows {
     /// Reads where every twin stands.
     pub async fn open(cql: Arc<Cql>) -> Result<Self, Error> {
-        let put = "INSERT INTO twin (id, model, parent, gateway, status, created_at, seq, tags, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let put =
+            "INSERT INTO twin (id, model, parent, gateway, status, created_at, seq, tags, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let get = "SELECT model, parent, gateway, status, created_at, seq, tags, metadata FROM twin WHERE id = ?";
         let rows = Self {
             put: cql.prepare(Use::Write, put).await?,
