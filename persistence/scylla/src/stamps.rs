@@ -32,8 +32,8 @@ impl Stamps {
             return Err(Error::Refused(format!("the keyspace was taken over {epoch} times: more cannot be told apart")));
         }
         let first = (epoch as i64) << COUNT_BITS;
-        self.next.fetch_max(first, Ordering::SeqCst);
         self.first.fetch_max(first, Ordering::SeqCst);
+        self.next.fetch_max(first, Ordering::SeqCst);
         Ok(())
     }
 

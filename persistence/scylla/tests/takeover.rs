@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{KeyspacePlace, batch, id, options, seqs, there};
+use common::{KeyspacePlace, batch, id, options, seqs, session, there};
 use persistence::{Error, Journal, Projection, Projections, Snapshot, Store};
 use persistence_scylla::{Options, ScyllaStore};
 
@@ -119,15 +119,30 @@ async fn a_keyspace_is_made_once_however_many_start_together() {
 }
 
 #[tokio::test]
+async fn a_start_goes_on_when_the_lock_of_one_that_died_is_gone() {
+    if !there() {
+        return;
+    }
+    let place = KeyspacePlace::default();
+    let session = session(&place.options).await;
+    session.query_unpaged("CREATE TABLE meta (k text PRIMARY KEY, v text)", ()).await.unwrap();
+    session.query_unpaged("INSERT INTO meta (k, v) VALUES ('lock', 'another') IF NOT EXISTS USING TTL 2", ()).await.unwrap();
+    place.open_here().await.store.ready().await.unwrap();
+    let answer = session.query_unpaged("SELECT k FROM meta", ()).await.unwrap().into_rows_result().unwrap();
+    let mut keys: Vec<String> = answer.rows::<(String,)>().unwrap().map(|row| row.unwrap().0).collect();
+    keys.sort();
+    assert_eq!(keys, ["logs", "schema"], "and leaves no lock itself");
+}
+
+#[tokio::test]
 async fn a_keyspace_of_a_newer_program_is_refused() {
     if !there() {
         return;
     }
     let place = KeyspacePlace::default();
     place.open_here().await.store.close().await.unwrap();
-    let session = scylla::client::session_builder::SessionBuilder::new().known_nodes(&place.options.nodes).build().await.unwrap();
-    let newer = format!("UPDATE {}.meta SET v = '99' WHERE k = 'schema' IF EXISTS", place.options.keyspace);
-    session.query_unpaged(newer, ()).await.unwrap();
+    let session = session(&place.options).await;
+    session.query_unpaged("UPDATE meta SET v = '99' WHERE k = 'schema' IF EXISTS", ()).await.unwrap();
     let refused = ScyllaStore::open(place.options.clone()).await.err();
     assert!(matches!(refused, Some(Error::TooNew { found: 99, known: 1 })), "{refused:?}");
 }
