@@ -23,7 +23,7 @@ async fn rows_that_landed_are_there_and_the_others_are_not() {
     }
     let place = KeyspacePlace::default();
     let store = place.open_here().await.store;
-    let big = RegistryRow { metadata: [(Name::from("note"), Value::from("x".repeat(TOO_MUCH)))].into(), ..row("big", 1) };
+    let big = RegistryRow { metadata: [(Name::from("note"), Value::from(&*"x".repeat(TOO_MUCH)))].into(), ..row("big", 1) };
     assert!(store.put_rows(vec![row("site", 1), big]).await.is_err());
     assert_eq!(store.entry(&id("big")).await.unwrap(), None);
     let site = store.entry(&id("site")).await.unwrap().unwrap();
