@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use common::{KeyspacePlace, batch, id, options, session, there};
 use hierarchy_models::{Command, CommandId, CommandState, Timestamp, Value};
@@ -18,15 +18,15 @@ async fn rows(session: &Session, table: &str) -> usize {
     answer.into_rows_result().unwrap().rows_num()
 }
 
-/// The segments of the log that has most of them.
-async fn segments(session: &Session) -> (i16, Vec<i64>) {
+/// The segments of each log that has any.
+async fn segments(session: &Session) -> BTreeMap<i16, Vec<i64>> {
     let answer = session.query_unpaged("SELECT DISTINCT log, seg FROM journal", ()).await.unwrap().into_rows_result().unwrap();
-    let all: Vec<(i16, i64)> = answer.rows().unwrap().map(Result::unwrap).collect();
-    let of = |log| all.iter().filter(|(of, _)| *of == log).map(|(_, seg)| *seg).collect::<Vec<_>>();
-    let log = all.iter().map(|(log, _)| *log).max_by_key(|log| of(*log).len()).unwrap();
-    let mut segments = of(log);
-    segments.sort();
-    (log, segments)
+    let mut logs = BTreeMap::<i16, Vec<i64>>::new();
+    for (log, seg) in answer.rows::<(i16, i64)>().unwrap().map(Result::unwrap) {
+        logs.entry(log).or_default().push(seg);
+    }
+    logs.values_mut().for_each(|segments| segments.sort());
+    logs
 }
 
 async fn project(store: &ScyllaStore, projection: Projection) {
@@ -44,7 +44,7 @@ async fn segments_go_when_they_are_projected_and_those_that_somebody_left_with_t
     for seq in 1..=7 {
         store.append(batch(&id("a"), seq)).await.unwrap();
     }
-    let (log, all) = segments(&session).await;
+    let (log, all) = segments(&session).await.into_iter().max_by_key(|(_, all)| all.len()).unwrap();
     assert!(all.len() >= 4, "{all:?}");
     store.close().await.unwrap();
     // As one leaves it that dies when it has moved the checkpoint and trimmed nothing.
@@ -55,13 +55,13 @@ async fn segments_go_when_they_are_projected_and_those_that_somebody_left_with_t
     session.query_unpaged(moved, (log, last, next - 1, next - 1)).await.unwrap();
 
     let store = place.open_here().await.store;
-    let (_, left) = segments(&session).await;
+    let left = segments(&session).await.remove(&log).unwrap();
     assert!(left.iter().all(|seg| *seg >= last), "{left:?} of {all:?}, and the checkpoint is in {last}");
     for seq in 8..=12 {
         store.append(batch(&id("a"), seq)).await.unwrap();
     }
     project(&store, Projection { through: Some(store.mark()), ..Projection::default() }).await;
-    assert_eq!(segments(&session).await.1.len(), 1, "the open one");
+    assert_eq!(segments(&session).await[&log].len(), 1, "the open one");
 }
 
 #[tokio::test]
