@@ -11,7 +11,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use persistence::{Error, codec};
+use persistence::{Error, codec, fold::Fold};
 
 use super::chunk::{Chunk, Shelf, day_of};
 use crate::cql::{Cql, Statement, Use, damaged, for_each};
