@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::{KeyspacePlace, batch, id, options, there};
 use hierarchy_models::{Event, EventBody, Raw, Record, Timestamp, TwinId, Value, event::Encoding};
-use persistence::{Batch, History, HistoryQuery, Journal, Projection, Projections, Store};
+use persistence::{Batch, HistoryQuery, Journal, Projection, Projections, Store};
 use persistence_scylla::Options;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);

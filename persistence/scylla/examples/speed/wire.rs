@@ -58,6 +58,10 @@ async fn carry(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt +
     }
 }
 
+fn add(count: &AtomicU64, more: u64) {
+    count.fetch_add(more, Ordering::Relaxed);
+}
+
 async fn counted(node: String) -> Result<(String, Arc<Counts>), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let (address, counts) = (listener.local_addr()?.to_string(), Arc::<Counts>::default());
@@ -69,8 +73,8 @@ async fn counted(node: String) -> Result<(String, Arc<Counts>), Failure> {
             let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
             let (up, down) = (of_task.clone(), of_task.clone());
             let requests = Some(of_task.clone());
-            tokio::spawn(carry(from_client, to_server, requests, move |bytes| drop(up.up_bytes.fetch_add(bytes, Ordering::Relaxed))));
-            tokio::spawn(carry(from_server, to_client, None, move |bytes| drop(down.down_bytes.fetch_add(bytes, Ordering::Relaxed))));
+            tokio::spawn(carry(from_client, to_server, requests, move |bytes| add(&up.up_bytes, bytes)));
+            tokio::spawn(carry(from_server, to_client, None, move |bytes| add(&down.down_bytes, bytes)));
         }
     });
     Ok((address, counts))
