@@ -1,13 +1,14 @@
 //! The keyspace and its tables: created and migrated at start, by one process however many start together.
 //!
 //! `meta` says which version the tables have. Who wants to migrate takes a lock there that goes away by itself, should its holder
-//! die, and that its holder renews before every statement; each of them may be repeated. A keyspace that a newer program has migrated is
+//! die, and that its holder renews while it works; every statement may be repeated. A keyspace that a newer program has migrated is
 //! refused. The keyspace and `meta` themselves are made outside of the lock: where several nodes are told to make the same table at
 //! once, Cassandra keeps one of them, and what was written to another is lost. So it is looked at whether it is still the same one.
 
 use std::time::{Duration, Instant};
 
 use persistence::{Error, SHARDS};
+use scylla::serialize::row::SerializeRow;
 use uuid::Uuid;
 
 use crate::{
@@ -21,8 +22,11 @@ const STEPS: &[&str] = &[include_str!("../schema/1.cql")];
 const DOING: &str = "preparing the keyspace";
 const TABLE_ID: &str = "SELECT id FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'meta'";
 const META: &str = "CREATE TABLE IF NOT EXISTS meta (k text PRIMARY KEY, v text)";
-/// The lock goes away after this. It is renewed before every statement, none of which may take as long.
+/// The lock goes away after this. It is renewed before a statement when half of it has passed, and no statement may take the other half.
 const LOCK_SECONDS: i32 = 120;
+const RENEW_AFTER: Duration = Duration::from_secs(LOCK_SECONDS as u64 / 2);
+/// Tries of a transaction on a cluster that is slow; each may be repeated, whatever became of the one before.
+const TRIES_MAX: usize = 5;
 const WAIT_STEP: Duration = Duration::from_millis(100);
 /// How long a start waits for another's migration: a little longer than the lock of one that died.
 const WAITS_MAX: usize = 1_500;
@@ -77,11 +81,29 @@ impl Meta {
         Ok(if holder.as_deref() == Some(me) { Lock::Mine } else { Lock::Taken(holder) })
     }
 
-    async fn keep_lock(&self, cql: &Cql, me: &str) -> Result<(), Error> {
-        if cql.transact(DOING, &self.renew, (LOCK_SECONDS, me, me)).await? {
+    /// Runs a transaction that may be repeated, until its outcome is known. After a repetition `false` may mean that it was done before.
+    async fn transact(&self, cql: &Cql, statement: &Statement, values: &impl SerializeRow) -> Result<bool, Error> {
+        let mut tries = 1;
+        loop {
+            match cql.transact(DOING, statement, values).await {
+                Err(Error::Unavailable { .. }) if tries < TRIES_MAX => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    /// Goes on holding the lock, which was taken or renewed at `since`.
+    async fn keep_lock(&self, cql: &Cql, me: &str, since: &mut Instant) -> Result<(), Error> {
+        if since.elapsed() < RENEW_AFTER {
             return Ok(());
         }
-        Err(Error::Unavailable { doing: DOING, detail: "another process took the lock: a statement took longer than it lasts".into() })
+        let now = Instant::now();
+        if !self.transact(cql, &self.renew, &(LOCK_SECONDS, me, me)).await? {
+            let detail = "another process took the lock: a statement took longer than it lasts".into();
+            return Err(Error::Unavailable { doing: DOING, detail });
+        }
+        *since = now;
+        Ok(())
     }
 
     async fn id(&self, cql: &Cql, keyspace: &str) -> Result<Option<Uuid>, Error> {
@@ -111,14 +133,15 @@ pub async fn migrate(cql: &Cql, options: &Options) -> Result<Keyspace, Error> {
             return Ok(keyspace);
         }
         let id = meta.id(cql, &options.keyspace).await?;
+        let since = Instant::now();
         match meta.try_lock(cql, &me).await? {
             Lock::Mine => {
                 if meta.id(cql, &options.keyspace).await? != id {
                     meta = begin(cql, options).await?;
                     continue;
                 }
-                let done = run_steps(cql, &meta, &me, options.logs).await;
-                cql.transact(DOING, &meta.unlock, (&me,)).await?;
+                let done = run_steps(cql, &meta, (&me, since), options.logs).await;
+                meta.transact(cql, &meta.unlock, &(&me,)).await?;
                 done?;
             }
             Lock::Taken(holder) => {
@@ -165,18 +188,18 @@ async fn settled(cql: &Cql, meta: &Meta) -> Result<Keyspace, Error> {
     Ok(Keyspace { logs })
 }
 
-async fn run_steps(cql: &Cql, meta: &Meta, me: &str, logs: u16) -> Result<(), Error> {
+async fn run_steps(cql: &Cql, meta: &Meta, (me, mut since): (&str, Instant), logs: u16) -> Result<(), Error> {
     let logs = logs.clamp(1, SHARDS).to_string();
-    cql.transact(DOING, &meta.insert, ("logs", &logs)).await?;
-    cql.transact(DOING, &meta.insert, ("schema", "0")).await?;
+    meta.transact(cql, &meta.insert, &("logs", &logs)).await?;
+    meta.transact(cql, &meta.insert, &("schema", "0")).await?;
     let from = meta.number(cql, "schema").await?.unwrap_or(0) as usize;
     for (step, text) in STEPS.iter().enumerate().skip(from) {
         tracing::info!(version = step + 1, "migrating the keyspace");
         for statement in statements(text) {
-            meta.keep_lock(cql, me).await?;
+            meta.keep_lock(cql, me, &mut since).await?;
             cql.change_schema(DOING, &statement).await?;
         }
-        cql.transact(DOING, &meta.set, ((step + 1).to_string(), "schema", step.to_string())).await?;
+        meta.transact(cql, &meta.set, &((step + 1).to_string(), "schema", step.to_string())).await?;
     }
     Ok(())
 }
