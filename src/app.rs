@@ -3,6 +3,7 @@
 //! The only place that names a concrete store. The end-to-end tests run this same [`App`], so what they prove is what
 //! `twinfold serve` does.
 
+mod aside;
 mod doors;
 mod limits;
 mod recorder;
@@ -42,7 +43,11 @@ pub enum Error {
 impl Error {
     /// Whether another configuration is needed, rather than another moment or machine.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Doors(error) if error.is_configuration())
+        match self {
+            Self::Store(error) => matches!(error, stores::StoreError::Tls(_)),
+            Self::Doors(error) => error.is_configuration(),
+            Self::Secret(_) | Self::Recovery(_) => false,
+        }
     }
 }
 
@@ -61,6 +66,7 @@ pub struct App {
     admin_token_file: Option<PathBuf>,
     twins: Twins,
     doors: Doors,
+    watch: aside::Watch,
 }
 
 impl App {
@@ -85,8 +91,9 @@ impl App {
         }
         let identities = Identities::new(identities, store.clone(), master, admin_token.clone());
         let clock = Arc::new(SystemClock);
-        let twins = Twins::open_with(store, identities, config.twins.clone(), clock, kinds).await.map_err(Error::Recovery)?;
+        let twins = Twins::open_with(store.clone(), identities, config.twins.clone(), clock, kinds).await.map_err(Error::Recovery)?;
         let doors = Doors::open(&twins, &config).await?;
+        let watch = aside::Watch::start(store, twins.clone(), &doors);
         limits::publish(&config);
         limits::raise_open_files(&config);
         tracing::info!(http = %doors.http, mqtt = %doors.mqtt, store = twins.store_kind(), data_dir = %dir.display(), "ready");
@@ -100,12 +107,14 @@ impl App {
             admin_token_file,
             twins,
             doors,
+            watch,
         })
     }
 
     /// Closes the doors, tells the devices, writes what is pending.
     pub async fn stop(self) {
         tracing::info!("stopping");
+        drop(self.watch);
         match tokio::time::timeout(STOP_MAX, self.doors.close(&self.twins)).await {
             Ok(()) => tracing::info!("stopped"),
             Err(_) => tracing::warn!("the stop took longer than {STOP_MAX:?} and was cut off; nothing acknowledged is lost"),

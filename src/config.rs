@@ -64,8 +64,14 @@ pub enum StoreKind {
 #[derive(Debug, Clone, Default)]
 pub struct Scylla {
     pub options: persistence_scylla::Options,
+    /// Read when the store is opened.
+    pub tls: Option<persistence_scylla::TlsFiles>,
     username: Option<String>,
     password: Option<Secret>,
+    tls_ca: Option<PathBuf>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    tls_name: Option<String>,
 }
 
 impl Scylla {
@@ -106,6 +112,15 @@ impl Scylla {
             (None, None) => None,
             (Some(_), None) => return Err("scylla.username is set, but scylla.password is not".into()),
             (None, Some(_)) => return Err("scylla.password is set, but scylla.username is not".into()),
+        };
+        let client = pair("scylla.tls.cert", &self.tls_cert, "scylla.tls.key", &self.tls_key)?;
+        self.tls = match &self.tls_ca {
+            Some(ca) => Some(persistence_scylla::TlsFiles { ca: ca.clone(), client, name: self.tls_name.clone() }),
+            None if client.is_some() => return Err("scylla.tls.cert is set, but scylla.tls.ca is not: nothing would be encrypted".into()),
+            None if self.tls_name.is_some() => {
+                return Err("scylla.tls.name is set, but scylla.tls.ca is not: nothing would be encrypted".into());
+            }
+            None => None,
         };
         Ok(())
     }

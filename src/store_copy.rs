@@ -1,9 +1,11 @@
 //! Moving house: everything of one store into another, whichever they are, verified by count and hash.
 //!
 //! A copy may be stopped and begun again: what the other side holds of a twin's events is always the beginning of them, so a
-//! second run appends the rest, and passes by what is the same. Nobody may use either store meanwhile. Not copied: the history of
-//! twins that are not registered any more, which no list of a store names.
+//! second run appends the rest, and passes by what is the same. The old server may have run on in between: what the old store has
+//! no more goes from the new one too, keys before all. What is no beginning of a copy is left alone. Nobody may use either
+//! store meanwhile. Not copied: the history of twins that are not registered any more, which no list of a store names.
 
+mod remove;
 #[cfg(test)]
 mod tests;
 
@@ -12,8 +14,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hierarchy_models::{Command, TwinId};
 use persistence::{
-    Batch, CommandQuery, Error as StoreError, EventQuery, Identity, LoggedEvent, Page, Projection, RegistryQuery, RegistryRow, Snapshot,
-    codec,
+    Batch, CommandQuery, Document, Error as StoreError, EventQuery, Identity, LoggedEvent, Page, Projection, RegistryQuery, RegistryRow,
+    Snapshot, codec,
 };
 
 use crate::app::Opened;
@@ -36,6 +38,10 @@ pub enum Error {
     NotACopy(TwinId),
     #[error("{0} does not read back as it was written")]
     Differs(TwinId),
+    #[error("the {kind} {id} does not read back as it was written")]
+    DocumentDiffers { kind: &'static str, id: String },
+    #[error("the old store has {from} {what} and the new one {to}: somebody uses one of them")]
+    Counts { what: &'static str, from: u64, to: u64 },
 }
 
 /// What was copied or found copied.
@@ -47,6 +53,8 @@ pub struct Copied {
     pub events: u64,
     pub identities: u64,
     pub documents: u64,
+    /// Twins, identities and documents of the new store that the old one had no more.
+    pub removed: u64,
 }
 
 /// A twin as one store has it.
@@ -58,6 +66,12 @@ struct Twin {
     commands: Vec<Command>,
     events: u64,
     hash: u64,
+}
+
+impl Twin {
+    fn has_rows(&self) -> bool {
+        self.row.is_some() || self.snapshot.is_some() || !self.commands.is_empty()
+    }
 }
 
 /// Copies all of `from` into `to`; calls `each` after every twin.
@@ -83,11 +97,16 @@ pub async fn copy(from: &Opened, to: &Opened, mut each: impl FnMut()) -> Result<
             break;
         }
     }
+    // Only then does anything go: a twin of which this is no copy has ended it before.
+    copied.removed += remove::twins(from, to).await?;
     copied.identities = copy_identities(from, to).await?;
+    copied.removed += remove::identities(from, to).await?;
     for kind in actors::identity::DOCUMENT_KINDS {
+        copied.removed += remove::documents(from, to, kind).await?;
         copied.documents += copy_documents(from, to, kind).await?;
     }
-    Ok(copied)
+    let (there, here) = (from.store.count().await.map_err(Error::From)?, to.store.count().await.map_err(Error::To)?);
+    if there == here { Ok(copied) } else { Err(Error::Counts { what: "twins", from: there, to: here }) }
 }
 
 /// How many events it has, and whether all was there already.
@@ -107,7 +126,8 @@ async fn copy_twin(from: &Opened, to: &Opened, id: TwinId) -> Result<(u64, bool)
         snapshots: wanted.snapshot.iter().cloned().collect(),
         registry: wanted.row.iter().cloned().collect(),
         commands: wanted.commands.iter().map(|command| (id.clone(), command.clone())).collect(),
-        deleted: Vec::new(),
+        // Rows of an earlier copy: a command of it may be forgotten, the twin may be gone.
+        deleted: there.has_rows().then(|| id.clone()).into_iter().collect(),
     };
     to.store.project(projection).await.map_err(Error::To)?;
     if read(to, &id, u64::MAX).await.map_err(Error::To)? == wanted { Ok((wanted.events, false)) } else { Err(Error::Differs(id)) }
@@ -206,11 +226,16 @@ async fn copy_documents(from: &Opened, to: &Opened, kind: &'static str) -> Resul
     let (mut count, mut after) = (0, None);
     loop {
         let some = from.store.documents(kind, after, PAGE).await.map_err(Error::From)?;
-        let Some(last) = some.last() else { return Ok(count) };
+        let Some(last) = some.last() else { break };
         after = Some(last.id.clone());
-        for document in some {
-            to.store.put_document(kind, &document.id, document.body).await.map_err(Error::To)?;
+        for Document { id, body } in some {
+            to.store.put_document(kind, &id, body.clone()).await.map_err(Error::To)?;
+            if to.store.document(kind, &id).await.map_err(Error::To)? != Some(body) {
+                return Err(Error::DocumentDiffers { kind, id });
+            }
             count += 1;
         }
     }
+    let there = remove::document_ids(to, kind).await.map_err(Error::To)?.len() as u64;
+    if there == count { Ok(count) } else { Err(Error::Counts { what: kind, from: count, to: there }) }
 }

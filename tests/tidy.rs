@@ -9,6 +9,8 @@
 mod budgets;
 #[path = "tidy/layers.rs"]
 mod layers;
+#[path = "tidy/metrics.rs"]
+mod metrics;
 #[path = "tidy/paths.rs"]
 mod paths;
 #[path = "tidy/rules_bite.rs"]
@@ -95,6 +97,12 @@ fn nothing_is_left_unfinished_ignored_or_sleeping() {
 #[test]
 fn nothing_unwraps_outside_tests() {
     demand(files(".rs").iter().flat_map(source::unwraps).collect());
+}
+
+#[test]
+fn every_metric_that_the_documents_name_is_reported() {
+    let sources: Vec<File> = files(".rs").into_iter().filter(|file| !file.path.starts_with("tests/")).collect();
+    demand(files(".md").iter().flat_map(|document| metrics::unknown(document, &sources)).collect());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What goes on beside the messages: flushes, wakes, surveys of memory, retention. One thread, also a home of twins.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -45,15 +45,8 @@ pub async fn recover(runtime: &Runtime) -> Result<usize, TwinError> {
             return Ok(total);
         }
         total += turns.len();
-        let mut touched: std::collections::HashMap<TwinId, Loaded> = Default::default();
+        let mut touched = read_all(runtime, turns.iter().map(|turn| &turn.twin)).await?;
         for turn in turns {
-            if !touched.contains_key(&turn.twin) {
-                let state = match runtime.store.snapshot(&turn.twin).await? {
-                    Some(snapshot) => TwinState::from_bytes(&snapshot.state)?,
-                    None => TwinState::blank(),
-                };
-                touched.insert(turn.twin.clone(), Loaded::new(state));
-            }
             if let Some(twin) = touched.get_mut(&turn.twin) {
                 twin.take(&turn.twin, &turn.events, runtime.settings.dedupe_records_max);
             }
@@ -72,11 +65,23 @@ pub async fn recover(runtime: &Runtime) -> Result<usize, TwinError> {
     }
 }
 
+/// Each of these as its last snapshot has it. All snapshots are asked for at once: a store far away would take as long as its answers
+/// one after another.
+async fn read_all<'a>(runtime: &Runtime, twins: impl Iterator<Item = &'a TwinId>) -> Result<HashMap<TwinId, Loaded>, TwinError> {
+    let twins: Vec<TwinId> = twins.collect::<HashSet<_>>().into_iter().cloned().collect();
+    let snapshots = runtime.store.snapshots(&twins).await?;
+    let loaded = twins.into_iter().zip(snapshots).map(|(twin, snapshot)| {
+        let state = snapshot.map_or_else(|| Ok(TwinState::blank()), |snapshot| TwinState::from_bytes(&snapshot.state))?;
+        Ok((twin, Loaded { state, commands: Default::default() }))
+    });
+    loaded.collect()
+}
+
 /// Parents before their children, so that a store that checks places finds them.
 fn sort_by_place(projection: &mut Projection) {
     let rows = std::mem::take(&mut projection.registry);
-    let mut waiting: std::collections::HashMap<TwinId, Vec<_>> = Default::default();
-    let here: std::collections::HashSet<TwinId> = rows.iter().map(|r| r.id.clone()).collect();
+    let mut waiting: HashMap<TwinId, Vec<_>> = Default::default();
+    let here: HashSet<TwinId> = rows.iter().map(|r| r.id.clone()).collect();
     let mut ready = Vec::new();
     for row in rows {
         match row.parent.clone().filter(|p| here.contains(p)) {

@@ -31,6 +31,7 @@ pub use meters::{InFlight, describe as describe_metrics};
 use crate::{
     problem::{self, Problem},
     settings::Settings,
+    stopping,
 };
 
 /// Characters of a path that go to the log.
@@ -46,15 +47,9 @@ pub async fn pass(mut request: ServiceRequest, next: Next<impl MessageBody + 'st
     if method == Method::HEAD && !request.path().ends_with("/live") {
         request.head_mut().method = Method::GET;
     }
-    let within = time_allowed(&request);
-    let answer = AssertUnwindSafe(next.call(request)).catch_unwind();
-    let answer = match tokio::time::timeout(within, answer).instrument(span.clone()).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(_panic)) => Err(unanswered(Problem::new(problem::INTERNAL, "the server made an error; its log says which"))),
-        Err(_) => {
-            let detail = format!("no answer within {within:?} (http.request_timeout)");
-            Err(unanswered(Problem::new(problem::TIMED_OUT, detail).retry_after(Duration::from_secs(1))))
-        }
+    let answer = match stopping::refusal(&request) {
+        Some(problem) => Err(unanswered(problem)),
+        None => routed(request, next).instrument(span.clone()).await,
     };
     let answer = answer.map(|response| dressed(shaped(response.map_into_boxed_body())));
     let (status, route) = match &answer {
@@ -68,6 +63,22 @@ pub async fn pass(mut request: ServiceRequest, next: Next<impl MessageBody + 'st
     }
     tracing::debug!(parent: &span, status = status.as_u16(), ?took, "answered");
     answer
+}
+
+async fn routed<B>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error>
+where
+    B: MessageBody + 'static,
+{
+    let within = time_allowed(&request);
+    let answer = AssertUnwindSafe(next.call(request)).catch_unwind();
+    match tokio::time::timeout(within, answer).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_panic)) => Err(unanswered(Problem::new(problem::INTERNAL, "the server made an error; its log says which"))),
+        Err(_) => {
+            let detail = format!("no answer within {within:?} (http.request_timeout)");
+            Err(unanswered(Problem::new(problem::TIMED_OUT, detail).retry_after(Duration::from_secs(1))))
+        }
+    }
 }
 
 /// A text as `Debug` writes it, without a look at each character's properties where nothing needs one.

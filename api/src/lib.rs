@@ -30,5 +30,5 @@ mod tls;
 mod uncut;
 mod wire;
 
-pub use server::{Api, StartError, start};
+pub use server::{Api, Aside, StartError, start};
 pub use settings::{Settings, Tls};

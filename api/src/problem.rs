@@ -84,6 +84,7 @@ kinds! {
     INTERNAL 500 "internal" "The server made an error"
     OVERLOADED 503 "overloaded" "The server sheds load"
     NOT_READY 503 "not-ready" "The server is starting or stopping"
+    TAKEN_OVER 503 "taken-over" "Another server has taken this one's place"
     STORE_FULL 503 "store-full" "The store is full"
     STORE_UNAVAILABLE 503 "store-unavailable" "The store does not answer"
     TIMED_OUT 503 "timed-out" "The server took too long"

@@ -10,6 +10,7 @@ use actors::TwinError;
 use crate::{
     problem::{self, Problem},
     query::StoreError,
+    stopping::taken_over,
 };
 
 /// How long a caller should stay away from a busy or restarting server.
@@ -69,7 +70,8 @@ fn of_store(error: &StoreError) -> Problem {
             Problem::new(problem::STORE_UNAVAILABLE, "the store does not answer; whether a change was made is not known")
                 .retry_after(RETRY_LATER)
         }
-        StoreError::Damaged { .. } | StoreError::TooNew { .. } | StoreError::InUse { .. } => {
+        StoreError::InUse { .. } => taken_over(),
+        StoreError::Damaged { .. } | StoreError::TooNew { .. } => {
             tracing::error!(%error, "the store failed");
             Problem::new(problem::INTERNAL, "the store failed; the server's log says how")
         }
@@ -119,6 +121,7 @@ mod tests {
             (store(StoreError::Refused("loop".into())), 409, "registry-conflict"),
             (store(StoreError::Full { doing: "appending", detail: String::new() }), 503, "store-full"),
             (store(unavailable()), 503, "store-unavailable"),
+            (store(StoreError::InUse { detail: "secret host name".into() }), 503, "taken-over"),
             (store(StoreError::Damaged { doing: "reading", detail: String::new() }), 500, "internal"),
         ];
         for (error, status, slug) in cases {

@@ -11,7 +11,7 @@ use crate::{
     app::{Parts, app},
     edge, live,
     settings::Settings,
-    stopping::Stopping,
+    stopping::{Reason, Stopping},
     tls,
 };
 
@@ -33,8 +33,18 @@ pub struct Api {
     handle: ServerHandle,
     server: JoinHandle<io::Result<()>>,
     upkeep: JoinHandle<()>,
-    stopping: watch::Sender<bool>,
+    stopping: watch::Sender<Option<Reason>>,
     stop_max: Duration,
+}
+
+/// Makes the server stand aside from elsewhere than where it is held.
+pub struct Aside(watch::Sender<Option<Reason>>);
+
+impl Aside {
+    /// From now on every route but the probes answers 503 `taken-over`, `/readyz` too, and live streams end.
+    pub fn begin(&self) {
+        self.0.send_replace(Some(Reason::StandsAside));
+    }
 }
 
 /// Starts serving. Must be called within a tokio runtime.
@@ -72,9 +82,13 @@ async fn upkeep(metrics: PrometheusHandle) {
 }
 
 impl Api {
+    pub fn aside(&self) -> Aside {
+        Aside(self.stopping.clone())
+    }
+
     /// Ends live streams, lets requests that are being worked on finish, and returns within `http.stop_max` and a little.
     pub async fn stop(self) {
-        self.stopping.send_replace(true);
+        self.stopping.send_replace(Some(Reason::Stops));
         self.upkeep.abort();
         if tokio::time::timeout(self.stop_max, self.handle.stop(true)).await.is_err() {
             tracing::warn!("requests were cut off: they did not end within http.stop_max");

@@ -16,5 +16,5 @@ mod socket;
 pub mod wire;
 
 pub use error::Error;
-pub use listener::{Gateway, start};
+pub use listener::{Gateway, Sessions, start};
 pub use settings::{Settings, TlsSettings};

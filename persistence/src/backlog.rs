@@ -131,7 +131,8 @@ impl<F: Frame> Backlog<F> {
         {
             let mut frames = self.frames.lock();
             frames.projected = frames.projected.max(through);
-            frames.bytes = frames.bytes.saturating_sub(bytes);
+            // Frames that somebody else projected were not counted by who says this.
+            frames.bytes = if through >= frames.committed { 0 } else { frames.bytes.saturating_sub(bytes) };
             while frames.resident.front().is_some_and(|(id, _)| *id <= through) {
                 frames.forget_oldest();
             }
@@ -241,6 +242,15 @@ mod tests {
         backlog.projected(2, 0);
         let part = backlog.turns_of(&a).unwrap();
         assert_eq!((ids(&part), part.needs_journal()), (vec![3, 3], false));
+    }
+
+    #[test]
+    fn nothing_is_behind_when_all_is_projected() {
+        let backlog: Backlog = Backlog::new(0, 3, 900, u64::MAX);
+        backlog.projected(2, 100);
+        assert_eq!(backlog.bytes(), 800);
+        backlog.projected(3, 100);
+        assert_eq!(backlog.bytes(), 0);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod codec;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod error;
+pub mod fold;
 pub mod memory;
 pub mod metrics;
 pub mod paging;

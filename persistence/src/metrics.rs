@@ -28,6 +28,16 @@ pub fn flushed(since: Instant) {
     histogram!("twinfold_projection_flush_seconds").record(since.elapsed());
 }
 
+/// Whether this process owns the store: no longer, once another has taken it over.
+pub fn owned(owned: bool) {
+    gauge!("twinfold_store_owned").set(f64::from(u8::from(owned)));
+}
+
+/// Copies of each row that the cluster keeps.
+pub fn copies(copies: usize) {
+    gauge!("twinfold_store_copies").set(copies as f64);
+}
+
 /// A write that failed.
 pub fn failed(what: &'static str, error: &Error) {
     let kind = match error {

@@ -148,7 +148,8 @@ pub trait History: Send + Sync {
 #[async_trait]
 pub trait Registry: Send + Sync {
     /// Writes rows at once (not behind): when it returns, reads see them. Moving a twin moves the paths of all below it.
-    /// All rows or, when a parent is missing, a loop would close or the tree would be too deep, none. Their order is free.
+    /// All rows or, when a parent is missing, a loop would close or the tree would be too deep, none. Their order is free. When the
+    /// store fails in the middle, some may have been written; reads see those and no others.
     async fn put_rows(&self, rows: Vec<RegistryRow>) -> Result<(), Error>;
     async fn entry(&self, twin: &TwinId) -> Result<Option<RegistryEntry>, Error>;
     /// By id, ascending.
@@ -240,6 +241,11 @@ pub trait Store: Journal + Projections + History + Registry + Documents {
     }
     /// Whether a write would be taken now; the error says why not.
     async fn ready(&self) -> Result<(), Error>;
+    /// Ends when another process has taken the store over, with how that showed: this one owns nothing any more, and will not again.
+    /// Never ends for a store that can have one process only.
+    async fn taken_over(&self) -> String {
+        std::future::pending().await
+    }
     fn stats(&self) -> StoreStats;
     /// Writes what is buffered and lets go of files. Nothing is lost without it; starting again is faster with it.
     async fn close(&self) -> Result<(), Error>;

@@ -73,6 +73,11 @@ impl Doors {
         }
     }
 
+    /// The two handles by which a server stands aside.
+    pub fn aside(&self) -> (api::Aside, gateway::Sessions) {
+        (self.api.aside(), self.gateway.sessions())
+    }
+
     /// Lets requests finish, tells the devices, writes what is pending.
     pub async fn close(self, twins: &Twins) {
         tokio::join!(self.api.stop(), close(self.gateway, twins));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use persistence::{Error, Identities, Store};
 use persistence_embedded::EmbeddedStore;
-use persistence_scylla::ScyllaStore;
+use persistence_scylla::{Options, ScyllaStore, TlsError, TlsFiles};
 
 use crate::config::{Config, StoreKind};
 
@@ -16,10 +16,11 @@ pub struct Opened {
 
 /// Why there is no store, and which.
 #[derive(Debug, thiserror::Error)]
-#[error("opening the store in {place}: {error}")]
-pub struct StoreError {
-    place: String,
-    error: Error,
+pub enum StoreError {
+    #[error("opening the store in {place}: {error}")]
+    Open { place: String, error: Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 impl StoreError {
@@ -28,7 +29,7 @@ impl StoreError {
             StoreKind::Embedded => config.data_dir.display().to_string(),
             StoreKind::Scylla => format!("keyspace {} at {}", config.scylla.options.keyspace, config.scylla.options.nodes.join(", ")),
         };
-        Self { place, error }
+        Self::Open { place, error }
     }
 }
 
@@ -36,7 +37,10 @@ impl StoreError {
 pub async fn open(config: &Config) -> Result<Opened, StoreError> {
     let opened = match config.store {
         StoreKind::Embedded => embedded(config).await,
-        StoreKind::Scylla => scylla(config).await,
+        StoreKind::Scylla => {
+            let tls = config.scylla.tls.as_ref().map(TlsFiles::read).transpose()?;
+            scylla(Options { tls, ..config.scylla.options.clone() }).await
+        }
     };
     opened.map_err(|error| StoreError::new(config, error))
 }
@@ -49,7 +53,7 @@ async fn embedded(config: &Config) -> Result<Opened, Error> {
     Ok(Opened { store: opened.store, identities: opened.identities })
 }
 
-async fn scylla(config: &Config) -> Result<Opened, Error> {
-    let opened = ScyllaStore::open(config.scylla.options.clone()).await?;
+async fn scylla(options: Options) -> Result<Opened, Error> {
+    let opened = ScyllaStore::open(options).await?;
     Ok(Opened { store: opened.store, identities: opened.identities })
 }

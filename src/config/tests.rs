@@ -130,6 +130,8 @@ fn what_a_cluster_cannot_have_is_refused() {
         ("TWINFOLD_SCYLLA__REPLICATION", "0", "not a replication"),
         ("TWINFOLD_SCYLLA__LOGS", "257", "1 to 256"),
         ("TWINFOLD_SCYLLA__USERNAME", "u", "scylla.password is not"),
+        ("TWINFOLD_SCYLLA__TLS__CERT", "c", "scylla.tls.key is not"),
+        ("TWINFOLD_SCYLLA__TLS__NAME", "n", "scylla.tls.ca is not"),
     ] {
         let error = load(None, &[(name, value)], &[]).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");

@@ -83,7 +83,7 @@ async fn furnish(side: &Opened) {
     side.store.put_document(actors::identity::DOCUMENT_KINDS[0], "p", "body".into()).await.unwrap();
 }
 
-const ALL: Copied = Copied { twins: 2, twins_found: 0, events: 5_000, identities: 2, documents: 1 };
+const ALL: Copied = Copied { twins: 2, twins_found: 0, events: 5_000, identities: 2, documents: 1, removed: 0 };
 
 #[tokio::test]
 async fn a_copy_holds_what_the_original_holds_and_a_second_run_finds_it() {
@@ -116,6 +116,38 @@ async fn a_copy_that_was_stopped_goes_on_where_it_was() {
     assert_eq!(copy(&from, &to, || {}).await.unwrap(), ALL);
     let events = read(&to, &id("a"), u64::MAX).await.unwrap().events;
     assert_eq!(events, 2_500, "no event twice");
+}
+
+#[tokio::test]
+async fn what_the_old_store_has_no_more_goes_from_the_new_one() {
+    let ((_, from), dir) = (memory(), tempfile::tempdir().unwrap());
+    let to = folder(dir.path());
+    furnish(&from).await;
+    copy(&from, &to, || {}).await.unwrap();
+    // The old server ran on: a device was removed, a key was revoked, one that had ended was forgotten.
+    let kind = actors::identity::DOCUMENT_KINDS[0];
+    from.store.project(Projection { deleted: vec![id("a")], ..Projection::default() }).await.unwrap();
+    from.identities.delete_identity(&id("a")).await.unwrap();
+    from.store.delete_document(kind, "p").await.unwrap();
+    to.identities.put_identities(vec![identity("never-there", 1)]).await.unwrap();
+
+    let copied = copy(&from, &to, || {}).await.unwrap();
+    assert_eq!((copied.twins, copied.removed), (1, 3), "the twin, an identity, the key");
+    assert_eq!((to.store.entry(&id("a")).await.unwrap(), to.store.snapshot(&id("a")).await.unwrap()), (None, None));
+    assert_eq!(to.store.document(kind, "p").await.unwrap(), None);
+    for device in ["a", "never-there"] {
+        assert_eq!(to.identities.identity(&id(device)).await.unwrap(), None, "{device}");
+    }
+    assert_eq!(copy(&from, &to, || {}).await.unwrap().removed, 0);
+}
+
+#[tokio::test]
+async fn a_twin_that_no_copy_made_is_not_removed() {
+    let ((_, from), (_, to)) = (memory(), memory());
+    furnish(&to).await;
+    assert!(matches!(copy(&from, &to, || {}).await, Err(Error::NotACopy(_))));
+    assert_eq!(to.store.count().await.unwrap(), 2);
+    assert!(to.store.document(actors::identity::DOCUMENT_KINDS[0], "p").await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -12,3 +12,4 @@ mod full_disk;
 mod load;
 mod neighbours;
 mod record;
+mod trial;

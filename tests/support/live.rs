@@ -66,6 +66,14 @@ impl Live {
         }
     }
 
+    /// Reads on until the stream ends; one that stays open and silent is a failure.
+    pub fn until_it_ends(mut self) {
+        let mut line = String::new();
+        while self.lines.read_line(&mut line).expect("the stream ends in time") > 0 {
+            line.clear();
+        }
+    }
+
     /// The first event that fits, those before it dropped.
     pub fn find(&mut self, fits: impl Fn(&SseEvent) -> bool) -> SseEvent {
         loop {

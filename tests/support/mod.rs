@@ -4,11 +4,13 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod api;
+pub mod cql;
 pub mod live;
 pub mod mqtt;
 pub mod server;
 pub mod stock;
 pub mod websocket;
+pub mod wire;
 
 use std::{
     env, fs,

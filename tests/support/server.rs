@@ -8,12 +8,20 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Api, Connect, PATIENCE, eventually};
+use super::{
+    Api, Connect,
+    cql::{self, Keyspace},
+    eventually,
+};
+
+/// A start on a cluster makes a keyspace of many tables.
+const READY_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The binary under test: the one cargo built with the tests, or another, such as a release build, by `TWINFOLD_TEST_BINARY`.
 pub fn binary() -> PathBuf {
@@ -32,14 +40,15 @@ pub struct Server {
 }
 
 enum Folder {
-    Own(TempDir),
+    /// With the keyspace that belongs to it, when the tests run on CQL.
+    Own(TempDir, Option<Keyspace>),
     Given(PathBuf),
 }
 
 impl Folder {
     fn path(&self) -> &Path {
         match self {
-            Self::Own(folder) => folder.path(),
+            Self::Own(folder, _) => folder.path(),
             Self::Given(path) => path,
         }
     }
@@ -52,7 +61,18 @@ impl Server {
 
     /// With settings as in the environment, such as `("ROLLUP__STALE_AFTER", "2s")`.
     pub fn with(settings: &[(&str, &str)]) -> Self {
-        Self::launch(Folder::Own(tempfile::tempdir().unwrap()), owned(settings))
+        let folder = tempfile::tempdir().unwrap();
+        let keyspace = cql::is_chosen().then(Keyspace::new);
+        let mut all = keyspace.as_ref().map(Keyspace::settings).unwrap_or_default();
+        all.extend(owned(settings));
+        Self::launch(Folder::Own(folder, keyspace), all)
+    }
+
+    /// In a keyspace of a CQL server, whatever store the tests run on.
+    pub fn on_cql(folder: &Path, keyspace: &Keyspace, settings: &[(&str, &str)]) -> Self {
+        let mut all = keyspace.settings();
+        all.extend(owned(settings));
+        Self::launch(Folder::Given(folder.to_owned()), all)
     }
 
     /// With its data in `folder`, which outlives it.
@@ -66,7 +86,6 @@ impl Server {
         command.arg("serve").current_dir(folder.path()).env_clear().stdout(Stdio::piped()).stderr(log);
         command.env("TWINFOLD_DATA_DIR", data_dir(folder.path()));
         command.env("TWINFOLD_HTTP__BIND", "127.0.0.1:0").env("TWINFOLD_MQTT__BIND", "127.0.0.1:0");
-        command.envs(store_of(folder.path()));
         command.envs(settings.iter().map(|(name, value)| (format!("TWINFOLD_{name}"), value)));
         let mut child = command.spawn().unwrap();
         let ready = ready_line(&mut child).unwrap_or_else(|| {
@@ -203,25 +222,6 @@ pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// The store under test: the embedded one, or, with `TWINFOLD_TEST_STORE=scylla`, a keyspace that belongs to the folder.
-fn store_of(folder: &Path) -> Vec<(&'static str, String)> {
-    if env::var("TWINFOLD_TEST_STORE").is_ok_and(|store| store == "scylla") {
-        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
-        let name: String = folder.to_string_lossy().chars().map(plain).collect();
-        let tail = name[name.len().saturating_sub(30)..].to_owned();
-        let nodes = env::var("TWINFOLD_TEST_CQL").unwrap_or_else(|_| "127.0.0.1:9042".into());
-        let keyspace = format!("e2e_{}_{tail}", std::process::id());
-        return vec![
-            ("TWINFOLD_STORE", "scylla".into()),
-            ("TWINFOLD_SCYLLA__NODES", nodes),
-            ("TWINFOLD_SCYLLA__KEYSPACE", keyspace),
-            ("TWINFOLD_SCYLLA__REPLICATION", "1".into()),
-            ("TWINFOLD_SCYLLA__LOGS", "4".into()),
-        ];
-    }
-    Vec::new()
-}
-
 fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
     settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
@@ -250,7 +250,7 @@ fn ready_line(child: &mut Child) -> Option<String> {
             let _ = tell.send(line);
         }
     });
-    std::iter::from_fn(|| hear.recv_timeout(PATIENCE).ok()).find(|line| line.starts_with("ready "))
+    std::iter::from_fn(|| hear.recv_timeout(READY_WAIT_MAX).ok()).find(|line| line.starts_with("ready "))
 }
 
 fn field<'a>(ready: &'a str, name: &str) -> &'a str {

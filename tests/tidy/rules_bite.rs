@@ -1,6 +1,6 @@
 //! Shows each rule something broken: a rule that cannot fail is no rule.
 
-use super::{File, budgets, layers, paths, source};
+use super::{File, budgets, layers, metrics, paths, source};
 
 fn manifest(name: &str, dependencies: &str) -> File {
     File::new("x/Cargo.toml", &format!("[package]\nname = \"{name}\"\n{dependencies}"))
@@ -82,4 +82,13 @@ fn a_raised_budget_is_found_whichever_commit_was_lower() {
     assert!(broken[0].contains("TWIN HELD") && broken[0].contains("c2"), "{broken:?}");
     assert!(budgets::raised(&table("now", "1400.0"), &former).is_empty());
     assert!(budgets::raised(&table("now", "9.0"), &[]).is_empty());
+}
+
+#[test]
+fn a_metric_that_nobody_reports_is_found() {
+    let sources = [File::new("src/a.rs", "counter!(\"twinfold_a_total\"); histogram!(\"twinfold_b_seconds\")")];
+    let unknown = |text: &str| metrics::unknown(&File::new("docs/a.md", text), &sources).len();
+    assert_eq!(unknown("watch `twinfold_a_total{kind=\"x\"}` and `rate(twinfold_b_seconds_count[5m])`"), 0);
+    assert_eq!(unknown("watch `twinfold_c_total` and `sum(twinfold_a) / twinfold_b_seconds_sum`"), 2);
+    assert_eq!(unknown("the keyspace twinfold_c"), 0);
 }

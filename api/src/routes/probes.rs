@@ -12,7 +12,7 @@ use crate::{
     edge::InFlight,
     params::NoParams,
     problem::{self, Problem},
-    stopping::Stopping,
+    stopping::{Reason, Stopping, taken_over},
     wire::described::Health,
 };
 
@@ -51,8 +51,10 @@ pub async fn readyz(
     _params: NoParams,
 ) -> Result<HttpResponse, Problem> {
     let_in(&request, &twins).await?;
-    if stopping.has_begun() {
-        return Err(Problem::new(problem::NOT_READY, "the server is stopping").retry_after(Duration::from_secs(1)));
+    match stopping.reason() {
+        None => {}
+        Some(Reason::Stops) => return Err(Problem::new(problem::NOT_READY, "the server is stopping").retry_after(Duration::from_secs(1))),
+        Some(Reason::StandsAside) => return Err(taken_over()),
     }
     match tokio::time::timeout(READY_WITHIN, twins.ready()).await {
         Ok(ready) => ready?,

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::world::{run, run_with, settings};
 
 #[test]
@@ -74,6 +76,23 @@ fn health_and_documents_need_no_key_on_this_machine() {
         let not = anyone.get("//readyz").await;
         assert_eq!((not.status, not.problem(), not.header("retry-after")), (503, "not-ready", "1"));
         assert_eq!(world.admin.get("/twins/d").await.status, 503);
+    });
+}
+
+#[test]
+fn a_server_that_stands_aside_says_so_to_everybody() {
+    run(|world| async move {
+        world.register("t", "Device", None).await;
+        let mut stream = world.admin.follow("/live", "").await;
+        world.api.aside().begin();
+        for path in ["/twins/t", "/twins", "/nonsense", "//", "//openapi.json", "//readyz"] {
+            let refused = world.admin.get(path).await;
+            assert_eq!((refused.status, refused.problem(), refused.header("retry-after")), (503, "taken-over", "5"), "{path}");
+        }
+        assert_eq!(world.admin.post("/twins", json!({"model": "Device"})).await.problem(), "taken-over");
+        assert_eq!(world.admin.get("//livez").await.status, 200);
+        assert_eq!(world.admin.get("//metrics").await.status, 200);
+        while stream.next().await.is_some() {}
     });
 }
 

@@ -46,7 +46,21 @@ pub fn start(twins: Twins, settings: Settings) -> Result<Gateway, Error> {
     Ok(Gateway { plain, tls, websocket, house, ports, workers: threads })
 }
 
+/// Ends sessions from elsewhere than where the front door is held.
+pub struct Sessions(Arc<House>);
+
+impl Sessions {
+    /// As [`Gateway::close_sessions`].
+    pub async fn close(&self) {
+        self.0.close_sessions(SESSIONS_CLOSE_MAX).await;
+    }
+}
+
 impl Gateway {
+    pub fn sessions(&self) -> Sessions {
+        Sessions(self.house.clone())
+    }
+
     /// Tells every device that the server stops (v5: 0x8B) and waits until their sessions are closed, 5 s at most. New
     /// ones are refused. Twins go on living on this front door's threads, so the runtime is shut down between this and
     /// [`Self::stop`].

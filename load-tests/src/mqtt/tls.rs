@@ -9,6 +9,7 @@ use tokio_rustls::{
     rustls::{
         ClientConfig, RootCertStore,
         client::Resumption,
+        crypto::ring,
         pki_types::{CertificateDer, ServerName, pem::PemObject},
     },
 };
@@ -22,7 +23,8 @@ pub fn connector(ca: &Path) -> Result<TlsConnector> {
     for certificate in CertificateDer::pem_file_iter(ca)? {
         roots.add(certificate?)?;
     }
-    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions()?;
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(TlsConnector::from(Arc::new(config)))
 }

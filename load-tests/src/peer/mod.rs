@@ -38,6 +38,8 @@ pub enum Kind {
     Twinfold,
     /// The same server with its data in memory, where a sync costs nothing: our own rate without durability.
     TwinfoldTmpfs,
+    /// The same server with its twins in a CQL cluster that runs, 127.0.0.1:9042 or where `TWINFOLD_TEST_CQL` says.
+    TwinfoldCql,
     /// As it is installed: what it writes while an earlier answer is not acknowledged by the peer's TCP waits and goes together.
     Mosquitto,
     /// With `set_tcp_nodelay`: it answers at once, as we do, and pays for it.
@@ -58,6 +60,7 @@ impl Kind {
         match self {
             Self::Twinfold => "Twinfold",
             Self::TwinfoldTmpfs => "Twinfold, data in memory",
+            Self::TwinfoldCql => "Twinfold on CQL",
             Self::Mosquitto => "Mosquitto",
             Self::MosquittoNodelay => "Mosquitto, nodelay",
             Self::Rumqttd => "rumqttd",
@@ -81,7 +84,7 @@ impl Kind {
     }
 
     pub fn has_twins(self) -> bool {
-        matches!(self, Self::Twinfold | Self::TwinfoldTmpfs)
+        matches!(self, Self::Twinfold | Self::TwinfoldTmpfs | Self::TwinfoldCql)
     }
 }
 
@@ -171,6 +174,7 @@ impl Running {
         let folder = home.folder.path();
         let (started, doors) = match kind {
             Kind::Twinfold | Kind::TwinfoldTmpfs => twinfold::start(folder, &home.server, &home.settings),
+            Kind::TwinfoldCql => twinfold::start_on_cql(folder, &home.server, &home.settings),
             Kind::Mosquitto => mosquitto::start(folder, false),
             Kind::MosquittoNodelay => mosquitto::start(folder, true),
             Kind::Rumqttd => rumqttd::start(folder),

@@ -1,12 +1,25 @@
 //! Twinfold itself, as `serve` runs it, with a TLS port beside the plain one.
 
-use std::{fs, path::Path};
+use std::{env, fs, path::Path};
 
 use super::{
     certificates::certificates,
     launch::{self, Doors, Started},
 };
 use crate::Result;
+
+/// In a keyspace that belongs to the folder. It stays behind: whoever started the cluster knows when to forget its data.
+pub fn start_on_cql(folder: &Path, server: &Path, settings: &[(String, String)]) -> Result<(Started, Doors)> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    let nodes = env::var("TWINFOLD_TEST_CQL").unwrap_or_else(|_| "127.0.0.1:9042".to_owned());
+    let store = [
+        ("TWINFOLD_STORE", "scylla".to_owned()),
+        ("TWINFOLD_SCYLLA__NODES", nodes),
+        ("TWINFOLD_SCYLLA__KEYSPACE", format!("load_{}_{name}", std::process::id())),
+    ];
+    let settings: Vec<_> = store.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(settings.iter().cloned()).collect();
+    start(folder, server, &settings)
+}
 
 pub fn start(folder: &Path, server: &Path, settings: &[(String, String)]) -> Result<(Started, Doors)> {
     let (data, files) = (folder.join("data"), certificates(folder)?);

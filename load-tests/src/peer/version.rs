@@ -15,7 +15,7 @@ pub fn versions(server: &Path) -> BTreeMap<Kind, String> {
 
 fn version(kind: Kind, server: &Path) -> String {
     match kind {
-        Kind::Twinfold | Kind::TwinfoldTmpfs => said(server, "--version"),
+        Kind::Twinfold | Kind::TwinfoldTmpfs | Kind::TwinfoldCql => said(server, "--version"),
         Kind::Mosquitto | Kind::MosquittoNodelay => said(Path::new("mosquitto"), "-h"),
         Kind::Rumqttd => said(Path::new("rumqttd"), "--version"),
         Kind::Nats => said(Path::new("nats-server"), "--version"),

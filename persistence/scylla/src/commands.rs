@@ -3,7 +3,7 @@
 //! The lookups by id and by key only say when a command was queued, and are written before it. A crash leaves at most a lookup
 //! that leads nowhere, which the next projection makes good.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use hierarchy_models::{Command, CommandId, CommandState, Timestamp, TwinId};
 use persistence::{
@@ -12,10 +12,10 @@ use persistence::{
 };
 
 use crate::{
-    cql::{Cql, Statement, Use},
+    cql::{Cql, Statement, Use, for_each},
     projections::{
         chunk::{begin_of, day_of},
-        shelves::Shelves,
+        shelves::{AT_ONCE, Shelves},
     },
 };
 
@@ -67,12 +67,15 @@ impl Commands {
         })
     }
 
-    /// One after another: rows of one command may stand side by side.
+    /// Many twins at once, of each one after another: rows of one command may stand side by side.
     pub async fn put_all(&self, commands: Vec<(TwinId, Command)>) -> Result<(), Error> {
-        for (twin, command) in commands {
-            self.put(&twin, &command).await?;
-        }
-        Ok(())
+        let put_of_twin = |(twin, commands): (TwinId, Vec<Command>)| async move {
+            for command in commands {
+                self.put(&twin, &command).await?;
+            }
+            Ok(())
+        };
+        for_each(by_twin(commands), AT_ONCE, put_of_twin).await.map(drop)
     }
 
     async fn put(&self, twin: &TwinId, c: &Command) -> Result<(), Error> {
@@ -172,4 +175,13 @@ impl Commands {
         }
         Ok((gone, gone < count))
     }
+}
+
+/// The commands of each twin in their order.
+fn by_twin(commands: Vec<(TwinId, Command)>) -> HashMap<TwinId, Vec<Command>> {
+    let mut twins: HashMap<TwinId, Vec<Command>> = HashMap::new();
+    for (twin, command) in commands {
+        twins.entry(twin).or_default().push(command);
+    }
+    twins
 }

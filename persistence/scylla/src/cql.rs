@@ -14,7 +14,7 @@ use scylla::{
     policies::{
         retry::{DefaultRetryPolicy, FallthroughRetryPolicy},
         speculative_execution::SimpleSpeculativeExecutionPolicy,
-        timestamp_generator::MonotonicTimestampGenerator,
+        timestamp_generator::{MonotonicTimestampGenerator, TimestampGenerator},
     },
     serialize::row::SerializeRow,
     statement::{Consistency, SerialConsistency, prepared::PreparedStatement},
@@ -22,15 +22,16 @@ use scylla::{
 };
 use tokio::sync::Semaphore;
 
-use crate::Options;
+use crate::{Options, stamps::Stamps};
 
 /// A lightweight transaction that takes longer has an unknown outcome, and is settled by a serial read.
 const JOURNAL_WAIT_MAX: Duration = Duration::from_secs(3);
 /// A read or a write that takes longer failed; both may be repeated.
 const DATA_WAIT_MAX: Duration = Duration::from_secs(5);
-/// Changes of the schema wait for all nodes.
-const SCHEMA_WAIT_MAX: Duration = Duration::from_secs(30);
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
+/// A node that is there and does not answer costs every third transaction its time-out; this is how soon it is left out.
+const ALIVE_EVERY: Duration = Duration::from_secs(5);
+const ALIVE_WAIT_MAX: Duration = Duration::from_secs(5);
 /// A read that is not answered by then is asked of another replica too.
 const SPECULATE_AFTER: Duration = Duration::from_millis(150);
 /// Rows of one page of an answer.
@@ -80,6 +81,10 @@ pub struct Cql {
     session: RwLock<Option<Arc<Session>>>,
     profiles: Profiles,
     in_flight: Semaphore,
+    schema_patience: Duration,
+    /// What every request carries that names no other timestamp.
+    pub stamps: Arc<Stamps>,
+    clock: MonotonicTimestampGenerator,
 }
 
 pub fn unavailable(doing: &'static str) -> impl Fn(&dyn Display) -> Error {
@@ -93,20 +98,44 @@ pub fn damaged(doing: &'static str, detail: impl Display) -> Error {
 impl Cql {
     pub async fn connect(options: &Options) -> Result<Self, Error> {
         let profiles = Profiles::new();
+        let stamps = Arc::<Stamps>::default();
         let mut builder = SessionBuilder::new()
             .known_nodes(&options.nodes)
             .default_execution_profile_handle(profiles.write.clone())
             .connection_timeout(CONNECT_WAIT_MAX)
-            .schema_agreement_timeout(SCHEMA_WAIT_MAX)
-            .fetch_schema_metadata(false)
+            .keepalive_interval(ALIVE_EVERY)
+            .keepalive_timeout(ALIVE_WAIT_MAX)
+            .schema_agreement_timeout(options.schema_patience)
+            // How the keyspace is replicated: without it no request would go to a node that has its rows.
+            .keyspaces_to_fetch([&options.keyspace])
             .fetch_full_schema_metadata(false)
             .refresh_metadata_on_auto_schema_agreement(false)
-            .timestamp_generator(Arc::new(MonotonicTimestampGenerator::new()));
+            .timestamp_generator(stamps.clone());
         if let Some((user, password)) = &options.credentials {
             builder = builder.user(user, password);
         }
+        if let Some(tls) = &options.tls {
+            builder = builder.tls_context(Some(tls.0.clone()));
+        }
         let session = builder.build().await.map_err(|e| unavailable("connecting to the cluster")(&e))?;
-        Ok(Self { session: RwLock::new(Some(Arc::new(session))), profiles, in_flight: Semaphore::new(options.in_flight_max.max(1)) })
+        Ok(Self {
+            session: RwLock::new(Some(Arc::new(session))),
+            profiles,
+            in_flight: Semaphore::new(options.in_flight_max.max(1)),
+            schema_patience: options.schema_patience,
+            stamps,
+            clock: MonotonicTimestampGenerator::new(),
+        })
+    }
+
+    /// Microseconds since 1970, later each time; by this machine's clock, which two owners need not agree on.
+    pub fn clock(&self) -> i64 {
+        self.clock.next_timestamp()
+    }
+
+    /// Learns anew how the keyspace lies on the nodes.
+    pub async fn refresh(&self, doing: &'static str) -> Result<(), Error> {
+        self.session(doing)?.refresh_metadata().await.map_err(|e| unavailable(doing)(&e))
     }
 
     pub fn session(&self, doing: &'static str) -> Result<Arc<Session>, Error> {
@@ -121,7 +150,7 @@ impl Cql {
     /// Runs a statement that changes the schema; returns when all nodes agree on it.
     pub async fn change_schema(&self, doing: &'static str, text: &str) -> Result<(), Error> {
         let mut statement = scylla::statement::Statement::new(text);
-        statement.set_request_timeout(Some(SCHEMA_WAIT_MAX));
+        statement.set_request_timeout(Some(self.schema_patience));
         self.session(doing)?.query_unpaged(statement, ()).await.map(drop).map_err(|e| unavailable(doing)(&e))
     }
 
@@ -169,6 +198,7 @@ impl Cql {
 
     pub async fn write(&self, doing: &'static str, statement: &Statement, values: impl SerializeRow) -> Result<(), Error> {
         let _room = self.in_flight.acquire().await;
+        self.stamps.check(doing)?;
         self.session(doing)?.execute_unpaged(&statement.0, values).await.map(drop).map_err(|e| unavailable(doing)(&e))
     }
 
@@ -201,4 +231,13 @@ where
 {
     use futures_util::{StreamExt, stream};
     stream::iter(items.into_iter().map(work)).buffered(at_once).try_collect().await
+}
+
+/// The same, but for what each came to: an error ends nothing.
+pub async fn each<T, O, F>(items: impl IntoIterator<Item = T>, at_once: usize, work: impl FnMut(T) -> F) -> Vec<Result<O, Error>>
+where
+    F: Future<Output = Result<O, Error>>,
+{
+    use futures_util::{StreamExt, stream};
+    stream::iter(items.into_iter().map(work)).buffered(at_once).collect().await
 }

@@ -37,9 +37,8 @@ impl Statements {
 #[async_trait]
 impl Documents for ScyllaStore {
     async fn put_document(&self, kind: &'static str, id: &str, body: Bytes) -> Result<(), Error> {
-        self.core.journal.shared.fence.check()?;
         let documents = &self.core.documents;
-        documents.cql.write(WRITING, &documents.put, (kind, id, &body[..])).await
+        self.core.owned(documents.cql.write(WRITING, &documents.put, (kind, id, &body[..]))).await
     }
 
     async fn document(&self, kind: &'static str, id: &str) -> Result<Option<Bytes>, Error> {
@@ -49,11 +48,13 @@ impl Documents for ScyllaStore {
     }
 
     async fn delete_document(&self, kind: &'static str, id: &str) -> Result<bool, Error> {
-        self.core.journal.shared.fence.check()?;
-        let was_there = self.document(kind, id).await?.is_some();
         let documents = &self.core.documents;
-        documents.cql.write("deleting a document", &documents.delete, (kind, id)).await?;
-        Ok(was_there)
+        let delete = async {
+            let was_there = self.document(kind, id).await?.is_some();
+            documents.cql.write("deleting a document", &documents.delete, (kind, id)).await?;
+            Ok(was_there)
+        };
+        self.core.owned(delete).await
     }
 
     async fn documents(&self, kind: &'static str, after: Option<String>, limit: usize) -> Result<Vec<Document>, Error> {

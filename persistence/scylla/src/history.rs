@@ -18,7 +18,7 @@ use crate::{
     ScyllaStore,
     projections::{
         chunk::{self, Shelf, begin_of, day_of},
-        shelves::Head,
+        shelves::{Head, Place as ChunkPlace},
     },
     store::Core,
 };
@@ -70,9 +70,12 @@ impl Range {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Closed {
     Day(Shelf),
-    /// Chunks side by side: the first frame of each, and up to where rows before it cover.
-    Block(Shelf, Vec<(u64, u64)>),
+    /// Chunks side by side: the place of each, and up to which frame rows before it cover.
+    Block(Shelf, Vec<(ChunkPlace, u64)>),
 }
+
+/// Earliest time, bytes, and the chunks with what rows before them cover.
+type Block = (i64, usize, Vec<(ChunkPlace, u64)>);
 
 /// By key, then by commit, then as they stand in it.
 type Place = (Key, u64, usize);
@@ -133,13 +136,13 @@ impl<'a, T, F: Fn(Event, &mut Vec<(Key, T)>)> Sweep<'a, T, F> {
 
     async fn open_day(&mut self, shelf: Shelf) -> Result<(), Error> {
         let mut covered = 0;
-        let mut block: (i64, usize, Vec<(u64, u64)>) = (i64::MAX, 0, Vec::new());
+        let mut block: Block = (i64::MAX, 0, Vec::new());
         let (from, to) = (self.range.from.as_millis(), self.range.to.map_or(i64::MAX, Timestamp::as_millis));
-        for head in self.core.shelves.heads(self.range.twin.as_str(), shelf).await? {
+        for head in self.core.shelves.heads_lately(self.range.twin.as_str(), shelf, self.projected).await? {
             let (earliest, latest) = self.range.span(&head);
-            if head.frame <= self.projected && head.last_frame > covered && latest >= from && earliest < to {
+            if head.place.0 <= self.projected && head.last_frame > covered && latest >= from && earliest < to {
                 block = (block.0.min(earliest), block.1 + head.size, block.2);
-                block.2.push((head.frame, covered));
+                block.2.push((head.place, covered));
             }
             covered = covered.max(head.last_frame);
             if block.2.len() >= BLOCK_CHUNKS || block.1 >= BLOCK_BYTES {
@@ -150,17 +153,17 @@ impl<'a, T, F: Fn(Event, &mut Vec<(Key, T)>)> Sweep<'a, T, F> {
         Ok(())
     }
 
-    fn close_block(&mut self, shelf: Shelf, (earliest, _, chunks): (i64, usize, Vec<(u64, u64)>)) {
+    fn close_block(&mut self, shelf: Shelf, (earliest, _, chunks): Block) {
         if !chunks.is_empty() {
             self.closed.push(Reverse((Timestamp::from_millis_clamped(earliest), Closed::Block(shelf, chunks))));
         }
     }
 
-    async fn open_block(&mut self, shelf: Shelf, chunks: &[(u64, u64)]) -> Result<(), Error> {
-        let (Some((first, _)), Some((last, _))) = (chunks.first(), chunks.last()) else { return Ok(()) };
-        for (frame, _, data) in self.core.shelves.data(self.range.twin.as_str(), shelf, *first, *last).await? {
-            let Some((_, covered)) = chunks.iter().find(|(of, _)| *of == frame) else { continue };
-            for (of, event) in chunk::decoded(frame, data)? {
+    async fn open_block(&mut self, shelf: Shelf, chunks: &[(ChunkPlace, u64)]) -> Result<(), Error> {
+        let (Some(((first, _), _)), Some(((last, _), _))) = (chunks.first(), chunks.last()) else { return Ok(()) };
+        for (place, _, data) in self.core.shelves.data(self.range.twin.as_str(), shelf, *first, *last).await? {
+            let Some((_, covered)) = chunks.iter().find(|(of, _)| *of == place) else { continue };
+            for (of, event) in chunk::decoded(place.0, data)? {
                 if of > *covered && of <= self.projected {
                     self.file(of, event);
                 }

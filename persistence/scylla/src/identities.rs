@@ -88,13 +88,14 @@ fn rounds(identities: Vec<Identity>) -> Vec<Vec<Identity>> {
 #[async_trait]
 impl Identities for ScyllaIdentities {
     async fn put_identities(&self, identities: Vec<Identity>) -> Result<(), Error> {
-        self.core.journal.shared.fence.check()?;
-        let _alone = self.writing.lock().await;
-        for round in rounds(identities) {
-            let result = for_each(round, AT_ONCE, |identity| self.put(identity)).await;
-            result.inspect_err(|error| metrics::failed("put_identities", error))?;
-        }
-        Ok(())
+        let put = async {
+            let _alone = self.writing.lock().await;
+            for round in rounds(identities) {
+                for_each(round, AT_ONCE, |identity| self.put(identity)).await?;
+            }
+            Ok(())
+        };
+        self.core.owned(put).await.inspect_err(|error| metrics::failed("put_identities", error))
     }
 
     async fn identity(&self, device: &TwinId) -> Result<Option<Identity>, Error> {
@@ -106,12 +107,14 @@ impl Identities for ScyllaIdentities {
     }
 
     async fn delete_identity(&self, device: &TwinId) -> Result<(), Error> {
-        self.core.journal.shared.fence.check()?;
-        let _alone = self.writing.lock().await;
-        if self.highest(device).await?.is_none() {
-            return Ok(());
-        }
-        self.core.cql.write("deleting an identity", &self.statements.clear, (device.as_str(),)).await
+        let clear = async {
+            let _alone = self.writing.lock().await;
+            match self.highest(device).await? {
+                None => Ok(()),
+                Some(_) => self.core.cql.write("deleting an identity", &self.statements.clear, (device.as_str(),)).await,
+            }
+        };
+        self.core.owned(clear).await
     }
 
     async fn next_generation(&self, device: &TwinId) -> Result<u64, Error> {

@@ -11,12 +11,16 @@ mod fence;
 mod history;
 mod identities;
 mod journal;
+mod keyspace;
 mod options;
 mod projections;
 mod registry;
 mod schema;
+mod stamps;
 mod store;
+mod tls;
 
 pub use identities::ScyllaIdentities;
 pub use options::{LOGS_DEFAULT, Options, REPLICAS_DEFAULT, Replication, is_keyspace_name};
 pub use store::{Opened, ScyllaStore};
+pub use tls::{Tls, TlsError, TlsFiles};

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::Tls;
+
 /// Logs of a keyspace that names no other number when it is created.
 pub const LOGS_DEFAULT: u16 = 16;
 /// Copies of each row, when the cluster has that many nodes and nothing else is asked for.
@@ -15,6 +17,8 @@ pub struct Options {
     pub keyspace: String,
     /// User and password.
     pub credentials: Option<(String, String)>,
+    /// Every connection is encrypted, or none.
+    pub tls: Option<Tls>,
     /// Of a keyspace that is created.
     pub replication: Replication,
     /// Of a keyspace that is created: how many logs the journal has. A commit costs a lightweight transaction for each log it touches.
@@ -29,6 +33,10 @@ pub struct Options {
     pub segment_frames_max: u64,
     /// How long an append waits for a cluster in trouble before its caller hears of it.
     pub append_patience: Duration,
+    /// How often it is looked whether another process has taken the keyspace over.
+    pub watch_every: Duration,
+    /// How long a change of the schema waits for all nodes to agree on it.
+    pub schema_patience: Duration,
     /// Statements under way at once, those of the journal not counted.
     pub in_flight_max: usize,
 }
@@ -39,6 +47,7 @@ impl Default for Options {
             nodes: vec!["127.0.0.1:9042".into()],
             keyspace: "twinfold".into(),
             credentials: None,
+            tls: None,
             replication: Replication::AsNodesAllow,
             logs: LOGS_DEFAULT,
             history_ttl: None,
@@ -46,6 +55,8 @@ impl Default for Options {
             backlog_memory_bytes_max: 64 * 1024 * 1024,
             segment_frames_max: 4_096,
             append_patience: Duration::from_secs(60),
+            watch_every: Duration::from_secs(1),
+            schema_patience: Duration::from_secs(30),
             in_flight_max: 128,
         }
     }

@@ -1,28 +1,33 @@
 //! The keyspace and its tables: created and migrated at start, by one process however many start together.
 //!
 //! `meta` says which version the tables have. Who wants to migrate takes a lock there that goes away by itself, should its holder
-//! die; every step may be repeated. A keyspace that a newer program has migrated is refused.
+//! die, and that its holder renews while it works; every statement may be repeated. A keyspace that a newer program has migrated is
+//! refused. The keyspace and `meta` themselves are made outside of the lock: where several nodes are told to make the same table at
+//! once, Cassandra keeps one of them, and what was written to another is lost. So it is looked at whether it is still the same one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use persistence::{Error, SHARDS};
+use scylla::serialize::row::SerializeRow;
 use uuid::Uuid;
 
 use crate::{
     Options,
     cql::{Cql, Statement, Use, damaged},
-    options::is_keyspace_name,
+    keyspace,
 };
 
 /// The steps; the version of a keyspace is how many of them it has seen.
 const STEPS: &[&str] = &[include_str!("../schema/1.cql")];
 const DOING: &str = "preparing the keyspace";
+const TABLE_ID: &str = "SELECT id FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'meta'";
 const META: &str = "CREATE TABLE IF NOT EXISTS meta (k text PRIMARY KEY, v text)";
-/// The lock goes away after this, so every step must be done sooner.
+/// The lock goes away after this. It is renewed before a statement when half of it has passed, and no statement may take the other half.
 const LOCK_SECONDS: i32 = 120;
+const RENEW_AFTER: Duration = Duration::from_secs(LOCK_SECONDS as u64 / 2);
+/// Tries of a transaction on a cluster that is slow; each may be repeated, whatever became of the one before.
+const TRIES_MAX: usize = 5;
 const WAIT_STEP: Duration = Duration::from_millis(100);
-/// How often a start tries to find or make the keyspace.
-const BEGIN_TRIES_MAX: usize = 30;
 /// How long a start waits for another's migration: a little longer than the lock of one that died.
 const WAITS_MAX: usize = 1_500;
 
@@ -36,7 +41,16 @@ struct Meta {
     set: Statement,
     insert: Statement,
     lock: Statement,
+    renew: Statement,
     unlock: Statement,
+    table_id: Statement,
+}
+
+/// How a try to take the lock ended.
+enum Lock {
+    Mine,
+    /// Somebody's, when that is known.
+    Taken(Option<String>),
 }
 
 impl Meta {
@@ -46,59 +60,123 @@ impl Meta {
             set: cql.prepare(Use::Transaction, "UPDATE meta SET v = ? WHERE k = ? IF v = ?").await?,
             insert: cql.prepare(Use::Transaction, "INSERT INTO meta (k, v) VALUES (?, ?) IF NOT EXISTS").await?,
             lock: cql.prepare(Use::Transaction, "INSERT INTO meta (k, v) VALUES ('lock', ?) IF NOT EXISTS USING TTL ?").await?,
+            renew: cql.prepare(Use::Transaction, "UPDATE meta USING TTL ? SET v = ? WHERE k = 'lock' IF v = ?").await?,
             unlock: cql.prepare(Use::Transaction, "DELETE FROM meta WHERE k = 'lock' IF v = ?").await?,
+            table_id: cql.prepare(Use::Read, TABLE_ID).await?,
         })
     }
 
-    async fn number(&self, cql: &Cql, key: &str) -> Result<Option<u32>, Error> {
+    async fn text(&self, cql: &Cql, key: &str) -> Result<Option<String>, Error> {
         let value: Option<(Option<String>,)> = cql.settle(DOING, &self.get, (key,)).await?;
+        Ok(value.and_then(|(text,)| text))
+    }
+
+    /// A try that timed out may have taken it all the same: what is read says whose it is.
+    async fn try_lock(&self, cql: &Cql, me: &str) -> Result<Lock, Error> {
+        let tried = cql.transact(DOING, &self.lock, (me, LOCK_SECONDS)).await;
+        if matches!(tried, Ok(true)) {
+            return Ok(Lock::Mine);
+        }
+        let holder = self.text(cql, "lock").await?;
+        Ok(if holder.as_deref() == Some(me) { Lock::Mine } else { Lock::Taken(holder) })
+    }
+
+    /// Runs a transaction that may be repeated, until its outcome is known. After a repetition `false` may mean that it was done before.
+    async fn transact(&self, cql: &Cql, statement: &Statement, values: &impl SerializeRow) -> Result<bool, Error> {
+        let mut tries = 1;
+        loop {
+            match cql.transact(DOING, statement, values).await {
+                Err(Error::Unavailable { .. }) if tries < TRIES_MAX => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    /// Goes on holding the lock, which was taken or renewed at `since`.
+    async fn keep_lock(&self, cql: &Cql, me: &str, since: &mut Instant) -> Result<(), Error> {
+        if since.elapsed() < RENEW_AFTER {
+            return Ok(());
+        }
+        let now = Instant::now();
+        if !self.transact(cql, &self.renew, &(LOCK_SECONDS, me, me)).await? {
+            let detail = "another process took the lock: a statement took longer than it lasts".into();
+            return Err(Error::Unavailable { doing: DOING, detail });
+        }
+        *since = now;
+        Ok(())
+    }
+
+    async fn id(&self, cql: &Cql, keyspace: &str) -> Result<Option<Uuid>, Error> {
+        Ok(cql.row::<(Uuid,)>(DOING, &self.table_id, (keyspace,)).await?.map(|(id,)| id))
+    }
+
+    async fn number(&self, cql: &Cql, key: &str) -> Result<Option<u32>, Error> {
         let parse = |text: String| text.parse().map_err(|_| damaged(DOING, format!("meta says {key} = {text:?}")));
-        value.and_then(|(text,)| text).map(parse).transpose()
+        self.text(cql, key).await?.map(parse).transpose()
     }
 }
 
 /// Creates what is missing and brings the tables to this program's version.
 pub async fn migrate(cql: &Cql, options: &Options) -> Result<Keyspace, Error> {
-    let meta = begin(cql, options).await?;
+    let mut meta = begin(cql, options).await?;
     let me = Uuid::now_v7().to_string();
+    let mut waiting = false;
     for _ in 0..WAITS_MAX {
         let found = meta.number(cql, "schema").await?.unwrap_or(0);
         if found as usize > STEPS.len() {
             return Err(Error::TooNew { found, known: STEPS.len() as u32 });
         }
         if found as usize == STEPS.len() {
-            return settled(cql, &meta).await;
+            let keyspace = settled(cql, &meta).await?;
+            cql.refresh(DOING).await?;
+            keyspace::report_copies(cql, &options.keyspace, DOING)?;
+            return Ok(keyspace);
         }
-        if cql.transact(DOING, &meta.lock, (&me, LOCK_SECONDS)).await? {
-            let done = run_steps(cql, &meta, options.logs).await;
-            cql.transact(DOING, &meta.unlock, (&me,)).await?;
-            done?;
-        } else {
-            tokio::time::sleep(WAIT_STEP).await;
+        let id = meta.id(cql, &options.keyspace).await?;
+        let since = Instant::now();
+        match meta.try_lock(cql, &me).await? {
+            Lock::Mine => {
+                if meta.id(cql, &options.keyspace).await? != id {
+                    meta = begin(cql, options).await?;
+                    continue;
+                }
+                let done = run_steps(cql, &meta, (&me, since), options.logs).await;
+                meta.transact(cql, &meta.unlock, &(&me,)).await?;
+                done?;
+            }
+            Lock::Taken(holder) => {
+                if !std::mem::replace(&mut waiting, true) {
+                    tracing::info!(holder, "waiting for another process that migrates the keyspace");
+                }
+                tokio::time::sleep(WAIT_STEP).await;
+            }
         }
     }
     Err(Error::Unavailable { doing: DOING, detail: "another process is migrating it and does not come to an end".into() })
 }
 
 /// The keyspace and the table that has the lock. Another process may be creating them just now: they are listed then before they
-/// can be used.
+/// can be used. A node that does not agree on them ends the start, once it has had its time.
 async fn begin(cql: &Cql, options: &Options) -> Result<Meta, Error> {
-    let mut result = try_begin(cql, options).await;
-    for _ in 1..BEGIN_TRIES_MAX {
-        match result {
-            Err(Error::Unavailable { .. }) => tokio::time::sleep(WAIT_STEP).await,
+    let deadline = Instant::now() + options.schema_patience;
+    loop {
+        match try_begin(cql, options).await {
+            Err(Error::Unavailable { .. }) if Instant::now() < deadline => tokio::time::sleep(WAIT_STEP).await,
             done => return done,
         }
-        result = try_begin(cql, options).await;
     }
-    result
 }
 
 async fn try_begin(cql: &Cql, options: &Options) -> Result<Meta, Error> {
-    create_keyspace(cql, options).await?;
+    keyspace::make(cql, options, DOING).await?;
     cql.use_keyspace(DOING, &options.keyspace).await?;
-    if !has_table(cql, &options.keyspace, "meta").await? {
-        cql.change_schema(DOING, META).await?;
+    let table_id = cql.prepare(Use::Read, TABLE_ID).await?;
+    let found = async || Ok::<_, Error>(cql.row::<(Uuid,)>(DOING, &table_id, (&options.keyspace,)).await?.is_some());
+    if !found().await? {
+        keyspace::let_others_go_first(cql, DOING).await?;
+        if !found().await? {
+            cql.change_schema(DOING, META).await?;
+        }
     }
     Meta::prepare(cql).await
 }
@@ -110,17 +188,18 @@ async fn settled(cql: &Cql, meta: &Meta) -> Result<Keyspace, Error> {
     Ok(Keyspace { logs })
 }
 
-async fn run_steps(cql: &Cql, meta: &Meta, logs: u16) -> Result<(), Error> {
+async fn run_steps(cql: &Cql, meta: &Meta, (me, mut since): (&str, Instant), logs: u16) -> Result<(), Error> {
     let logs = logs.clamp(1, SHARDS).to_string();
-    cql.transact(DOING, &meta.insert, ("logs", &logs)).await?;
-    cql.transact(DOING, &meta.insert, ("schema", "0")).await?;
+    meta.transact(cql, &meta.insert, &("logs", &logs)).await?;
+    meta.transact(cql, &meta.insert, &("schema", "0")).await?;
     let from = meta.number(cql, "schema").await?.unwrap_or(0) as usize;
     for (step, text) in STEPS.iter().enumerate().skip(from) {
         tracing::info!(version = step + 1, "migrating the keyspace");
         for statement in statements(text) {
+            meta.keep_lock(cql, me, &mut since).await?;
             cql.change_schema(DOING, &statement).await?;
         }
-        cql.transact(DOING, &meta.set, ((step + 1).to_string(), "schema", step.to_string())).await?;
+        meta.transact(cql, &meta.set, &((step + 1).to_string(), "schema", step.to_string())).await?;
     }
     Ok(())
 }
@@ -129,28 +208,6 @@ async fn run_steps(cql: &Cql, meta: &Meta, logs: u16) -> Result<(), Error> {
 fn statements(text: &str) -> Vec<String> {
     let code: String = text.lines().map(|line| line.split("--").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
     code.split(';').map(|statement| statement.trim().to_owned()).filter(|statement| !statement.is_empty()).collect()
-}
-
-async fn has_table(cql: &Cql, keyspace: &str, table: &str) -> Result<bool, Error> {
-    let select = cql.prepare(Use::Read, "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?").await?;
-    Ok(cql.row::<(String,)>(DOING, &select, (keyspace, table)).await?.is_some())
-}
-
-async fn create_keyspace(cql: &Cql, options: &Options) -> Result<(), Error> {
-    if !is_keyspace_name(&options.keyspace) {
-        return Err(Error::Refused(format!("{:?} is not a keyspace name: lower-case letters, digits and _, at most 48", options.keyspace)));
-    }
-    let select = cql.prepare(Use::Read, "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?").await?;
-    if cql.row::<(String,)>(DOING, &select, (&options.keyspace,)).await?.is_some() {
-        return Ok(());
-    }
-    let state = cql.session(DOING)?.get_cluster_state();
-    let nodes = state.get_nodes_info();
-    let create = format!("CREATE KEYSPACE IF NOT EXISTS {} WITH replication = {}", options.keyspace, options.replication.map(nodes.len()));
-    // ScyllaDB up to 2025.3 knows no lightweight transactions with tablets; Cassandra does not know the option.
-    let is_scylla = nodes.iter().any(|node| node.sharder().is_some());
-    let tablets = if is_scylla { " AND tablets = {'enabled': false}" } else { "" };
-    cql.change_schema(DOING, &format!("{create}{tablets}")).await
 }
 
 #[cfg(test)]

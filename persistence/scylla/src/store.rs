@@ -39,6 +39,17 @@ pub(crate) struct Core {
     check: Statement,
 }
 
+impl Core {
+    /// Runs a write that no append fences: not begun when another process has the keyspace, and not acknowledged when one
+    /// has taken it meanwhile.
+    pub async fn owned<T>(&self, write: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.journal.look().await?;
+        let done = write.await?;
+        self.journal.look().await?;
+        Ok(done)
+    }
+}
+
 /// What [`ScyllaStore::open`] gives. Closing the store closes both.
 pub struct Opened {
     pub store: Arc<ScyllaStore>,
@@ -51,9 +62,9 @@ impl ScyllaStore {
         let cql = Arc::new(Cql::connect(&options).await?);
         let keyspace = schema::migrate(&cql, &options).await?;
         let journal = Journal::open(&cql, keyspace.logs, &options).await?;
-        let shelves = Arc::new(Shelves::prepare(cql.clone(), options.history_ttl).await?);
+        let shelves = Arc::new(Shelves::prepare(cql.clone(), options.history_ttl, journal.epoch).await?);
         let core = Arc::new(Core {
-            snapshots: Snapshots::prepare(cql.clone(), journal.epoch).await?,
+            snapshots: Snapshots::prepare(cql.clone()).await?,
             journal,
             commands: Commands::prepare(cql.clone(), shelves.clone()).await?,
             registry: Rows::open(cql.clone()).await?,
@@ -112,6 +123,10 @@ impl Store for ScyllaStore {
         let answer = self.core.cql.row::<(String,)>(CHECKING, &self.core.check, ());
         let slow = |_| Error::Unavailable { doing: CHECKING, detail: format!("no answer within {READY_WAIT_MAX:?}") };
         tokio::time::timeout(READY_WAIT_MAX, answer).await.map_err(slow)?.map(drop)
+    }
+
+    async fn taken_over(&self) -> String {
+        self.core.journal.shared.fence.raised().await
     }
 
     fn stats(&self) -> StoreStats {

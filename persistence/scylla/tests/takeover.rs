@@ -4,8 +4,10 @@
 
 mod common;
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use common::{KeyspacePlace, batch, id, seqs, there};
+use common::{KeyspacePlace, batch, id, options, seqs, session, there};
 use persistence::{Error, Journal, Projection, Projections, Snapshot, Store};
 use persistence_scylla::{Options, ScyllaStore};
 
@@ -33,6 +35,22 @@ async fn the_second_server_takes_over_and_the_first_is_fenced() {
     assert!(matches!(first.project(snapshot(2)).await, Err(Error::InUse { .. })));
     second.append(batch(&a, 2)).await.unwrap();
     assert_eq!(seqs(&*second, &a).await, [1, 2]);
+    second.ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_with_nothing_to_append_finds_out_that_it_was_taken_over() {
+    if !there() {
+        return;
+    }
+    let place = KeyspacePlace::new(Options { watch_every: Duration::from_millis(50), ..options() });
+    let first = place.open_here().await.store;
+    assert!(tokio::time::timeout(Duration::from_millis(200), first.taken_over()).await.is_err(), "nobody has");
+    first.ready().await.unwrap();
+    let second = place.open_here().await.store;
+    let why = tokio::time::timeout(Duration::from_secs(20), first.taken_over()).await.unwrap();
+    assert!(why.contains("taken the journal over"), "{why}");
+    assert!(matches!(first.ready().await, Err(Error::InUse { .. })));
     second.ready().await.unwrap();
 }
 
@@ -77,23 +95,6 @@ async fn a_takeover_under_load_loses_nothing_that_was_acknowledged() {
     }
 }
 
-#[tokio::test]
-async fn a_late_snapshot_does_not_overwrite_a_newer_one() {
-    if !there() {
-        return;
-    }
-    let place = KeyspacePlace::default();
-    let first = place.open_here().await.store;
-    first.project(snapshot(5)).await.unwrap();
-    let second = place.open_here().await.store;
-    second.project(snapshot(9)).await.unwrap();
-    // The first one has not noticed yet, and believes that its own 5 is the newest.
-    first.project(snapshot(7)).await.unwrap();
-    assert_eq!(second.snapshot(&id("a")).await.unwrap().unwrap().seq, 9);
-    let third = place.open_here().await.store;
-    assert_eq!(third.snapshot(&id("a")).await.unwrap().unwrap().state, "state 9");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_keyspace_is_made_once_however_many_start_together() {
     if !there() {
@@ -118,15 +119,30 @@ async fn a_keyspace_is_made_once_however_many_start_together() {
 }
 
 #[tokio::test]
+async fn a_start_goes_on_when_the_lock_of_one_that_died_is_gone() {
+    if !there() {
+        return;
+    }
+    let place = KeyspacePlace::default();
+    let session = session(&place.options).await;
+    session.query_unpaged("CREATE TABLE meta (k text PRIMARY KEY, v text)", ()).await.unwrap();
+    session.query_unpaged("INSERT INTO meta (k, v) VALUES ('lock', 'another') IF NOT EXISTS USING TTL 2", ()).await.unwrap();
+    place.open_here().await.store.ready().await.unwrap();
+    let answer = session.query_unpaged("SELECT k FROM meta", ()).await.unwrap().into_rows_result().unwrap();
+    let mut keys: Vec<String> = answer.rows::<(String,)>().unwrap().map(|row| row.unwrap().0).collect();
+    keys.sort();
+    assert_eq!(keys, ["logs", "schema"], "and leaves no lock itself");
+}
+
+#[tokio::test]
 async fn a_keyspace_of_a_newer_program_is_refused() {
     if !there() {
         return;
     }
     let place = KeyspacePlace::default();
     place.open_here().await.store.close().await.unwrap();
-    let session = scylla::client::session_builder::SessionBuilder::new().known_nodes(&place.options.nodes).build().await.unwrap();
-    let newer = format!("UPDATE {}.meta SET v = '99' WHERE k = 'schema' IF EXISTS", place.options.keyspace);
-    session.query_unpaged(newer, ()).await.unwrap();
+    let session = session(&place.options).await;
+    session.query_unpaged("UPDATE meta SET v = '99' WHERE k = 'schema' IF EXISTS", ()).await.unwrap();
     let refused = ScyllaStore::open(place.options.clone()).await.err();
     assert!(matches!(refused, Some(Error::TooNew { found: 99, known: 1 })), "{refused:?}");
 }

@@ -6,36 +6,17 @@
 
 mod common;
 
-use std::{path::Path, process::Command};
+use std::time::{Duration, Instant};
 
-use common::{KeyspacePlace, batch, id, options, seqs, there};
+use common::{
+    KeyspacePlace, batch, id,
+    node::{Node, cassandra},
+    options, seqs, there,
+};
 use persistence::{Error, Journal, Projection, Projections, Snapshot, Store};
-use persistence_scylla::{Options, Replication};
+use persistence_scylla::{Options, Replication, ScyllaStore};
 
 const NODES: [&str; 3] = ["11", "12", "13"];
-
-fn cassandra(verb: &str, node: &str) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cql/cassandra");
-    let done = Command::new(script).args([verb, node]).env("CASSANDRA_HEAP", "512m").status().unwrap();
-    assert!(done.success(), "{verb} {node}");
-}
-
-/// Ends the nodes whatever happens.
-struct Cluster;
-
-impl Cluster {
-    fn start() -> Self {
-        let cluster = Self;
-        NODES.iter().for_each(|node| cassandra("start", node));
-        cluster
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        NODES.iter().for_each(|node| cassandra("kill9", node));
-    }
-}
 
 fn projection(store: &dyn Store, seq: u64) -> Projection {
     let snapshot = Snapshot { twin: id("a"), seq, state: "s".into(), contribution: Default::default(), wake_at: None };
@@ -47,21 +28,21 @@ async fn one_of_three_nodes_may_go_and_two_make_everything_wait() {
     if !there() || std::env::var_os("TWINFOLD_TEST_CQL").is_some() {
         return;
     }
-    let _cluster = Cluster::start();
+    let _cluster = NODES.map(Node::start);
     let nodes = NODES.iter().map(|node| format!("127.0.0.{node}:9042")).collect();
     let place = KeyspacePlace::new(Options { nodes, replication: Replication::Everywhere(3), ..options() });
     let store = place.open_here().await.store;
     let a = id("a");
     store.append(batch(&a, 1)).await.unwrap();
 
-    cassandra("kill9", "13");
+    cassandra("kill9", "13", &[]);
     for seq in 2..=20 {
         store.append(batch(&a, seq)).await.unwrap();
     }
     store.project(projection(&*store, 20)).await.unwrap();
     assert_eq!(store.snapshot(&a).await.unwrap().unwrap().seq, 20);
 
-    cassandra("kill9", "12");
+    cassandra("kill9", "12", &[]);
     let waiting = {
         let (store, a) = (store.clone(), a.clone());
         tokio::spawn(async move { store.append(batch(&a, 21)).await })
@@ -71,11 +52,26 @@ async fn one_of_three_nodes_may_go_and_two_make_everything_wait() {
     assert!(!waiting.is_finished(), "nothing is acknowledged");
     assert_eq!(seqs(&*store, &a).await, [0u64; 0], "what is committed and projected is known without the cluster");
 
-    tokio::task::spawn_blocking(|| cassandra("start", "12")).await.unwrap();
+    tokio::task::spawn_blocking(|| cassandra("start", "12", &[])).await.unwrap();
     waiting.await.unwrap().unwrap();
     store.append(batch(&a, 22)).await.unwrap();
     drop(store);
     let again = place.open_here().await.store;
     assert_eq!(seqs(&*again, &a).await, [21, 22]);
     assert_eq!(again.snapshot(&a).await.unwrap().unwrap().seq, 20);
+    schema_that_is_not_agreed_on(&place.options).await;
+}
+
+/// A node that is there and does not answer may have another schema: a start does not go on without it, and leaves nothing in its way.
+async fn schema_that_is_not_agreed_on(cluster: &Options) {
+    let fresh = Options { keyspace: format!("{}_fresh", cluster.keyspace), schema_patience: Duration::from_secs(3), ..cluster.clone() };
+    tokio::task::spawn_blocking(|| cassandra("pause", "12", &[])).await.unwrap();
+    let begun = Instant::now();
+    let refused = ScyllaStore::open(fresh.clone()).await.err();
+    tokio::task::spawn_blocking(|| cassandra("resume", "12", &[])).await.unwrap();
+    assert!(matches!(refused, Some(Error::Unavailable { .. })), "{refused:?}");
+    assert!(begun.elapsed() < Duration::from_secs(60), "a start gives up: {:?}", begun.elapsed());
+    let patient = KeyspacePlace::new(Options { schema_patience: Duration::from_secs(60), ..fresh });
+    let store = patient.open_here().await.store;
+    store.append(batch(&id("a"), 1)).await.unwrap();
 }

@@ -45,6 +45,7 @@ pub fn colour(peer: Kind) -> RGBColor {
     match peer {
         Kind::Twinfold => RGBColor(213, 94, 0),
         Kind::TwinfoldTmpfs => RGBColor(230, 159, 0),
+        Kind::TwinfoldCql => RGBColor(204, 121, 167),
         Kind::Mosquitto | Kind::MosquittoNodelay => RGBColor(0, 114, 178),
         Kind::Rumqttd => RGBColor(86, 180, 233),
         Kind::Nats => RGBColor(0, 158, 115),

@@ -9,6 +9,7 @@ use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_outpu
 use persistence::{
     Error,
     codec::{self, EventHead},
+    fold,
 };
 
 /// Uncompressed bytes after which a chunk takes no further event, so that a page of history never unpacks much more than it gives.
@@ -57,13 +58,13 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    pub fn new(head: &EventHead, event: &[u8]) -> Self {
+    fn new(head: &EventHead, event: &[u8]) -> Self {
         let mut chunk = Self { extent: Extent::of(head), events: Vec::with_capacity(event.len() + 2) };
         chunk.write(event);
         chunk
     }
 
-    pub fn push(&mut self, head: &EventHead, event: &[u8]) {
+    fn add(&mut self, head: &EventHead, event: &[u8]) {
         if self.events.capacity() - self.events.len() < event.len() + LENGTH_BYTES_MAX {
             // A second event is rarely the last, while most chunks of a flush over a large fleet hold one only.
             self.events.reserve(self.events.len() + GROWTH_EVENTS * event.len());
@@ -72,7 +73,7 @@ impl Chunk {
         self.write(event);
     }
 
-    pub fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.events.len() >= CHUNK_BYTES_MAX
     }
 
@@ -84,6 +85,27 @@ impl Chunk {
         }
         self.events.push(length as u8);
         self.events.extend_from_slice(event);
+    }
+}
+
+impl fold::Chunk for Chunk {
+    /// The stream's number.
+    type Shelf = i64;
+
+    fn shelf(_: &EventHead, stream: i64) -> Option<i64> {
+        Some(stream)
+    }
+
+    fn begin(_: u64, head: &EventHead, event: &[u8]) -> Self {
+        Self::new(head, event)
+    }
+
+    fn has_room(&self, _: u64) -> bool {
+        !self.is_full()
+    }
+
+    fn push(&mut self, _: u64, head: &EventHead, event: &[u8]) {
+        self.add(head, event);
     }
 }
 
@@ -159,7 +181,7 @@ pub fn filtered(id: i64, events: Vec<u8>, keep: impl Fn(&EventHead) -> bool) -> 
         let head = codec::event_head(&event)?;
         match &mut kept {
             _ if !keep(&head) => {}
-            Some(chunk) => chunk.push(&head, &event),
+            Some(chunk) => chunk.add(&head, &event),
             None => kept = Some(Chunk::new(&head, &event)),
         }
     }
@@ -188,7 +210,7 @@ mod tests {
             codec::encode_event(&event(seq), &mut bytes);
             let head = codec::event_head(&bytes).unwrap();
             match &mut chunk {
-                Some(chunk) => chunk.push(&head, &bytes),
+                Some(chunk) => chunk.add(&head, &bytes),
                 None => chunk = Some(Chunk::new(&head, &bytes)),
             }
         }

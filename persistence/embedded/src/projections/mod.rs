@@ -4,7 +4,6 @@
 //! projected twice. It runs on the writer thread of `state.db`; the journal goes on committing meanwhile.
 
 pub mod chunk;
-mod fold;
 mod retention;
 pub mod state;
 
@@ -12,18 +11,19 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use hierarchy_models::{Timestamp, TwinId};
-use persistence::{Error, Mark, Projection, Projections, Snapshot, backlog::Backlog};
+use persistence::{Error, Mark, Projection, Projections, Snapshot, backlog::Backlog, fold::Fold};
 use rusqlite::{Connection, OptionalExtension};
 
-pub use self::fold::twin_id;
-use self::{
-    chunk::{Chunk, Packer},
-    fold::Fold,
-};
+use self::chunk::{Chunk, Packer};
 use crate::{EmbeddedStore, journal::shelf::Shelf, metrics, registry::tree, sqlite::doing};
 
 /// Bytes of frames that are held at once while they are projected.
 const STEP_BYTES: usize = 16 * 1024 * 1024;
+
+/// The twin's name as a stored text, checked.
+pub fn twin_id(text: String) -> Result<TwinId, Error> {
+    TwinId::new(&text).map_err(|e| Error::Damaged { doing: "reading state.db", detail: e.to_string() })
+}
 
 /// What was moved from the journal into history.
 #[derive(Clone, Copy)]
@@ -79,7 +79,8 @@ fn advance(conn: &Connection, frames: &Frames<'_>, mark: &Mark) -> Result<Moved,
     let (mut fold, mut bytes) = (Fold::default(), 0);
     frames.each(from, through, |frame| {
         bytes += frame.len() as u64;
-        fold.add_frame(frame)?;
+        // A chunk of this store does not say which frames it is of.
+        fold.add_frame(0, frame)?;
         if fold.bytes() >= STEP_BYTES { store_chunks(conn, std::mem::take(&mut fold)) } else { Ok(()) }
     })?;
     store_chunks(conn, fold)?;
@@ -87,7 +88,7 @@ fn advance(conn: &Connection, frames: &Frames<'_>, mark: &Mark) -> Result<Moved,
     Ok(Moved { through, bytes })
 }
 
-fn store_chunks(conn: &Connection, fold: Fold) -> Result<(), Error> {
+fn store_chunks(conn: &Connection, fold: Fold<Chunk>) -> Result<(), Error> {
     let mut packer = Packer::default();
     for ((twin, stream), chunks) in fold.into_chunks() {
         let mut chunks = chunks.into_iter();

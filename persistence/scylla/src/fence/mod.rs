@@ -157,10 +157,23 @@ pub async fn take_over<C: Cells>(cells: &C, head: Head) -> Result<(Tenure, Vec<S
     Err(gave_up("taking a log over", last))
 }
 
-/// Nobody has claimed the log since.
+/// The next epoch for who owns the log already. After [`Lost::Unknown`] the same call finds out.
+pub async fn renew<C: Cells>(cells: &C, mine: Head) -> Result<Head, Lost> {
+    let now = cells.head().await?.ok_or_else(|| fenced("its head is gone"))?;
+    if now.owner != mine.owner {
+        return Err(fenced(format!("its epoch is {} now and was {}", now.epoch, mine.epoch)));
+    }
+    if now.epoch > mine.epoch {
+        return Ok(now);
+    }
+    let next = Head { epoch: mine.epoch + 1, ..mine };
+    if cells.swap_head(Some(mine), next).await? { Ok(next) } else { Err(gave_up("renewing a claim", None)) }
+}
+
+/// Nobody else has claimed the log since.
 async fn confirm<C: Cells>(cells: &C, head: Head) -> Result<(), Lost> {
     match cells.head().await? {
-        Some(now) if now == head => Ok(()),
+        Some(now) if now.owner == head.owner => Ok(()),
         Some(now) => Err(fenced(format!("its epoch is {} now and was {}", now.epoch, head.epoch))),
         None => Err(fenced("its head is gone")),
     }

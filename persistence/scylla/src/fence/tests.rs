@@ -1,4 +1,4 @@
-//! The fence under thousands of interleavings: several owners claim, take over, append, roll and trim one log in a store whose
+//! The fence under thousands of interleavings: several owners claim, take over, append, roll, renew and trim one log in a store whose
 //! every call may be late, lost, or carried out long after its caller gave up. Whatever was acknowledged must be in the log.
 
 use std::{
@@ -153,7 +153,7 @@ struct Said {
 async fn own(cells: Slow, me: u64, plan: u64, said: &RefCell<Said>) {
     let mut choices = Choices(plan | 1);
     let owner = Uuid::from_u128(u128::from(me) + 1);
-    let Ok(head) = claim(&cells, owner, None).await else { return };
+    let Ok(mut head) = claim(&cells, owner, None).await else { return };
     let Ok((mut tenure, mut chain)) = take_over(&cells, head).await else { return };
     said.borrow_mut().takeovers += 1;
     let mut written = 0;
@@ -171,6 +171,13 @@ async fn own(cells: Slow, me: u64, plan: u64, said: &RefCell<Said>) {
             match loop_until_known(&mut tenure, &cells).await {
                 Some(sealed) => chain.push(sealed),
                 None => return said.borrow_mut().fenced += 1,
+            }
+        }
+        if choices.below(4) == 0 {
+            match renew(&cells, head).await {
+                Ok(now) => head = now,
+                Err(Lost::Unknown(_)) => {}
+                Err(Lost::Fenced(_)) => return said.borrow_mut().fenced += 1,
             }
         }
         if choices.below(2) == 0 {

@@ -15,6 +15,7 @@ const BEGINNING: Floor = Floor { seg: 1, next: 1 };
 /// Statements about the journal, prepared once.
 pub struct Statements {
     head: Statement,
+    peek_head: Statement,
     make_head: Statement,
     swap_head: Statement,
     segment: Statement,
@@ -25,6 +26,7 @@ pub struct Statements {
     set_checkpoint: Statement,
     frames: Statement,
     sizes: Statement,
+    written: Statement,
     trim: Statement,
 }
 
@@ -33,6 +35,7 @@ impl Statements {
         let transaction = |text: &'static str| cql.prepare(Use::Transaction, text);
         Ok(Self {
             head: cql.prepare(Use::SerialRead, "SELECT epoch, owner FROM log_head WHERE log = ?").await?,
+            peek_head: cql.prepare(Use::Read, "SELECT epoch, owner FROM log_head WHERE log = ?").await?,
             make_head: transaction("INSERT INTO log_head (log, epoch, owner) VALUES (?, ?, ?) IF NOT EXISTS").await?,
             swap_head: transaction("UPDATE log_head SET epoch = ?, owner = ? WHERE log = ? IF epoch = ? AND owner = ?").await?,
             segment: cql.prepare(Use::SerialRead, "SELECT owner, next, sealed FROM journal WHERE log = ? AND seg = ? LIMIT 1").await?,
@@ -49,7 +52,10 @@ impl Statements {
                 .prepare(Use::Read, "SELECT frame, numbers, data FROM journal WHERE log = ? AND seg = ? AND frame > ? AND frame < ? LIMIT ?")
                 .await?,
             sizes: cql.prepare(Use::Read, "SELECT frame, bytes, number FROM journal WHERE log = ? AND seg = ? AND frame > ?").await?,
-            trim: cql.prepare(Use::Write, "DELETE FROM journal WHERE log = ? AND seg = ?").await?,
+            written: cql
+                .prepare(Use::SerialRead, "SELECT WRITETIME(next), WRITETIME(sealed) FROM journal WHERE log = ? AND seg = ? LIMIT 1")
+                .await?,
+            trim: cql.prepare(Use::Write, "DELETE FROM journal USING TIMESTAMP ? WHERE log = ? AND seg = ?").await?,
         })
     }
 }
@@ -65,19 +71,27 @@ pub struct CqlCells {
 const CLAIMING: &str = "claiming a log";
 const APPENDING: &str = "appending to the journal";
 const READING: &str = "reading the journal";
+const TRIMMING: &str = "trimming the journal";
+
+/// Cells whose frames can be read back.
+pub trait Readable: Cells<Frame = Frame> {
+    /// Which log they are.
+    fn log(&self) -> i16;
+    /// Frames of a segment with `after < id < before`, ascending, at most `limit`.
+    fn frames(&self, seg: u64, after: u64, before: u64, limit: i32) -> impl Future<Output = Result<Vec<(u64, Frame)>, Error>> + Send;
+}
 
 impl CqlCells {
+    /// Who owns the log, as a majority knows it; a transaction under way is not waited for.
+    pub async fn peek_head(&self) -> Result<Option<Head>, Error> {
+        let row: Option<(i64, Uuid)> = self.cql.row("looking who owns the journal", &self.statements.peek_head, (self.log,)).await?;
+        Ok(row.map(|(epoch, owner)| Head { epoch: epoch as u64, owner }))
+    }
+
     /// Everything up to `frame` is projected; `seg` holds the next one, or will.
     pub async fn set_checkpoint(&self, seg: u64, frame: u64) -> Result<(), Error> {
         let values = (self.log, seg as i64, frame as i64, frame as i64);
         self.cql.write("moving the checkpoint", &self.statements.set_checkpoint, values).await
-    }
-
-    /// Frames of a segment with `after < id < before`, ascending, at most `limit`.
-    pub async fn frames(&self, seg: u64, after: u64, before: u64, limit: i32) -> Result<Vec<(u64, Frame)>, Error> {
-        let values = (self.log, seg as i64, after as i64, i64::try_from(before).unwrap_or(i64::MAX), limit);
-        let rows = self.cql.rows::<(i64, Vec<u8>, Vec<u8>)>(READING, &self.statements.frames, values).await?;
-        rows.into_iter().map(|(id, numbers, turns)| Ok((id as u64, Frame::stored(numbers, turns)?))).collect()
     }
 
     /// Bytes of a segment's frames after `after`, and the highest number in them.
@@ -86,8 +100,24 @@ impl CqlCells {
         Ok(rows.iter().fold((0, 0), |(bytes, highest), (_, more, number)| (bytes + *more as u64, highest.max(*number as u64))))
     }
 
+    /// Removes a sealed segment. Its rows carry the time of their transactions, which is that of a coordinator's clock: the sealing was the
+    /// last of them, and the deletion says that it came after it, whatever any clock says.
     pub async fn trim(&self, seg: u64) -> Result<(), Error> {
-        self.cql.write("trimming the journal", &self.statements.trim, (self.log, seg as i64)).await
+        let row: Option<(Option<i64>, Option<i64>)> = self.cql.settle(TRIMMING, &self.statements.written, (self.log, seg as i64)).await?;
+        let Some(last) = row.and_then(|(next, sealed)| next.max(sealed)) else { return Ok(()) };
+        self.cql.write(TRIMMING, &self.statements.trim, (last + 1, self.log, seg as i64)).await
+    }
+}
+
+impl Readable for CqlCells {
+    fn log(&self) -> i16 {
+        self.log
+    }
+
+    async fn frames(&self, seg: u64, after: u64, before: u64, limit: i32) -> Result<Vec<(u64, Frame)>, Error> {
+        let values = (self.log, seg as i64, after as i64, i64::try_from(before).unwrap_or(i64::MAX), limit);
+        let rows = self.cql.rows::<(i64, Vec<u8>, Vec<u8>)>(READING, &self.statements.frames, values).await?;
+        rows.into_iter().map(|(id, numbers, turns)| Ok((id as u64, Frame::stored(numbers, turns)?))).collect()
     }
 }
 

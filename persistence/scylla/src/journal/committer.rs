@@ -2,7 +2,8 @@
 //! way the next frame gathers by itself.
 //!
 //! When the cluster does not answer, the frame is tried again until its outcome is known: nothing is acknowledged meanwhile, the
-//! queue fills, and devices wait. Who was fenced never tries again.
+//! queue fills, and devices wait. Who was fenced, or is closed before it is known, takes no other frame: under the same id
+//! it could be acknowledged for the one that arrives late.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -19,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{
     Shared,
+    cells::{CqlCells, Readable},
     frame::Frame,
     log::{Answer, Flight, Log},
 };
@@ -37,42 +39,62 @@ pub struct Append {
     pub _room: Arc<OwnedSemaphorePermit>,
 }
 
-pub struct Committer {
-    pub log: Arc<Log>,
+pub struct Committer<C = CqlCells> {
+    pub log: Arc<Log<C>>,
     pub tenure: Tenure,
     pub shared: Arc<Shared>,
     pub segment_frames_max: u64,
 }
 
-impl Committer {
+impl<C: Readable> Committer<C> {
+    /// Until the queue ends, or a frame is neither known to be in nor known to be out.
     pub async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Append>) {
         let mut begun = self.tenure.next;
         while let Some(first) = queue.recv().await {
-            let mut appends = vec![first];
-            let is_full = |appends: &[Append]| {
-                appends.iter().map(|a| a.count).sum::<usize>() >= BATCH_TURNS_MAX
-                    || appends.iter().map(|a| a.turns.len()).sum::<usize>() >= BATCH_BYTES_MAX
-            };
-            while !is_full(&appends)
-                && let Ok(append) = queue.try_recv()
-            {
-                appends.push(append);
-            }
-            let left = appends.iter().map(|a| a.count as u64).sum();
-            metrics::queued(self.shared.queued_turns.fetch_sub(left, Ordering::Relaxed).saturating_sub(left));
-            {
-                let mut flight = self.log.flight.lock();
-                // Who gave up was told that it failed: what is not under way yet must not come after that.
-                appends.retain(|append| !append.answer.is_closed());
-                flight.under_way = !appends.is_empty();
-            }
-            if !appends.is_empty() {
-                let result = self.commit(&appends).await;
-                self.answer(appends, result);
-            }
-            if self.tenure.next - begun >= self.segment_frames_max && self.roll().await {
+            let appends = self.gather(first, &mut queue);
+            let committed = if appends.is_empty() { Ok(()) } else { self.commit(&appends).await };
+            self.answer(appends, committed.clone());
+            let mut result = committed;
+            if result.is_ok() && self.tenure.next - begun >= self.segment_frames_max {
+                result = self.roll().await;
                 begun = self.tenure.next;
             }
+            if let Err(error) = result {
+                return self.refuse_all(queue, &error);
+            }
+        }
+    }
+
+    /// What has queued, as far as it fits in a frame and somebody waits for it.
+    fn gather(&self, first: Append, queue: &mut mpsc::UnboundedReceiver<Append>) -> Vec<Append> {
+        let mut appends = vec![first];
+        let is_full = |appends: &[Append]| {
+            appends.iter().map(|a| a.count).sum::<usize>() >= BATCH_TURNS_MAX
+                || appends.iter().map(|a| a.turns.len()).sum::<usize>() >= BATCH_BYTES_MAX
+        };
+        while !is_full(&appends)
+            && let Ok(append) = queue.try_recv()
+        {
+            appends.push(append);
+        }
+        self.left_queue(appends.iter().map(|a| a.count as u64).sum());
+        let mut flight = self.log.flight.lock();
+        // Who gave up was told that it failed: what is not under way yet must not come after that.
+        appends.retain(|append| !append.answer.is_closed());
+        flight.under_way = !appends.is_empty();
+        appends
+    }
+
+    fn left_queue(&self, turns: u64) {
+        metrics::queued(self.shared.queued_turns.fetch_sub(turns, Ordering::Relaxed).saturating_sub(turns));
+    }
+
+    /// Nothing is taken any more: whoever waits hears why.
+    fn refuse_all(self, mut queue: mpsc::UnboundedReceiver<Append>, why: &Error) {
+        queue.close();
+        while let Ok(append) = queue.try_recv() {
+            self.left_queue(append.count as u64);
+            drop(append.answer.send(Err(why.clone())));
         }
     }
 
@@ -97,35 +119,31 @@ impl Committer {
         }
     }
 
-    /// Whether the log goes on in a new segment.
-    async fn roll(&mut self) -> bool {
+    /// The log goes on in a new segment.
+    async fn roll(&mut self) -> Result<(), Error> {
         let mut pause = RETRY_PAUSE_MIN;
-        while self.shared.fence.check().is_ok() {
+        loop {
+            self.shared.fence.check()?;
             match self.tenure.roll(&self.log.cells).await {
                 Ok(sealed) => {
                     self.log.rolled(sealed);
                     self.log.flight.lock().trouble = None;
-                    return true;
+                    return Ok(());
                 }
-                Err(lost) => {
-                    if self.bear(lost, "roll", &mut pause).await.is_err() {
-                        return false;
-                    }
-                }
+                Err(lost) => self.bear(lost, "roll", &mut pause).await?,
             }
         }
-        false
     }
 
     /// `Ok` when the same is to be tried again.
     async fn bear(&self, lost: Lost, what: &'static str, pause: &mut Duration) -> Result<(), Error> {
         let error = match lost {
-            Lost::Fenced(why) => return Err(self.shared.fence.raise(self.log.cells.log, &why)),
+            Lost::Fenced(why) => return Err(self.shared.fence.raise(self.log.cells.log(), &why)),
             Lost::Unknown(error) => error,
         };
         metrics::failed(what, &error);
         if *pause == RETRY_PAUSE_MIN {
-            tracing::warn!(%error, log = self.log.cells.log, "the journal waits for the cluster");
+            tracing::warn!(%error, log = self.log.cells.log(), "the journal waits for the cluster");
         }
         self.log.flight.lock().trouble = Some(error.clone());
         if self.shared.closing.load(Ordering::Relaxed) {
@@ -140,7 +158,8 @@ impl Committer {
     fn answer(&self, appends: Vec<Append>, result: Result<(), Error>) {
         let mut flight = self.log.flight.lock();
         let trouble = result.as_ref().err().cloned();
-        *flight = Flight { under_way: false, doubted: flight.doubted && trouble.is_some(), trouble };
+        // A frame that was given up may be there all the same.
+        *flight = Flight { under_way: false, doubted: trouble.is_some(), trouble };
         appends.into_iter().for_each(|append| drop(append.answer.send(result.clone())));
     }
 }

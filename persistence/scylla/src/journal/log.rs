@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 use persistence::{Error, backlog::Backlog, batch};
 use tokio::sync::oneshot;
 
-use super::{cells::CqlCells, frame::Frame};
-use crate::{
-    cql::damaged,
-    fence::{Cells, Sealed},
+use super::{
+    cells::{CqlCells, Readable},
+    frame::Frame,
 };
+use crate::{cql::damaged, fence::Sealed};
 
 const READING: &str = "reading the journal";
 /// Frames read at once, each up to some 64 KiB.
@@ -21,8 +21,8 @@ const READ_FRAMES: i32 = 128;
 /// The answer to a part of an append.
 pub type Answer = oneshot::Sender<Result<(), Error>>;
 
-pub struct Log {
-    pub cells: CqlCells,
+pub struct Log<C = CqlCells> {
+    pub cells: C,
     pub backlog: Backlog<Frame>,
     segments: Mutex<Segments>,
     pub flight: Mutex<Flight>,
@@ -50,8 +50,24 @@ pub struct Tail {
     pub turns: Vec<(u64, Bytes)>,
 }
 
-impl Log {
-    pub fn new(cells: CqlCells, backlog: Backlog<Frame>, sealed: Vec<Sealed>, open: u64) -> Self {
+/// Frames one after another.
+pub struct Frames {
+    pub found: Vec<(u64, Frame)>,
+    /// Of the frames up to here those that are not in `found` are projected.
+    pub reach: u64,
+}
+
+/// How a read of the cluster ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Read {
+    /// All was read that was wanted.
+    Done,
+    /// The frames from here on up to `through` are projected, and gone: a former owner that was late did it, or a flush of this one.
+    Trimmed { through: u64 },
+}
+
+impl<C: Readable> Log<C> {
+    pub fn new(cells: C, backlog: Backlog<Frame>, sealed: Vec<Sealed>, open: u64) -> Self {
         Self { cells, backlog, segments: Mutex::new(Segments { sealed: sealed.into(), open }), flight: Mutex::default() }
     }
 
@@ -78,19 +94,16 @@ impl Log {
     }
 
     /// Frames with `after < id < before`, as the cluster has them, ascending, until `each` says to stop.
-    pub async fn read(&self, after: u64, before: u64, mut each: impl FnMut(u64, Frame) -> Result<bool, Error>) -> Result<(), Error> {
+    pub async fn read(&self, after: u64, before: u64, mut each: impl FnMut(u64, Frame) -> Result<bool, Error>) -> Result<Read, Error> {
         let mut done = after;
         while done + 1 < before {
             let frames = self.cells.frames(self.segment_of(done + 1), done, before, READ_FRAMES).await?;
-            let first = frames.first().map(|(id, _)| *id);
-            if first != Some(done + 1) {
-                // A former owner that was late may have projected and trimmed it meanwhile.
+            if frames.first().map(|(id, _)| *id) != Some(done + 1) {
                 let floor = self.cells.floor().await?;
                 if floor.next <= done + 1 {
-                    return Err(damaged(READING, format!("frame {} of log {} is missing", done + 1, self.cells.log)));
+                    return Err(damaged(READING, format!("frame {} of log {} is missing", done + 1, self.cells.log())));
                 }
-                done = floor.next - 1;
-                continue;
+                return Ok(Read::Trimmed { through: floor.next - 1 });
             }
             for (id, frame) in frames {
                 if id != done + 1 {
@@ -98,47 +111,64 @@ impl Log {
                 }
                 done = id;
                 if !each(id, frame)? {
-                    return Ok(());
+                    return Ok(Read::Done);
                 }
             }
         }
-        Ok(())
+        Ok(Read::Done)
     }
 
-    /// Frames after `after` up to `through`, from memory where they are there.
-    pub async fn frames(&self, after: u64, through: u64, bytes_max: usize) -> Result<Vec<(u64, Frame)>, Error> {
-        let part = self.backlog.frames_after(after, bytes_max);
-        let (mut found, mut bytes) = (Vec::new(), 0);
-        let mut take = |id: u64, frame: Frame| {
-            let fits = id <= through && (bytes == 0 || bytes + frame.turns.len() <= bytes_max);
-            if fits {
-                bytes += frame.turns.len();
-                found.push((id, frame));
+    /// Frames after `after` up to `through`, about `bytes_max` bytes of them, from memory where they are there. `reach` lies beyond
+    /// `after` when `through` does.
+    pub async fn frames(&self, after: u64, through: u64, bytes_max: usize) -> Result<Frames, Error> {
+        let (mut found, mut bytes, mut reach) = (Vec::new(), 0, after);
+        while reach < through && found.is_empty() {
+            let mut take = |id: u64, frame: Frame| {
+                let fits = id <= through && (bytes == 0 || bytes + frame.turns.len() <= bytes_max);
+                if fits {
+                    bytes += frame.turns.len();
+                    found.push((id, frame));
+                }
+                fits
+            };
+            let part = self.backlog.frames_after(reach, bytes_max);
+            let before = reach;
+            if part.needs_journal() {
+                let end = part.resident_from.min(through.saturating_add(1));
+                if let Read::Trimmed { through } = self.read(reach, end, |id, frame| Ok(take(id, frame))).await? {
+                    reach = through;
+                }
+            } else {
+                part.found.into_iter().all(|(id, frame)| take(id, frame));
             }
-            fits
-        };
-        if part.needs_journal() {
-            self.read(after, part.resident_from.min(through.saturating_add(1)), |id, frame| Ok(take(id, frame))).await?;
-        } else {
-            part.found.into_iter().all(|(id, frame)| take(id, frame));
+            if let Some((last, _)) = found.last() {
+                reach = *last;
+            }
+            if reach <= before {
+                return Err(damaged(READING, format!("frame {} of log {} is missing", before + 1, self.cells.log())));
+            }
         }
-        Ok(found)
+        Ok(Frames { found, reach })
     }
 
     pub async fn tail(&self, twin: &TwinId) -> Result<Tail, Error> {
         let part = self.backlog.turns_of(twin)?;
-        let mut turns = Vec::new();
-        if part.needs_journal() {
-            self.read(part.after, part.resident_from, |id, frame| {
+        let (mut after, mut turns) = (part.after, Vec::new());
+        while after + 1 < part.resident_from {
+            let read = self.read(after, part.resident_from, |id, frame| {
                 let mut found = Vec::new();
                 batch::of_twin(twin, &frame.turns, &mut found)?;
                 turns.extend(found.into_iter().map(|turn| (id, turn)));
                 Ok(true)
-            })
-            .await?;
+            });
+            match read.await? {
+                Read::Done => break,
+                // What was read before the hole is projected too: the tail begins behind it.
+                Read::Trimmed { through } => (after, turns) = (through, Vec::new()),
+            }
         }
-        turns.extend(part.found.into_iter().filter(|(id, _)| *id > part.after));
-        Ok(Tail { after: part.after, turns })
+        turns.extend(part.found.into_iter().filter(|(id, _)| *id > after));
+        Ok(Tail { after, turns })
     }
 
     /// Whether it is known of every turn that was refused that it is not there.

@@ -10,6 +10,9 @@ mod frame;
 pub mod log;
 mod open;
 mod recovery;
+#[cfg(test)]
+mod tests;
+mod watch;
 
 use std::sync::{
     Arc, OnceLock,
@@ -17,30 +20,35 @@ use std::sync::{
 };
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use hierarchy_models::TwinId;
 use parking_lot::Mutex;
 use persistence::{Batch, Error, Mark, batch, metrics, shard_of};
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
-    task::JoinHandle,
-    time::{Duration, timeout, timeout_at},
+    sync::{Notify, Semaphore, mpsc, oneshot},
+    task::{AbortHandle, JoinHandle},
+    time::{Duration, Instant, timeout_at},
 };
 
 pub use self::frame::Frame;
 use self::{committer::Append, log::Log};
+use crate::fence::Head;
 
 const APPENDING: &str = "appending to the journal";
 /// What a batch takes of the queue's room at least.
 const ROOM_UNIT_BYTES: usize = 1_024;
-/// How long a close waits for what is under way.
+/// How long a close waits for what is under way, whatever the number of logs.
 const CLOSE_WAIT_MAX: Duration = Duration::from_secs(4);
 
 pub struct Journal {
     /// Of this process's ownership; that of every later one is higher.
     pub epoch: u64,
+    /// The first log, as it was claimed.
+    claimed: Head,
     pub logs: Vec<Arc<Log>>,
     queues: Mutex<Option<Vec<mpsc::UnboundedSender<Append>>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    watch: AbortHandle,
     /// Bounds what waits in the queues, in units of [`ROOM_UNIT_BYTES`].
     room: Arc<Semaphore>,
     room_units: usize,
@@ -59,17 +67,37 @@ pub struct Shared {
 
 /// Raised when another process has taken a log over. It stays: this process owns nothing any more.
 #[derive(Default)]
-pub struct Fence(OnceLock<String>);
+pub struct Fence {
+    why: OnceLock<String>,
+    raised: Notify,
+}
 
 impl Fence {
     pub fn check(&self) -> Result<(), Error> {
-        self.0.get().map_or(Ok(()), |why| Err(Error::InUse { detail: why.clone() }))
+        self.why.get().map_or(Ok(()), |why| Err(Error::InUse { detail: why.clone() }))
     }
 
     fn raise(&self, log: i16, why: &str) -> Error {
-        let why = format!("another process has taken the journal over (log {log}: {why}); this one takes no writes any more");
-        tracing::error!(%why, "fenced");
-        Error::InUse { detail: self.0.get_or_init(|| why).clone() }
+        let raise = || {
+            let why = format!("another process has taken the journal over (log {log}: {why}); this one takes no writes any more");
+            tracing::error!(%why, "fenced");
+            metrics::owned(false);
+            why
+        };
+        let detail = self.why.get_or_init(raise).clone();
+        self.raised.notify_waiters();
+        Error::InUse { detail }
+    }
+
+    /// Ends when it is raised, with why.
+    pub async fn raised(&self) -> String {
+        loop {
+            let raised = self.raised.notified();
+            if let Some(why) = self.why.get() {
+                return why.clone();
+            }
+            raised.await;
+        }
     }
 }
 
@@ -116,7 +144,7 @@ impl Journal {
             return Ok(());
         }
         self.shared.fence.check()?;
-        let deadline = tokio::time::Instant::now() + self.patience;
+        let deadline = Instant::now() + self.patience;
         let units = batch.as_bytes().len().div_ceil(ROOM_UNIT_BYTES).clamp(1, self.room_units) as u32;
         let room = timeout_at(deadline, self.room.clone().acquire_many_owned(units)).await;
         let room = Arc::new(room.map_err(|_| impatient())?.map_err(|_| closed())?);
@@ -140,12 +168,7 @@ impl Journal {
         result
     }
 
-    async fn answer(
-        &self,
-        log: usize,
-        mut answered: oneshot::Receiver<Result<(), Error>>,
-        deadline: tokio::time::Instant,
-    ) -> Result<(), Error> {
+    async fn answer(&self, log: usize, mut answered: oneshot::Receiver<Result<(), Error>>, deadline: Instant) -> Result<(), Error> {
         if let Ok(answer) = timeout_at(deadline, &mut answered).await {
             return answer.map_err(|_| closed())?;
         }
@@ -181,18 +204,27 @@ impl Journal {
         self.logs.iter().find_map(|log| log.flight.lock().trouble.clone()).map_or(Ok(()), Err)
     }
 
+    /// Looks whether another process has taken the logs over, which an append would find out, and all that is not one would not.
+    pub async fn look(&self) -> Result<(), Error> {
+        self.shared.fence.check()?;
+        watch::look(&self.logs[0].cells, self.claimed, &self.shared).await
+    }
+
     /// Commits what waits, as far as the cluster lets it, and ends the tasks.
     pub async fn close(&self) {
         self.stop();
         let tasks = std::mem::take(&mut *self.tasks.lock());
-        for mut task in tasks {
-            if timeout(CLOSE_WAIT_MAX, &mut task).await.is_err() {
+        let deadline = Instant::now() + CLOSE_WAIT_MAX;
+        join_all(tasks.into_iter().map(async |mut task| {
+            if timeout_at(deadline, &mut task).await.is_err() {
                 task.abort();
             }
-        }
+        }))
+        .await;
     }
 
     fn stop(&self) {
+        self.watch.abort();
         self.queues.lock().take();
         self.room.close();
         self.shared.closing.store(true, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::AtomicU64};
 
 use parking_lot::Mutex;
-use persistence::{Error, backlog::Backlog};
+use persistence::{Error, backlog::Backlog, metrics};
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
@@ -12,6 +12,7 @@ use super::{
     cells::{CqlCells, Statements},
     committer::Committer,
     log::Log,
+    watch::watch,
 };
 use crate::{
     Options,
@@ -31,7 +32,9 @@ async fn take(cells: CqlCells, owner: Uuid, epoch: u64, memory_bytes_max: u64) -
     let of_log = |e| lost(cells.log, e);
     let head = fence::claim(&cells, owner, Some(epoch)).await.map_err(of_log)?;
     let (tenure, chain) = fence::take_over(&cells, head).await.map_err(of_log)?;
-    let projected = cells.floor().await?.next - 1;
+    let floor = cells.floor().await?;
+    sweep(&cells, floor.seg).await?;
+    let projected = floor.next - 1;
     let (mut bytes, mut highest) = (0, 0);
     for seg in chain.iter().filter(|sealed| sealed.end > projected + 1).map(|sealed| sealed.seg) {
         let (more, number) = cells.sizes(seg, projected).await?;
@@ -41,6 +44,19 @@ async fn take(cells: CqlCells, owner: Uuid, epoch: u64, memory_bytes_max: u64) -
     Ok((Log::new(cells, backlog, chain, tenure.seg), tenure, highest))
 }
 
+/// Removes what somebody was removing when it died: the segments before `seg`. The oldest goes first, here as there, so
+/// that what is left always stands before `seg` without a gap.
+async fn sweep(cells: &CqlCells, seg: u64) -> Result<(), Error> {
+    let mut first = seg;
+    while first > 1 && cells.segment(first - 1).await?.is_some() {
+        first -= 1;
+    }
+    for left in first..seg {
+        cells.trim(left).await?;
+    }
+    Ok(())
+}
+
 impl Journal {
     pub async fn open(cql: &Arc<Cql>, logs: u16, options: &Options) -> Result<Self, Error> {
         let statements = Arc::new(Statements::prepare(cql).await?);
@@ -48,6 +64,7 @@ impl Journal {
         let memory_bytes_max = options.backlog_memory_bytes_max / u64::from(logs);
         let cells_of = |log: i16| CqlCells { cql: cql.clone(), statements: statements.clone(), log };
         let head = fence::claim(&cells_of(0), owner, None).await.map_err(|e| lost(0, e))?;
+        cql.stamps.begin(head.epoch)?;
         let cells: Vec<_> = (0..logs as i16).map(cells_of).collect();
         let taken = for_each(cells, usize::from(logs), |cells| take(cells, owner, head.epoch, memory_bytes_max)).await?;
 
@@ -63,12 +80,16 @@ impl Journal {
             logs.push(log);
             queues.push(queue);
         }
+        let watch = tokio::spawn(watch(cells_of(0), head, shared.clone(), options.watch_every)).abort_handle();
+        metrics::owned(true);
         let room_units = options.queue_bytes_max.div_ceil(ROOM_UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS >> 1);
         let journal = Self {
             epoch: head.epoch,
+            claimed: head,
             logs,
             queues: Mutex::new(Some(queues)),
             tasks: Mutex::new(tasks),
+            watch,
             room: Arc::new(Semaphore::new(room_units)),
             room_units,
             next_number: AtomicU64::new(highest + 1),

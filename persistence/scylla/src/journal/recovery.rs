@@ -3,6 +3,7 @@
 use persistence::{Error, Mark, Turn, codec};
 
 use super::{Frame, Journal, numbered};
+use crate::cql::for_each;
 
 /// Frames of one log, oldest first.
 struct Part {
@@ -16,14 +17,16 @@ impl Journal {
     /// Turns after the checkpoints, about `bytes_max` bytes of them, and how far they reach.
     pub async fn unprojected(&self, bytes_max: usize) -> Result<(Vec<Turn>, Mark), Error> {
         let mut through: Vec<u64> = self.logs.iter().map(|log| log.backlog.checkpoint()).collect();
-        let mut parts = Vec::new();
-        for (log, at) in self.logs.iter().enumerate() {
+        let share = (bytes_max / self.logs.len()).max(1);
+        let starts: Vec<_> = through.iter().copied().enumerate().collect();
+        let parts = for_each(starts, self.logs.len(), |(log, after)| async move {
+            let at = &self.logs[log];
             let committed = at.backlog.committed();
-            let share = (bytes_max / self.logs.len()).max(1);
-            let frames = at.frames(through[log], committed, share).await?;
+            let frames = at.frames(after, committed, share).await?.found;
             let cut = frames.last().is_some_and(|(last, _)| *last < committed);
-            parts.push(Part { log, frames, cut });
-        }
+            Ok(Part { log, frames, cut })
+        })
+        .await?;
         // What was left out of one log must not be overtaken by what came later in another.
         let ends = parts.iter().filter(|part| part.cut).filter_map(|part| part.frames.last());
         let end = ends.map(|(_, frame)| frame.last_number()).min().unwrap_or(u64::MAX);

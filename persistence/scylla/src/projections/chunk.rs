@@ -3,14 +3,12 @@
 //! What a chunk covers is said in frames, so that a projection that is repeated after a crash, in other portions, doubles nothing:
 //! a reader skips events of frames that a row before covers. Neither compressed nor given a checksum: the tables are.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use hierarchy_models::{Event, Timestamp};
 use persistence::{
-    Error, batch,
+    Error,
     codec::{self, EventHead},
-    values::stream_code,
+    fold,
 };
 
 use crate::cql::damaged;
@@ -43,11 +41,11 @@ impl Chunk {
     fn new(frame: u64, head: &EventHead, event: &[u8]) -> Self {
         let received = (head.received_at, head.received_at);
         let mut chunk = Self { frame, last_frame: frame, at: head.at, received, events: 0, data: Vec::with_capacity(event.len() + 4) };
-        chunk.push(frame, head, event);
+        chunk.add(frame, head, event);
         chunk
     }
 
-    fn push(&mut self, frame: u64, head: &EventHead, event: &[u8]) {
+    fn add(&mut self, frame: u64, head: &EventHead, event: &[u8]) {
         self.last_frame = frame;
         self.at = (self.at.0.min(head.at.0), self.at.1.max(head.at.1));
         self.received = (self.received.0.min(head.received_at), self.received.1.max(head.received_at));
@@ -64,16 +62,37 @@ impl Chunk {
             let head = codec::event_head(&event)?;
             match &mut kept {
                 _ if !keep(&head) => {}
-                Some(chunk) => chunk.push(of, &head, &event),
+                Some(chunk) => chunk.add(of, &head, &event),
                 None => {
                     let mut chunk = Self::new(frame, &head, &[]);
                     (chunk.data, chunk.events) = (Vec::new(), 0);
-                    chunk.push(of, &head, &event);
+                    chunk.add(of, &head, &event);
                     kept = Some(chunk);
                 }
             }
         }
         Ok(kept.map(|chunk| Self { last_frame, ..chunk }))
+    }
+}
+
+impl fold::Chunk for Chunk {
+    type Shelf = Shelf;
+
+    fn shelf(head: &EventHead, stream: i64) -> Option<Shelf> {
+        Some((day_of(head.received_at), i16::try_from(stream).ok()?))
+    }
+
+    fn begin(frame: u64, head: &EventHead, event: &[u8]) -> Self {
+        Self::new(frame, head, event)
+    }
+
+    /// A frame is never split.
+    fn has_room(&self, frame: u64) -> bool {
+        self.data.len() < CHUNK_BYTES_MAX || self.last_frame == frame
+    }
+
+    fn push(&mut self, frame: u64, head: &EventHead, event: &[u8]) {
+        self.add(frame, head, event);
     }
 }
 
@@ -123,62 +142,10 @@ pub fn decoded(frame: u64, data: Vec<u8>) -> Result<Vec<(u64, Event)>, Error> {
 /// Where a chunk is stored within its twin.
 pub type Shelf = (i32, i16);
 
-/// Files events of frames under their twins, days and streams.
-#[derive(Default)]
-pub struct Fold {
-    twins: HashMap<String, Vec<(Shelf, Vec<Chunk>)>>,
-    bytes: usize,
-}
-
-impl Fold {
-    /// Frames come in their order.
-    pub fn add_frame(&mut self, id: u64, turns: &[u8]) -> Result<(), Error> {
-        for turn in batch::turn_slices(turns) {
-            let (twin, events) = codec::turn_parts(turn?.1)?;
-            if !self.twins.contains_key(twin) {
-                self.twins.insert(twin.to_owned(), Vec::new());
-            }
-            let Some(shelves) = self.twins.get_mut(twin) else { continue };
-            for event in events {
-                let event = event?;
-                self.bytes += event.len();
-                add_event(shelves, id, event)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Bytes of the events in it.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub fn into_chunks(self) -> impl Iterator<Item = (String, Shelf, Vec<Chunk>)> {
-        self.twins.into_iter().flat_map(|(twin, shelves)| shelves.into_iter().map(move |(shelf, chunks)| (twin.clone(), shelf, chunks)))
-    }
-}
-
-fn add_event(shelves: &mut Vec<(Shelf, Vec<Chunk>)>, frame: u64, event: &[u8]) -> Result<(), Error> {
-    let head = codec::event_head(event)?;
-    let code = stream_code(head.stream).and_then(|code| i16::try_from(code).ok());
-    let code = code.ok_or_else(|| damaged("filing an event", format!("no number for stream {}", head.stream)))?;
-    let shelf = (day_of(head.received_at), code);
-    let at = shelves.iter().position(|(of, _)| *of == shelf).unwrap_or_else(|| {
-        shelves.push((shelf, Vec::new()));
-        shelves.len() - 1
-    });
-    let chunks = &mut shelves[at].1;
-    match chunks.last_mut() {
-        Some(chunk) if chunk.data.len() < CHUNK_BYTES_MAX || chunk.last_frame == frame => chunk.push(frame, &head, event),
-        _ => chunks.push(Chunk::new(frame, &head, event)),
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use hierarchy_models::{EventBody, TwinId};
-    use persistence::Batch;
+    use persistence::{Batch, fold::Fold};
 
     use super::*;
 
@@ -194,7 +161,7 @@ mod tests {
             batch.push(&TwinId::new("a").unwrap(), &[event(id, bytes), event(id + 1_000, bytes)]);
             fold.add_frame(id, batch.as_bytes()).unwrap();
         }
-        fold.into_chunks().next().unwrap().2
+        fold.into_chunks().next().unwrap().1
     }
 
     #[test]

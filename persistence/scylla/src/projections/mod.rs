@@ -1,21 +1,23 @@
 //! Projections: history, snapshots, rows, commands, and the checkpoint of each log that says how far they reach.
 //!
-//! There is no transaction over all of it. Every write may be repeated with the same outcome, and the checkpoints move last: a
-//! crash in the middle leaves a part of a projection, which the next start makes whole from the journal. Readers of history look at the
-//! journal's tail first and take from the tables only what lies before it, so that they never see a part.
+//! There is no transaction over all of it. Every write may be repeated, the later of two wins (`crate::stamps`), and the checkpoints move
+//! last: a crash in the middle leaves a part of a projection, which the next start makes whole from the journal. Readers of history look at
+//! the journal's tail first and take from the tables only what lies before it, so that they never see a part.
 
 pub mod chunk;
+mod heads;
 pub mod retention;
 pub mod shelves;
 pub mod snapshots;
+mod wakes;
 
 use std::time::Instant;
 
 use async_trait::async_trait;
 use hierarchy_models::{Timestamp, TwinId};
-use persistence::{Error, Mark, Projection, Projections, Snapshot, metrics};
+use persistence::{Error, Mark, Projection, Projections, Snapshot, fold::Fold, metrics};
 
-use self::{chunk::Fold, shelves::AT_ONCE};
+use self::shelves::AT_ONCE;
 use crate::{
     ScyllaStore,
     cql::for_each,
@@ -49,11 +51,12 @@ impl Core {
         while done < through {
             let mut fold = Fold::default();
             while done < through && fold.bytes() < STEP_BYTES {
-                for (id, frame) in log.frames(done, through, STEP_BYTES).await? {
+                let frames = log.frames(done, through, STEP_BYTES).await?;
+                for (id, frame) in frames.found {
                     bytes += frame.turns.len() as u64;
                     fold.add_frame(id, &frame.turns)?;
-                    done = id;
                 }
+                done = frames.reach;
             }
             self.shelves.write(fold).await?;
         }
@@ -73,7 +76,7 @@ impl Core {
 
     async fn project(&self, projection: Projection) -> Result<(), Error> {
         let _alone = self.projecting.lock().await;
-        self.journal.shared.fence.check()?;
+        self.journal.look().await?;
         let through = projection.through.as_ref().map(|mark| check(&self.journal, mark)).transpose()?.unwrap_or_default();
         let logs = &self.journal.logs;
         let moved = for_each(0..through.len(), logs.len(), |n| self.write_history(&logs[n], through[n])).await?;
@@ -85,6 +88,7 @@ impl Core {
         .await?;
         self.registry.project(&projection.deleted, projection.registry).await?;
         self.snapshots.put_all(projection.snapshots).await?;
+        self.snapshots.tidy(Timestamp::from_millis_clamped(self.cql.clock() / 1_000)).await;
         self.commands.put_all(projection.commands).await?;
         let moved: Vec<_> = moved.into_iter().enumerate().filter_map(|(n, moved)| Some((n, moved?))).collect();
         for_each(moved, logs.len(), |(n, moved)| self.move_checkpoint(&logs[n], moved)).await?;

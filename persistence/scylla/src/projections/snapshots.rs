@@ -1,101 +1,72 @@
-//! Snapshots, and when they want to be woken.
+//! Snapshots, and which of them want to be woken.
 //!
-//! A row is written with a timestamp made of the owner's epoch and a count of the twin's writes in it, so that what a former owner
-//! sends late cannot overwrite what the present one has written. A life ends with a mark and not with a deletion,
-//! whose shadow would fall on the next life; the mark stays. What was written lately is remembered, so that most snapshots are written
-//! without reading first.
+//! A life ends with a mark and not with a deletion, so that one small row stays for every id that ever was. What was written lately is
+//! remembered, so that most snapshots are written without reading first; what may have been written is not.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use hierarchy_models::{Timestamp, TwinId};
 use parking_lot::Mutex;
-use persistence::{Error, Snapshot};
+use persistence::{Error, Snapshot, metrics};
 
-use super::shelves::{AT_ONCE, bucket};
+use super::{
+    shelves::AT_ONCE,
+    wakes::{Wake, Wakes, hour_of},
+};
 use crate::cql::{Cql, Statement, Use, damaged, for_each};
 
 /// Twins whose last written snapshot is remembered.
 const REMEMBERED_MAX: usize = 1 << 18;
-/// Parts that the list of wakes is cut into.
-const WAKE_BUCKETS: i16 = 8;
 /// Stands for "never".
 const NO_WAKE: i64 = i64::MIN;
+/// An hour of wakes is looked at for what is left of it when it is over for this long.
+const HOURS_KEPT: i64 = 2;
+/// Rows of one hour that are looked at for whether they are wanted still.
+const LEFT_ROWS_MAX: usize = 1_000;
 const WRITING: &str = "writing a snapshot";
 const READING: &str = "reading a snapshot";
-const WAKES: &str = "reading what wants to be woken";
-
-/// Timestamps must lie before today, as ScyllaDB demands of those that are given: 50 bits.
-const EPOCH_BITS: u32 = 24;
-const COUNT_BITS: u32 = 26;
-const _: () = assert!(EPOCH_BITS + COUNT_BITS == 50);
-
-/// When, in the order of a twin's writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Stamp {
-    epoch: u64,
-    count: u64,
-}
-
-impl Stamp {
-    fn of(timestamp: i64) -> Self {
-        let bits = timestamp as u64;
-        Self { epoch: bits >> COUNT_BITS, count: bits & ((1 << COUNT_BITS) - 1) }
-    }
-
-    /// The one after `was`, in this epoch.
-    fn after(was: Option<Self>, epoch: u64) -> Self {
-        Self { epoch, count: was.filter(|was| was.epoch == epoch).map_or(0, |was| was.count + 1) }
-    }
-
-    fn timestamp(self) -> Result<i64, Error> {
-        if self.epoch >> EPOCH_BITS != 0 || self.count >> COUNT_BITS != 0 {
-            return Err(Error::Refused(format!(
-                "a snapshot of epoch {} was written {} times: more cannot be told apart",
-                self.epoch, self.count
-            )));
-        }
-        Ok((self.epoch << COUNT_BITS | self.count) as i64)
-    }
-}
 
 /// What the table holds of a twin.
 #[derive(Debug, Clone, Copy)]
 struct Written {
-    stamp: Stamp,
     seq: u64,
     wake_at: i64,
     gone: bool,
+    /// By this process, its wake too.
+    here: bool,
 }
 
 pub struct Snapshots {
     cql: Arc<Cql>,
-    epoch: u64,
     put: Statement,
     get: Statement,
-    stamp: Statement,
+    known: Statement,
     contribution: Statement,
-    put_wake: Statement,
-    delete_wake: Statement,
-    wakes: Statement,
+    wakes: Wakes,
     written: Mutex<HashMap<TwinId, Written>>,
+    /// Hours of wakes up to here were looked at.
+    tidied: AtomicI64,
 }
 
 impl Snapshots {
-    pub async fn prepare(cql: Arc<Cql>, epoch: u64) -> Result<Self, Error> {
-        let put = "INSERT INTO snapshot (twin, gone, seq, wake_at, contribution, state) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
-        let wakes = "SELECT at, twin FROM wake WHERE bucket = ? AND (at, twin) > (?, ?) LIMIT ?";
+    pub async fn prepare(cql: Arc<Cql>) -> Result<Self, Error> {
+        let put = "INSERT INTO snapshot (twin, gone, seq, wake_at, contribution, state) VALUES (?, ?, ?, ?, ?, ?)";
         Ok(Self {
             put: cql.prepare(Use::Write, put).await?,
             get: cql.prepare(Use::Read, "SELECT gone, seq, wake_at, contribution, state FROM snapshot WHERE twin = ?").await?,
-            stamp: cql.prepare(Use::Read, "SELECT gone, seq, wake_at, WRITETIME(seq) FROM snapshot WHERE twin = ?").await?,
+            known: cql.prepare(Use::Read, "SELECT gone, seq, wake_at FROM snapshot WHERE twin = ?").await?,
             contribution: cql.prepare(Use::Read, "SELECT gone, contribution FROM snapshot WHERE twin = ?").await?,
-            put_wake: cql.prepare(Use::Write, "INSERT INTO wake (bucket, at, twin) VALUES (?, ?, ?)").await?,
-            delete_wake: cql.prepare(Use::Write, "DELETE FROM wake WHERE bucket = ? AND at = ? AND twin = ?").await?,
-            wakes: cql.prepare(Use::Read, wakes).await?,
+            wakes: Wakes::prepare(cql.clone()).await?,
             cql,
-            epoch,
             written: Mutex::default(),
+            tidied: AtomicI64::new(i64::MIN),
         })
     }
 
@@ -103,8 +74,8 @@ impl Snapshots {
         if let Some(known) = self.written.lock().get(twin) {
             return Ok(Some(*known));
         }
-        let row: Option<(bool, i64, i64, i64)> = self.cql.row(READING, &self.stamp, (twin.as_str(),)).await?;
-        Ok(row.map(|(gone, seq, wake_at, timestamp)| Written { stamp: Stamp::of(timestamp), seq: seq as u64, wake_at, gone }))
+        let row: Option<(bool, i64, i64)> = self.cql.row(READING, &self.known, (twin.as_str(),)).await?;
+        Ok(row.map(|(gone, seq, wake_at)| Written { seq: seq as u64, wake_at, gone, here: false }))
     }
 
     fn remember(&self, twin: &TwinId, now: Written) {
@@ -127,8 +98,7 @@ impl Snapshots {
             return Ok(());
         }
         let wake_at = snapshot.wake_at.map_or(NO_WAKE, Timestamp::as_millis);
-        let stamp = Stamp::after(was.map(|was| was.stamp), self.epoch);
-        let now = Written { stamp, seq: snapshot.seq, wake_at, gone: false };
+        let now = Written { seq: snapshot.seq, wake_at, gone: false, here: true };
         self.replace(&snapshot.twin, was, now, &snapshot.contribution, &snapshot.state).await
     }
 
@@ -138,21 +108,22 @@ impl Snapshots {
         if was.gone {
             return Ok(());
         }
-        let stamp = Stamp::after(Some(was.stamp), self.epoch);
-        self.replace(twin, Some(was), Written { stamp, seq: 0, wake_at: NO_WAKE, gone: true }, &[], &[]).await
+        self.replace(twin, Some(was), Written { seq: 0, wake_at: NO_WAKE, gone: true, here: true }, &[], &[]).await
     }
 
     /// The wake that is wanted is there before the snapshot that wants it, the old one goes after: a crash leaves one too many.
     async fn replace(&self, twin: &TwinId, was: Option<Written>, now: Written, contribution: &[u8], state: &[u8]) -> Result<(), Error> {
-        let (id, part) = (twin.as_str(), bucket(twin.as_str(), WAKE_BUCKETS));
+        let id = twin.as_str();
         let old_wake = was.map_or(NO_WAKE, |was| was.wake_at);
-        if now.wake_at != NO_WAKE && now.wake_at != old_wake {
-            self.cql.write(WRITING, &self.put_wake, (part, now.wake_at, id)).await?;
+        // What becomes of the writes that now begin may remain unknown.
+        self.written.lock().remove(twin);
+        // A wake that a former owner wrote may be deleted by it late, unless it is written here again.
+        if now.wake_at != NO_WAKE && (now.wake_at != old_wake || was.is_some_and(|was| !was.here)) {
+            self.wakes.put(now.wake_at, id).await?;
         }
-        let timestamp = now.stamp.timestamp()?;
-        self.cql.write(WRITING, &self.put, (id, now.gone, now.seq as i64, now.wake_at, contribution, state, timestamp)).await?;
+        self.cql.write(WRITING, &self.put, (id, now.gone, now.seq as i64, now.wake_at, contribution, state)).await?;
         if old_wake != NO_WAKE && now.wake_at != old_wake {
-            self.cql.write(WRITING, &self.delete_wake, (part, old_wake, id)).await?;
+            self.wakes.delete(old_wake, id).await?;
         }
         self.remember(twin, now);
         Ok(())
@@ -177,36 +148,58 @@ impl Snapshots {
     }
 
     pub async fn wakes(&self, after: Option<(Timestamp, TwinId)>, limit: usize) -> Result<Vec<(Timestamp, TwinId)>, Error> {
-        let mut after = after.map_or((i64::MIN, String::new()), |(at, twin)| (at.as_millis(), twin.to_string()));
+        let mut after: Wake = after.map_or((i64::MIN, String::new()), |(at, twin)| (at.as_millis(), twin.to_string()));
         let mut found = Vec::new();
-        loop {
-            let want = limit - found.len();
-            let some = self.some_wakes(&after, want).await?;
-            let all = some.len() < want;
-            let Some(last) = some.last().cloned() else { return Ok(found) };
-            let held = for_each(some, AT_ONCE, |(at, twin)| async move { self.is_wanted(at, twin).await }).await?;
-            found.extend(held.into_iter().flatten());
-            if all || found.len() >= limit {
-                return Ok(found);
+        for hour in self.wakes.hours(hour_of(after.0), i64::MAX).await? {
+            loop {
+                let want = limit - found.len();
+                let some = self.wakes.of_hour(hour, &after, want).await?;
+                let all = some.len() < want;
+                let last = some.last().cloned();
+                found.extend(self.wanted(some).await?);
+                if found.len() >= limit {
+                    return Ok(found);
+                }
+                after = last.unwrap_or(after);
+                if all {
+                    break;
+                }
             }
-            after = last;
+        }
+        Ok(found)
+    }
+
+    /// Those that their snapshots want.
+    async fn wanted(&self, rows: Vec<Wake>) -> Result<Vec<(Timestamp, TwinId)>, Error> {
+        let wanted = for_each(rows, AT_ONCE, |(at, twin)| async move {
+            let twin = TwinId::new(&twin).map_err(|e| damaged(READING, e))?;
+            let wanted = self.written(&twin).await?.is_some_and(|written| !written.gone && written.wake_at == at);
+            Ok(wanted.then(|| (Timestamp::from_millis_clamped(at), twin)))
+        });
+        Ok(wanted.await?.into_iter().flatten().collect())
+    }
+
+    /// Drops the hours of wakes that are over and of which nothing is wanted, once an hour. Nobody writes snapshots meanwhile.
+    pub async fn tidy(&self, now: Timestamp) {
+        let last = hour_of(now.as_millis()) - HOURS_KEPT;
+        if self.tidied.load(Ordering::Relaxed) >= last {
+            return;
+        }
+        match self.drop_hours(last).await {
+            Ok(()) => self.tidied.store(last, Ordering::Relaxed),
+            // Nothing depends on it: the next flush tries again.
+            Err(error) => metrics::failed("tidy", &error),
         }
     }
 
-    /// Rows as they stand, some of them stale.
-    async fn some_wakes(&self, (at, twin): &(i64, String), limit: usize) -> Result<Vec<(i64, String)>, Error> {
-        let rows_max = i32::try_from(limit).unwrap_or(i32::MAX);
-        let of_bucket = |bucket: i16| self.cql.rows::<(i64, String)>(WAKES, &self.wakes, (bucket, *at, twin, rows_max));
-        let mut rows: Vec<_> = for_each(0..WAKE_BUCKETS, WAKE_BUCKETS as usize, of_bucket).await?.into_iter().flatten().collect();
-        rows.sort();
-        rows.truncate(limit);
-        Ok(rows)
-    }
-
-    async fn is_wanted(&self, at: i64, twin: String) -> Result<Option<(Timestamp, TwinId)>, Error> {
-        let twin = TwinId::new(&twin).map_err(|e| damaged(WAKES, e))?;
-        let wanted = self.written(&twin).await?.is_some_and(|written| !written.gone && written.wake_at == at);
-        Ok(wanted.then(|| (Timestamp::from_millis_clamped(at), twin)))
+    async fn drop_hours(&self, last: i64) -> Result<(), Error> {
+        for hour in self.wakes.hours(i64::MIN, last).await? {
+            let left = self.wakes.of_hour(hour, &(i64::MIN, String::new()), LEFT_ROWS_MAX).await?;
+            if left.len() < LEFT_ROWS_MAX && self.wanted(left).await?.is_empty() {
+                self.wakes.drop_hour(hour).await?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -220,28 +213,4 @@ fn newest(snapshots: Vec<Snapshot>) -> Vec<Snapshot> {
         }
     }
     newest.into_values().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timestamps_rise_with_epoch_and_count_and_lie_before_today() {
-        let stamp = |epoch, count| Stamp { epoch, count };
-        let rising = [stamp(0, 0), stamp(0, (1 << 26) - 1), stamp(1, 0), stamp((1 << 24) - 1, (1 << 26) - 1)];
-        let times: Vec<i64> = rising.iter().map(|s| s.timestamp().unwrap()).collect();
-        assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
-        assert!(rising.iter().zip(&times).all(|(s, t)| Stamp::of(*t) == *s));
-        let begin_of_2006 = 1_136_073_600_000_000;
-        assert!(times.iter().all(|t| *t < begin_of_2006));
-        assert!(stamp(1 << 24, 0).timestamp().is_err() && stamp(0, 1 << 26).timestamp().is_err());
-    }
-
-    #[test]
-    fn what_a_former_owner_writes_is_older_whatever_it_believes() {
-        let former = Stamp::after(Stamp::after(None, 4).into(), 4);
-        let present = Stamp::after(Some(Stamp { epoch: 4, count: 0 }), 5);
-        assert!(former < present && present == Stamp { epoch: 5, count: 0 });
-    }
 }

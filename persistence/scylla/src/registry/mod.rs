@@ -2,7 +2,7 @@
 
 pub mod tree;
 
-use std::sync::Arc;
+use std::{collections::BinaryHeap, sync::Arc};
 
 use async_trait::async_trait;
 use hierarchy_models::{Name, Timestamp, TwinId, Value, id::ModelId};
@@ -15,12 +15,13 @@ use persistence::{
 use self::tree::{Node, Tree};
 use crate::{
     ScyllaStore,
-    cql::{Cql, Statement, Use, damaged, for_each},
-    projections::shelves::{AT_ONCE, bucket},
+    cql::{Cql, Statement, Use, damaged, each, for_each},
+    projections::shelves::AT_ONCE,
 };
 
-/// Parts that the table is cut into.
-const BUCKETS: i16 = 16;
+/// Parts of the ring that the table is read in, and how many at once.
+const PARTS: i64 = 64;
+const PARTS_AT_ONCE: usize = 4;
 /// Twins whose children are read at once, many of each.
 const PARENTS_AT_ONCE: usize = 8;
 const READING: &str = "reading the registry";
@@ -69,26 +70,34 @@ fn row_of(id: TwinId, (model, parent, gateway, status, created_at, seq, tags, me
     })
 }
 
+/// The tokens of a part: after the first, up to the second.
+fn part_of_ring(part: i64) -> (i64, i64) {
+    let at = |part: i64| (i128::from(i64::MIN) + (i128::from(part) << 64) / i128::from(PARTS)).min(i64::MAX.into()) as i64;
+    (at(part), at(part + 1))
+}
+
 impl Rows {
     /// Reads where every twin stands.
     pub async fn open(cql: Arc<Cql>) -> Result<Self, Error> {
-        let put = "INSERT INTO twin (bucket, id, model, parent, gateway, status, created_at, seq, tags, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        let get = "SELECT model, parent, gateway, status, created_at, seq, tags, metadata FROM twin WHERE bucket = ? AND id = ?";
+        let put =
+            "INSERT INTO twin (id, model, parent, gateway, status, created_at, seq, tags, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let get = "SELECT model, parent, gateway, status, created_at, seq, tags, metadata FROM twin WHERE id = ?";
         let rows = Self {
             put: cql.prepare(Use::Write, put).await?,
             get: cql.prepare(Use::Read, get).await?,
-            delete: cql.prepare(Use::Write, "DELETE FROM twin WHERE bucket = ? AND id = ?").await?,
+            delete: cql.prepare(Use::Write, "DELETE FROM twin WHERE id = ?").await?,
             tree: RwLock::default(),
             writing: tokio::sync::Mutex::new(()),
             cql,
         };
-        let all = rows.cql.prepare(Use::Read, "SELECT id, model, parent, seq FROM twin WHERE bucket = ?").await?;
-        for_each(0..BUCKETS, 4, |bucket| rows.load(&all, bucket)).await?;
+        let all = rows.cql.prepare(Use::Read, "SELECT id, model, parent, seq FROM twin WHERE token(id) > ? AND token(id) <= ?").await?;
+        for_each(0..PARTS, PARTS_AT_ONCE, |part| rows.load(&all, part_of_ring(part))).await?;
+        rows.tree.write().mend_all();
         Ok(rows)
     }
 
-    async fn load(&self, all: &Statement, bucket: i16) -> Result<(), Error> {
-        let found = self.cql.rows::<(String, String, String, i64)>(READING, all, (bucket,)).await?;
+    async fn load(&self, all: &Statement, tokens: (i64, i64)) -> Result<(), Error> {
+        let found = self.cql.rows::<(String, String, String, i64)>(READING, all, tokens).await?;
         let mut tree = self.tree.write();
         for (id, model, parent, seq) in found {
             let model = ModelId::new(&model).map_err(|e| damaged(READING, e))?;
@@ -97,23 +106,37 @@ impl Rows {
         Ok(())
     }
 
+    /// What landed is in memory too, whatever became of the rest.
     async fn write(&self, deleted: &[TwinId], rows: &[RegistryRow]) -> Result<(), Error> {
-        for_each(0..deleted.len(), AT_ONCE, |n| self.delete(&deleted[n])).await?;
-        for_each(0..rows.len(), AT_ONCE, |n| self.put(&rows[n])).await?;
-        self.tree.write().accept(deleted, rows);
-        Ok(())
+        let gone = each(0..deleted.len(), AT_ONCE, |n| self.delete(&deleted[n])).await;
+        self.accept(gone, |tree, n| tree.forget(&deleted[n]))?;
+        let landed = each(0..rows.len(), AT_ONCE, |n| self.put(&rows[n])).await;
+        let landed = self.accept(landed, |tree, n| tree.accept(&rows[n]));
+        self.tree.write().mend(rows.iter().map(|row| &row.id));
+        landed
+    }
+
+    /// The first error, if any.
+    fn accept(&self, written: Vec<Result<(), Error>>, take: impl Fn(&mut Tree, usize)) -> Result<(), Error> {
+        let mut tree = self.tree.write();
+        let mut result = Ok(());
+        for (n, written) in written.into_iter().enumerate() {
+            match written {
+                Ok(()) => take(&mut tree, n),
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
+        result
     }
 
     async fn delete(&self, twin: &TwinId) -> Result<(), Error> {
-        self.cql.write(WRITING, &self.delete, (bucket(twin.as_str(), BUCKETS), twin.as_str())).await
+        self.cql.write(WRITING, &self.delete, (twin.as_str(),)).await
     }
 
     async fn put(&self, row: &RegistryRow) -> Result<(), Error> {
         let tags = codec::value_to_bytes(&Value::from(row.tags.iter().map(|t| Value::Text(t.clone())).collect::<Vec<_>>()));
-        let id = row.id.as_str();
         let values = (
-            bucket(id, BUCKETS),
-            id,
+            row.id.as_str(),
             row.model.as_str(),
             or_empty(&row.parent),
             or_empty(&row.gateway),
@@ -129,9 +152,9 @@ impl Rows {
     /// Rows that are facts of the journal.
     pub async fn project(&self, deleted: &[TwinId], rows: Vec<RegistryRow>) -> Result<(), Error> {
         let _alone = self.writing.lock().await;
-        let there: Vec<TwinId> = deleted.iter().filter(|twin| self.tree.read().get(twin).is_some()).cloned().collect();
-        let rows = self.tree.write().try_known(&there, rows);
-        self.write(&there, &rows).await
+        // Those that memory does not have too: a row may have landed whose writer was told that it is not known.
+        let rows = self.tree.write().try_known(deleted, rows);
+        self.write(deleted, &rows).await
     }
 
     async fn put_rows(&self, rows: Vec<RegistryRow>) -> Result<(), Error> {
@@ -140,12 +163,14 @@ impl Rows {
         self.write(&[], &rows).await
     }
 
-    /// `None` as well when it went away just now.
+    /// `None` as well when it went away just now, or comes just now: where a twin stands, the tree says.
     pub async fn entry(&self, twin: &TwinId) -> Result<Option<RegistryEntry>, Error> {
-        let row: Option<Stored> = self.cql.row(READING, &self.get, (bucket(twin.as_str(), BUCKETS), twin.as_str())).await?;
+        let row: Option<Stored> = self.cql.row(READING, &self.get, (twin.as_str(),)).await?;
         let Some(row) = row else { return Ok(None) };
         let row = row_of(twin.clone(), row)?;
-        Ok(Some(RegistryEntry { path: self.tree.read().path_of(twin), row }))
+        let tree = self.tree.read();
+        let node = tree.get(twin);
+        Ok(node.map(|node| RegistryEntry { path: tree.path_of(twin), row: RegistryRow { parent: node.parent.clone(), ..row } }))
     }
 
     /// Ids that meet all conditions, one more than asked for when there are more.
@@ -162,11 +187,8 @@ impl Rows {
                 ids.filter(|id| tree.get(id).is_some_and(|node| fits(id, node))).take(limit).cloned().collect()
             }
             (None, Some(top)) => {
-                let below = tree.below(top).into_iter().map(|(_, id)| id).filter(|id| after.is_none_or(|after| id > after));
-                let mut ids: Vec<_> = below.filter(|id| tree.get(id).is_some_and(|node| fits(id, node))).collect();
-                ids.sort();
-                ids.truncate(limit);
-                ids
+                let below = tree.each_below(top).map(|(_, id)| id).filter(|id| after.is_none_or(|after| *id > after));
+                smallest(below.filter(|id| tree.get(id).is_some_and(|node| fits(id, node))), limit)
             }
             (None, None) => tree.after(after).filter(|(id, node)| fits(id, node)).take(limit).map(|(id, _)| id.clone()).collect(),
         }
@@ -183,13 +205,26 @@ impl Rows {
     }
 }
 
+/// The first `limit` ids in their order, without the others ever being copied.
+fn smallest<'a>(ids: impl Iterator<Item = &'a TwinId>, limit: usize) -> Vec<TwinId> {
+    let mut heap = BinaryHeap::with_capacity(limit + 1);
+    for id in ids {
+        if heap.len() < limit || heap.peek().is_some_and(|last| id < *last) {
+            heap.push(id);
+            if heap.len() > limit {
+                heap.pop();
+            }
+        }
+    }
+    heap.into_sorted_vec().into_iter().cloned().collect()
+}
+
 #[async_trait]
 impl Registry for ScyllaStore {
     async fn put_rows(&self, rows: Vec<RegistryRow>) -> Result<(), Error> {
-        self.core.journal.shared.fence.check()?;
         let core = self.core.clone();
         // A task of its own: a caller that goes away must not leave memory behind the table.
-        let result = tokio::spawn(async move { core.registry.put_rows(rows).await }).await;
+        let result = tokio::spawn(async move { core.owned(core.registry.put_rows(rows)).await }).await;
         let result = result.unwrap_or_else(|e| Err(Error::Unavailable { doing: WRITING, detail: e.to_string() }));
         result.inspect_err(|error| metrics::failed("put_rows", error))
     }
@@ -201,7 +236,11 @@ impl Registry for ScyllaStore {
     async fn list(&self, q: RegistryQuery) -> Result<Page<RegistryEntry>, Error> {
         let after = paging::cursor::<TwinCursor>(&q.cursor)?.map(|TwinCursor(last)| last);
         let limit = q.limit.max(1);
-        let mut ids = self.core.registry.wanted(&q, after.as_ref(), limit + 1);
+        let core = self.core.clone();
+        let wanted = move || core.registry.wanted(&q, after.as_ref(), limit + 1);
+        // It may look at every twin there is: not on a thread that others wait for.
+        let wanted = tokio::task::spawn_blocking(wanted).await;
+        let mut ids = wanted.map_err(|e| Error::Unavailable { doing: READING, detail: e.to_string() })?;
         let more = ids.len() > limit;
         ids.truncate(limit);
         let cursor = ids.last().filter(|_| more).map(|last| TwinCursor(last.clone()).to_string());
@@ -229,5 +268,27 @@ impl Registry for ScyllaStore {
 
     async fn count(&self) -> Result<u64, Error> {
         Ok(self.core.registry.tree.read().len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_the_ring_are_all_of_it() {
+        let parts: Vec<_> = (0..PARTS).map(part_of_ring).collect();
+        // No row has the smallest token.
+        assert_eq!((parts[0].0, parts[PARTS as usize - 1].1), (i64::MIN, i64::MAX));
+        assert!(parts.windows(2).all(|pair| pair[0].1 == pair[1].0 && pair[0].0 < pair[0].1));
+    }
+
+    #[test]
+    fn a_page_is_the_smallest_ids_in_their_order() {
+        let ids: Vec<TwinId> = (0..50).map(|n| TwinId::new(format!("t-{:02}", n * 37 % 50)).unwrap()).collect();
+        let page: Vec<String> = smallest(ids.iter(), 3).iter().map(ToString::to_string).collect();
+        assert_eq!(page, ["t-00", "t-01", "t-02"]);
+        assert_eq!(smallest(ids.iter().take(2), 9).len(), 2);
+        assert_eq!(smallest(ids.iter(), 0).len(), 0);
     }
 }

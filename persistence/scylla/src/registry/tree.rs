@@ -7,7 +7,7 @@
 //! A parent that is not there (it was deleted, or its row comes later in the same recovery) makes its child the top of a tree
 //! of its own until it comes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use hierarchy_models::{
     TwinId,
@@ -99,18 +99,21 @@ impl Tree {
         1 + self.children_of(twin).map(|child| self.height(child)).max().unwrap_or(0)
     }
 
-    /// Ids below a twin that is there, itself not included, with their depth under it.
-    pub fn below(&self, top: &TwinId) -> Vec<(usize, TwinId)> {
-        let mut found = Vec::new();
-        let mut level: Vec<&TwinId> = if self.nodes.contains_key(top) { self.children_of(top).collect() } else { Vec::new() };
-        for depth in 1.. {
-            if level.is_empty() {
-                break;
-            }
-            found.extend(level.iter().map(|id| (depth, (*id).clone())));
-            level = level.into_iter().flat_map(|id| self.children_of(id)).collect();
+    /// Ids below a twin that is there, itself not included, with their depth under it; the deeper ones later.
+    pub fn each_below<'a>(&'a self, top: &TwinId) -> impl Iterator<Item = (usize, &'a TwinId)> {
+        let mut waiting: VecDeque<(usize, &TwinId)> = VecDeque::new();
+        if self.nodes.contains_key(top) {
+            waiting.extend(self.children_of(top).map(|id| (1, id)));
         }
-        found
+        std::iter::from_fn(move || {
+            let (depth, id) = waiting.pop_front()?;
+            waiting.extend(self.children_of(id).map(|id| (depth + 1, id)));
+            Some((depth, id))
+        })
+    }
+
+    pub fn below(&self, top: &TwinId) -> Vec<(usize, TwinId)> {
+        self.each_below(top).map(|(depth, id)| (depth, id.clone())).collect()
     }
 
     pub fn stands_under(&self, twin: &TwinId, top: &TwinId) -> bool {
@@ -210,14 +213,88 @@ impl Tree {
         last_of_each(placed)
     }
 
-    /// What was tried is in the table now.
-    pub fn accept(&mut self, deleted: &[TwinId], rows: &[RegistryRow]) {
-        deleted.iter().for_each(|twin| drop(self.set(twin, None)));
-        rows.iter().for_each(|row| self.put(row, &mut Undo::new()));
+    /// A row that was tried is in the table now. When others of the same call are not, [`Tree::mend`] sees to it.
+    pub fn accept(&mut self, row: &RegistryRow) {
+        self.put(row, &mut Undo::new());
+    }
+
+    /// Its row is gone from the table.
+    pub fn forget(&mut self, twin: &TwinId) {
+        self.set(twin, None);
+    }
+
+    /// No walk upward comes back to where it was: rows are written in no order, so that a table may hold a loop when only some of
+    /// them are there.
+    pub fn mend_all(&mut self) {
+        let deep: Vec<TwinId> = self.nodes.keys().filter(|id| self.upward(id).nth(TREE_DEPTH_MAX).is_some()).cloned().collect();
+        self.mend(deep.iter());
+    }
+
+    /// Makes one twin of each loop that these stand in or under the top of a tree of its own, until its row is written again.
+    pub fn mend<'a>(&mut self, twins: impl Iterator<Item = &'a TwinId>) {
+        for twin in twins {
+            let mut seen = HashSet::new();
+            let Some(again) = self.upward(twin).find(|id| !seen.insert(*id)).cloned() else { continue };
+            tracing::warn!(twin = %again, "rows of the registry close a loop; the twin is listed as the top of a tree until it is moved");
+            if let Some(mut node) = self.nodes.get(&again).cloned() {
+                node.parent = None;
+                self.set(&again, Some(node));
+            }
+        }
     }
 }
 
 fn last_of_each(rows: Vec<RegistryRow>) -> Vec<RegistryRow> {
     let last: HashMap<TwinId, usize> = rows.iter().enumerate().map(|(n, row)| (row.id.clone(), n)).collect();
     rows.into_iter().enumerate().filter(|(n, row)| last.get(&row.id) == Some(n)).map(|(_, row)| row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> TwinId {
+        TwinId::new(text).unwrap()
+    }
+
+    fn loaded(rows: &[(&str, &str)]) -> Tree {
+        let mut tree = Tree::default();
+        for (twin, parent) in rows {
+            let parent = (!parent.is_empty()).then(|| id(parent));
+            tree.load(id(twin), Node { model: ModelId::new("dtmi:twinfold:Room;1").unwrap(), parent, seq: 1 });
+        }
+        tree.mend_all();
+        tree
+    }
+
+    #[test]
+    fn rows_that_close_a_loop_are_a_tree_all_the_same() {
+        let tree = loaded(&[("a", "b"), ("b", "c"), ("c", "a"), ("d", "a"), ("e", "e"), ("site", ""), ("room", "site")]);
+        let paths: Vec<String> = ["a", "b", "c", "d", "e", "room"].map(|twin| tree.path_of(&id(twin)).as_str().to_owned()).to_vec();
+        assert_eq!(paths, ["a", "a/c/b", "a/c", "a/d", "e", "site/room"]);
+        assert_eq!(tree.below(&id("a")).len(), 3);
+        assert!(tree.stands_under(&id("b"), &id("a")) && !tree.stands_under(&id("a"), &id("b")));
+    }
+
+    #[test]
+    fn a_row_that_landed_without_its_fellow_closes_no_loop() {
+        let mut tree = loaded(&[("top", ""), ("low", "top")]);
+        // Together they swap places; only the second one was written.
+        let row = |twin: &str, parent: Option<&str>| RegistryRow {
+            id: id(twin),
+            model: ModelId::new("dtmi:twinfold:Room;1").unwrap(),
+            parent: parent.map(id),
+            gateway: None,
+            status: hierarchy_models::event::Status::Active,
+            metadata: Default::default(),
+            tags: Vec::new(),
+            created_at: hierarchy_models::Timestamp::EPOCH,
+            seq: 2,
+        };
+        let rows = tree.try_rows(vec![row("low", None), row("top", Some("low"))]).unwrap();
+        let landed = rows.iter().find(|row| row.id == id("top")).unwrap();
+        tree.accept(landed);
+        tree.mend([landed.id.clone()].iter());
+        assert_eq!(tree.path_of(&id("low")).as_str().matches('/').count() + tree.path_of(&id("top")).as_str().matches('/').count(), 1);
+    }
 }

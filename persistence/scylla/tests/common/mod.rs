@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, dead_code)]
 
+pub mod node;
+
 use std::{
     fs,
     io::Write,
@@ -12,12 +14,17 @@ use std::{
 };
 
 use async_trait::async_trait;
-use hierarchy_models::{Event, EventBody, Raw, Record, Timestamp, TwinId, Value, event::Encoding};
+use hierarchy_models::{
+    Event, EventBody, Raw, Record, Timestamp, TwinId, Value,
+    event::{Encoding, Status},
+    id::ModelId,
+};
 use persistence::{
-    Batch, Store,
+    Batch, RegistryRow, Store,
     contract::{self, Place},
 };
 use persistence_scylla::{Opened, Options, Replication, ScyllaStore};
+use scylla::client::{session::Session, session_builder::SessionBuilder};
 
 /// Few logs: each start of a store claims every one of them.
 const LOGS: u16 = 3;
@@ -54,7 +61,9 @@ pub fn there() -> bool {
 pub fn options() -> Options {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let keyspace = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    Options { nodes: vec![server()], keyspace, replication: Replication::Everywhere(1), logs: LOGS, ..Options::default() }
+    // Nobody looks by himself, so that a test says who knows what when.
+    let watch_every = Duration::from_secs(3_600);
+    Options { nodes: vec![server()], keyspace, replication: Replication::Everywhere(1), logs: LOGS, watch_every, ..Options::default() }
 }
 
 pub struct KeyspacePlace {
@@ -87,6 +96,31 @@ impl Place for KeyspacePlace {
 
 pub fn id(text: &str) -> TwinId {
     TwinId::new(text).unwrap()
+}
+
+/// Looks at the tables themselves. Makes the keyspace, should no store have been opened in it yet.
+pub async fn session(options: &Options) -> Session {
+    let session = SessionBuilder::new().known_nodes(&options.nodes).build().await.unwrap();
+    let make = "CREATE KEYSPACE IF NOT EXISTS";
+    let make = format!("{make} {} WITH replication = {{'class': 'NetworkTopologyStrategy', 'replication_factor': 1}}", options.keyspace);
+    session.query_unpaged(make, ()).await.unwrap();
+    session.use_keyspace(&options.keyspace, false).await.unwrap();
+    session
+}
+
+/// A room that stands on its own.
+pub fn row(twin: &str, seq: u64) -> RegistryRow {
+    RegistryRow {
+        id: id(twin),
+        model: ModelId::new("dtmi:twinfold:Room;1").unwrap(),
+        parent: None,
+        gateway: None,
+        status: Status::Active,
+        metadata: Default::default(),
+        tags: Vec::new(),
+        created_at: Timestamp::EPOCH,
+        seq,
+    }
 }
 
 /// Telemetry whose only value is its own number.

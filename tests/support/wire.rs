@@ -1,0 +1,140 @@
+//! The wire between a server and its CQL node, which can lose exactly the answers to appends of the journal: the node has done
+//! what was asked, and the server does not hear of it.
+
+use std::{
+    collections::HashSet,
+    io::{self, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use super::cql::{EXECUTE, PREPARE, RESULT, read_frame};
+
+/// What the statement that appends a frame to the journal begins with.
+const APPEND: &[u8] = b"UPDATE journal SET next";
+/// The kind of a result that answers to PREPARE.
+const PREPARED: [u8; 4] = [0, 0, 0, 4];
+
+/// Cheap to clone; the wire stays for as long as the process does.
+#[derive(Clone)]
+pub struct Wire {
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    node: String,
+    /// Ids of the prepared append.
+    appends: Mutex<HashSet<Vec<u8>>>,
+    /// Every so many answers to appends one is lost; 0 loses none.
+    every: AtomicU64,
+    answered: AtomicU64,
+    lost: AtomicU64,
+}
+
+/// Streams of one connection on which an answer is awaited that matters.
+#[derive(Default)]
+struct Awaited {
+    preparing: HashSet<[u8; 2]>,
+    appending: HashSet<[u8; 2]>,
+}
+
+impl Wire {
+    pub fn to(node: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Shared {
+            node: node.to_owned(),
+            appends: Mutex::default(),
+            every: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        };
+        let shared = Arc::new(shared);
+        let for_thread = shared.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if let Ok(node) = TcpStream::connect(&for_thread.node) {
+                    join(&for_thread, client, node);
+                }
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// From now on the answer to every `every`th append is lost; 0 ends it.
+    pub fn lose_every(&self, every: u64) {
+        self.shared.every.store(every, Ordering::SeqCst);
+    }
+
+    /// Answers that were lost.
+    pub fn lost(&self) -> u64 {
+        self.shared.lost.load(Ordering::SeqCst)
+    }
+}
+
+fn join(shared: &Arc<Shared>, client: TcpStream, node: TcpStream) {
+    let awaited = Arc::<Mutex<Awaited>>::default();
+    let ends = || (client.try_clone().unwrap(), node.try_clone().unwrap());
+    for stream in [&client, &node] {
+        let _ = stream.set_nodelay(true);
+    }
+    let (up, down) = (ends(), ends());
+    let (for_up, for_down) = ((shared.clone(), awaited.clone()), (shared.clone(), awaited));
+    thread::spawn(move || carry(up.0, up.1, |header, body| for_up.0.asked(&mut lock(&for_up.1), header, body)));
+    thread::spawn(move || carry(down.1, down.0, |header, body| for_down.0.answers(&mut lock(&for_down.1), header, body)));
+}
+
+/// Carries frames as long as both ends live; `passes` says which.
+fn carry(mut from: TcpStream, mut to: TcpStream, passes: impl Fn(&[u8], &[u8]) -> bool) {
+    let result: io::Result<()> = (|| {
+        loop {
+            let (header, body) = read_frame(&mut from)?;
+            if passes(&header, &body) {
+                to.write_all(&[&header[..], &body].concat())?;
+            }
+        }
+    })();
+    drop(result);
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+}
+
+impl Shared {
+    fn asked(&self, awaited: &mut Awaited, header: &[u8], body: &[u8]) -> bool {
+        let stream = [header[2], header[3]];
+        match header[4] {
+            PREPARE if body.get(4..).is_some_and(|text| text.starts_with(APPEND)) => drop(awaited.preparing.insert(stream)),
+            EXECUTE if short_bytes(body).is_some_and(|id| lock(&self.appends).contains(id)) => drop(awaited.appending.insert(stream)),
+            _ => {}
+        }
+        true
+    }
+
+    fn answers(&self, awaited: &mut Awaited, header: &[u8], body: &[u8]) -> bool {
+        let stream = [header[2], header[3]];
+        if awaited.preparing.remove(&stream) && header[4] == RESULT && body.starts_with(&PREPARED) {
+            lock(&self.appends).extend(short_bytes(&body[PREPARED.len()..]).map(<[u8]>::to_vec));
+        }
+        if !awaited.appending.remove(&stream) {
+            return true;
+        }
+        let (answered, every) = (self.answered.fetch_add(1, Ordering::SeqCst) + 1, self.every.load(Ordering::SeqCst));
+        let is_lost = every > 0 && answered.is_multiple_of(every);
+        self.lost.fetch_add(u64::from(is_lost), Ordering::SeqCst);
+        !is_lost
+    }
+}
+
+/// Bytes behind their own length in two bytes.
+fn short_bytes(body: &[u8]) -> Option<&[u8]> {
+    let length = u16::from_be_bytes([*body.first()?, *body.get(1)?]);
+    body.get(2..2 + usize::from(length))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
+}
