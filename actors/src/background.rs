@@ -72,7 +72,7 @@ async fn read_all<'a>(runtime: &Runtime, twins: impl Iterator<Item = &'a TwinId>
     let snapshots = runtime.store.snapshots(&twins).await?;
     let loaded = twins.into_iter().zip(snapshots).map(|(twin, snapshot)| {
         let state = snapshot.map_or_else(|| Ok(TwinState::blank()), |snapshot| TwinState::from_bytes(&snapshot.state))?;
-        Ok((twin, Loaded { state, commands: Default::default() }))
+        Ok((twin, Loaded::new(state)))
     });
     loaded.collect()
 }
