@@ -3,8 +3,6 @@
 //! One device on one thread, a store in memory, no socket: the message's way through session, twin, rules, lane and back. The figures
 //! stand in docs/rules.md.
 
-#![allow(clippy::unwrap_used, reason = "an example that cannot go on says so")]
-
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -58,14 +56,14 @@ fn rule(n: usize, when: &str) -> Rule {
 async fn measure(rules: usize, when: &str) -> f64 {
     let store = Arc::new(MemoryStore::default());
     let identities = Identities::new(store.clone(), store.clone(), [1; 32], "admin".into());
-    let twins = Twins::open(store, identities, Settings::default(), Arc::new(SystemClock)).await.unwrap();
+    let twins = Twins::open(store, identities, Settings::default(), Arc::new(SystemClock)).await.expect("a world of its own");
     twins.join_thread();
-    let id = TwinId::new("d").unwrap();
-    let (model, metadata) = (model::resolve("Device").unwrap(), Default::default());
+    let id = TwinId::new("d").expect("a world of its own");
+    let (model, metadata) = (model::resolve("Device").expect("a world of its own"), Default::default());
     let new = Registration { id: Some(id.clone()), model, parent: None, gateway: None, metadata, tags: vec![], keys: None };
-    twins.register(new).await.unwrap();
+    twins.register(new).await.expect("a world of its own");
     for n in 0..rules {
-        twins.create_rule(rule(n, when)).await.unwrap();
+        twins.create_rule(rule(n, when)).await.expect("a world of its own");
     }
     let connect = Connect {
         device: id.clone(),
@@ -76,7 +74,7 @@ async fn measure(rules: usize, when: &str) -> f64 {
         generation: None,
         link: Arc::new(Nowhere),
     };
-    let session = twins.connect(connect).await.unwrap();
+    let session = twins.connect(connect).await.expect("a world of its own");
     let mut at = SystemClock.now().minus(Duration::from_secs(24 * 3600));
     let mut began = Instant::now();
     for n in 0..WARM_UP + READINGS {
@@ -87,7 +85,7 @@ async fn measure(rules: usize, when: &str) -> f64 {
         let values = vec![("temperature".into(), Value::Float(f64::from(n % 100))), ("humidity".into(), Value::Int(40))];
         let raw = Raw { encoding: Encoding::Json, bytes: Bytes::from_static(b"{}") };
         let message = DeviceMessage::Telemetry { stream: None, records: vec![Record { at, id: None, values }], raw };
-        session.send(&id, message, None).await.unwrap();
+        session.send(&id, message, None).await.expect("a world of its own");
     }
     let each = began.elapsed().as_secs_f64() * 1e6 / f64::from(READINGS);
     twins.shutdown().await;
@@ -95,7 +93,7 @@ async fn measure(rules: usize, when: &str) -> f64 {
 }
 
 fn main() {
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a world of its own");
     tokio::task::LocalSet::new().block_on(&tokio, async {
         let kinds = [
             ("a comparison", "temperature > BOUND"),

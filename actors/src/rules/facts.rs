@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use hierarchy_models::{Name, Timestamp, Value, patch::merge, rule::Facts, value::Map};
+use hierarchy_models::{
+    Name, Timestamp, Value,
+    patch::merge,
+    rule::{Facts, See},
+    value::Map,
+};
 
 use crate::{body::Body, rollups::live_rollup, twin::TwinState};
 
@@ -40,14 +45,14 @@ impl Facts for Live<'_> {
         fresh.or_else(|| self.b.state.telemetry.get(name).map(|slot| (&slot.value, slot.at)))
     }
 
-    fn with_values(&self, see: &mut dyn for<'a> FnMut(&mut dyn Iterator<Item = (&'a str, &'a Value)>)) {
+    fn with_values(&self, see: &mut See<'_>) {
         let fresh = self.fresh.iter().map(|(name, value, _)| (name.as_str(), value));
         let known = self.b.state.telemetry.iter().map(|(name, slot)| (name.as_str(), &slot.value));
         // The last of one name counts.
         see(&mut known.chain(fresh));
     }
 
-    fn with_reported(&self, see: &mut dyn for<'a> FnMut(&mut dyn Iterator<Item = (&'a str, &'a Value)>)) {
+    fn with_reported(&self, see: &mut See<'_>) {
         match &self.reported {
             Some(reported) => see(&mut reported.iter().map(|(name, value)| (name.as_str(), value))),
             None => see(&mut self.b.state.reported.iter().map(|(name, slot)| (name.as_str(), &slot.value))),
@@ -122,11 +127,11 @@ impl Facts for Then {
         self.values.get(name).map(|(value, at)| (value, *at))
     }
 
-    fn with_values(&self, see: &mut dyn for<'a> FnMut(&mut dyn Iterator<Item = (&'a str, &'a Value)>)) {
+    fn with_values(&self, see: &mut See<'_>) {
         see(&mut self.values.iter().map(|(name, (value, _))| (name.as_str(), value)));
     }
 
-    fn with_reported(&self, see: &mut dyn for<'a> FnMut(&mut dyn Iterator<Item = (&'a str, &'a Value)>)) {
+    fn with_reported(&self, see: &mut See<'_>) {
         see(&mut self.reported.iter().map(|(name, value)| (name.as_str(), value)));
     }
 

@@ -134,11 +134,11 @@ mod tests {
 
     #[test]
     fn a_filter_must_be_one_that_there_is() {
-        let read = |text: &str| query(Params::parse(text).unwrap());
-        let all = read("under=site&state=raised&severity=critical&limit=5").unwrap();
+        let given = |text: &str| query(Params::parse(text).unwrap());
+        let all = given("under=site&state=raised&severity=critical&limit=5").unwrap();
         assert_eq!((all.state, all.severity, all.limit), (Some(AlertState::Raised), Some(Severity::Critical), 5));
         for (bad, parameter) in [("state=open", "state"), ("severity=bad", "severity"), ("cursor=x", "cursor"), ("sort=x", "sort")] {
-            assert_eq!(read(bad).unwrap_err().document()["parameter"], parameter);
+            assert_eq!(given(bad).unwrap_err().document()["parameter"], parameter);
         }
     }
 }

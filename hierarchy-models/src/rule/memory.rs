@@ -9,12 +9,15 @@ use crate::{
     value::{Map, Value},
 };
 
+/// Is shown named values.
+pub type See<'s> = dyn for<'a> FnMut(&mut dyn Iterator<Item = (&'a str, &'a Value)>) + 's;
+
 /// What an expression may look at.
 pub trait Facts {
     /// A last known value and when it was measured.
     fn value(&self, name: &str) -> Option<(&Value, Timestamp)>;
-    fn with_values(&self, see: &mut dyn for<'a> FnMut(&mut dyn Iterator<Item = (&'a str, &'a Value)>));
-    fn with_reported(&self, see: &mut dyn for<'a> FnMut(&mut dyn Iterator<Item = (&'a str, &'a Value)>));
+    fn with_values(&self, see: &mut See<'_>);
+    fn with_reported(&self, see: &mut See<'_>);
     fn metadata(&self) -> &Map;
     fn rollups(&self) -> Value;
     fn model(&self) -> &str;
@@ -128,11 +131,12 @@ impl Memory {
     pub(super) fn figure(&mut self, figure: Figure, name: &str, length_ms: i64) -> Option<f64> {
         let place = self.place(name, length_ms)?;
         let window = &mut self.windows[place].2;
-        window.expire(self.now);
+        // What only the clock has left behind may count again, when a record takes time back.
+        window.expire(self.newest);
         if figure == Figure::Rate {
-            return window.rate();
+            return window.rate(self.now);
         }
-        let figures = window.figures();
+        let figures = window.figures(self.now);
         match figure {
             Figure::Count => Some(figures.count as f64),
             _ if figures.count == 0 => None,

@@ -20,7 +20,7 @@ mod tests;
 pub use cel::Answer;
 pub use engine::{Counts, Turned, TwinRules};
 pub use error::{RuleError, TextError};
-pub use memory::{Facts, Memory};
+pub use memory::{Facts, Memory, See};
 pub use program::{Program, Reads, Term};
 pub use spec::{Action, CompiledRule, Rule, SECRET_BYTES_MAX, SECRET_BYTES_MIN, Target, source_of, ttl_default};
 pub use template::Template;

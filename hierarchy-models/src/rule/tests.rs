@@ -21,10 +21,10 @@ impl Facts for Twin {
     fn value(&self, name: &str) -> Option<(&Value, Timestamp)> {
         self.values.get(name).map(|(value, at)| (value, *at))
     }
-    fn with_values(&self, see: &mut dyn for<'a> FnMut(&mut dyn Iterator<Item = (&'a str, &'a Value)>)) {
+    fn with_values(&self, see: &mut See<'_>) {
         see(&mut self.values.iter().map(|(name, (value, _))| (name.as_str(), value)));
     }
-    fn with_reported(&self, see: &mut dyn for<'a> FnMut(&mut dyn Iterator<Item = (&'a str, &'a Value)>)) {
+    fn with_reported(&self, see: &mut See<'_>) {
         see(&mut self.reported.iter().map(|(name, value)| (name.as_str(), value)));
     }
     fn metadata(&self) -> &Map {

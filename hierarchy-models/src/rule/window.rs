@@ -98,6 +98,11 @@ impl Block {
     }
 }
 
+/// Whether a sample lies outside: the window reaches from `now` back to, but not including, its length before.
+fn is_old(at: Timestamp, now: Timestamp, length_ms: i64) -> bool {
+    now.as_millis().saturating_sub(at.as_millis()) >= length_ms
+}
+
 /// The samples of one value in a span of time up to now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Window {
@@ -160,9 +165,10 @@ impl Window {
         }
     }
 
-    /// Lets go of what is older than the window is long: it reaches from `now` back to, but not including, its length before.
+    /// Lets go of what is older at `now` than the window is long.
     pub fn expire(&mut self, now: Timestamp) {
-        let is_old = |at: Timestamp| now.as_millis().saturating_sub(at.as_millis()) >= self.length_ms;
+        let length_ms = self.length_ms;
+        let is_old = |at: Timestamp| is_old(at, now, length_ms);
         // A block as a whole costs nothing to count.
         while let Some(block) = self.blocks.front_mut() {
             if block.last().is_some_and(|(last, _)| is_old(last)) {
@@ -180,8 +186,19 @@ impl Window {
         }
     }
 
-    pub fn figures(&self) -> Figures {
-        self.blocks.iter().fold(Figures::NONE, |all, block| all.with(&block.figures))
+    /// Of what is not too old at `now`, which may be later than what was let go of.
+    pub fn figures(&self, now: Timestamp) -> Figures {
+        self.blocks.iter().fold(Figures::NONE, |all, block| {
+            let is_old = |sample: Option<(Timestamp, f64)>| sample.is_some_and(|(at, _)| is_old(at, now, self.length_ms));
+            match (is_old(block.first()), is_old(block.last())) {
+                (false, _) => all.with(&block.figures),
+                (true, true) => all,
+                (true, false) => block.samples.iter().filter(|sample| !is_old(Some(**sample))).fold(all, |mut all, (_, value)| {
+                    all.add(*value);
+                    all
+                }),
+            }
+        })
     }
 
     pub fn oldest(&self) -> Option<(Timestamp, f64)> {
@@ -193,8 +210,10 @@ impl Window {
     }
 
     /// Change a second from the oldest sample to the newest.
-    pub fn rate(&self) -> Option<f64> {
-        let ((first_at, first), (last_at, last)) = (self.oldest()?, self.newest()?);
+    pub fn rate(&self, now: Timestamp) -> Option<f64> {
+        let samples = self.blocks.iter().flat_map(|block| &block.samples);
+        let (first_at, first) = *samples.into_iter().find(|(at, _)| !is_old(*at, now, self.length_ms))?;
+        let (last_at, last) = self.newest()?;
         let ms = last_at.as_millis() - first_at.as_millis();
         (ms > 0).then(|| (last - first) * 1_000.0 / ms as f64)
     }
@@ -245,14 +264,17 @@ mod tests {
                 let when = now + off.min(0);
                 window.put(at(when), value);
                 all.push((when, value));
-                window.expire(at(now));
+                // Whether what is old is gone or only passed over is the same to who asks.
+                if step % 2 == 0 {
+                    window.expire(at(now));
+                    prop_assert_eq!(window.held, recomputed(&all, now, length).len());
+                }
                 let held = recomputed(&all, now, length);
-                let figures = window.figures();
+                let figures = window.figures(at(now));
                 prop_assert_eq!(figures.count as usize, held.len());
-                prop_assert_eq!(window.held, held.len());
                 prop_assert!(window.blocks.iter().all(|b| !b.samples.is_empty() && b.samples.len() <= BLOCK_MAX));
                 if held.is_empty() {
-                    prop_assert_eq!((figures.avg(), figures.stddev(), window.rate()), (None, None, None));
+                    prop_assert_eq!((figures.avg(), figures.stddev(), window.rate(at(now))), (None, None, None));
                     continue;
                 }
                 let n = held.len() as f64;
@@ -264,7 +286,7 @@ mod tests {
                 prop_assert_eq!(figures.max, held.iter().map(|(_, v)| *v).fold(f64::NEG_INFINITY, f64::max));
                 let (first, last) = (held[0], held[held.len() - 1]);
                 let rate = (last.0 > first.0).then(|| (last.1 - first.1) * 1_000.0 / (last.0 - first.0) as f64);
-                prop_assert_eq!(window.rate(), rate);
+                prop_assert_eq!(window.rate(at(now)), rate);
             }
         }
     }
@@ -276,7 +298,7 @@ mod tests {
             window.put(at(n), n as f64);
         }
         window.put(at(0), -1.0);
-        let figures = window.figures();
+        let figures = window.figures(at(0));
         assert_eq!((figures.count, figures.min, window.dropped()), (WINDOW_SAMPLES_MAX as u64, 10.0, 11));
     }
 
@@ -284,6 +306,6 @@ mod tests {
     fn large_numbers_close_together_keep_their_deviation() {
         let mut window = Window::new(i64::MAX);
         (0..1_000).for_each(|n| window.put(at(n), 1e9 + (n % 2) as f64));
-        assert!(near(window.figures().stddev().unwrap(), 0.5));
+        assert!(near(window.figures(at(0)).stddev().unwrap(), 0.5));
     }
 }
