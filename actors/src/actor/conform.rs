@@ -62,5 +62,5 @@ fn refused(input: &Input, misfit: Misfit) -> Result<Decided, Rejection> {
     let refusal = Refusal::Invalid { reason: reason.clone() };
     // Kept for whoever mends the device, as what cannot be read is.
     let kept = message.raw().map(|raw| EventBody::Rejected { topic: message.kind().into(), reason, raw: raw.clone() });
-    Ok(Decided { events: kept.into_iter().collect(), outbound: Vec::new(), said: Said::Refused(refusal) })
+    Ok(Decided { events: kept.into_iter().collect(), failed: None, said: Said::Refused(refusal) })
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use hierarchy_models::{
     Command, CommandId, CommandResult, CommandState, DeviceMessage, Event, EventBody, ModelId, OutboundCommand, Timestamp, TwinId,
-    event::DisconnectReason, limits::DEDUPE_RECORDS_MAX, rollup::Aggregate, tree::Path, value::Map,
+    event::DisconnectReason, limits::DEDUPE_RECORDS_MAX, model, rollup::Aggregate, tree::Path, value::Map,
 };
 use serde_json::Value;
 
@@ -40,7 +40,8 @@ impl Seat {
     pub fn new(id: TwinId, path: Path, kind: Arc<dyn Kind>, model: ModelId, parent: Option<TwinId>, now: Timestamp) -> Result<Self> {
         let (twin, below) = (TwinState::blank(), Aggregate::default());
         let mut seat = Self { id, path, kind, twin, below, heard_children: None, passed_on: None, log: Vec::new() };
-        let new = NewTwin { model, parent, gateway: None, metadata: Map::new(), tags: Vec::new(), seq_base: 0 };
+        let is_place = model::is_place(&model);
+        let new = NewTwin { model, is_place, parent, gateway: None, metadata: Map::new(), tags: Vec::new(), seq_base: 0 };
         seat.take(Input::Register(Box::new(new)), now)?;
         Ok(seat)
     }

@@ -75,7 +75,7 @@ impl<B: Behaviour> TwinTestKit<B> {
 
     #[track_caller]
     fn set_up(mut self, patch: TwinPatch) -> Self {
-        let taken = self.seat.take(Input::Patch { patch: Box::new(patch), if_version: None }, self.now);
+        let taken = self.seat.take(Input::Patch { patch: Box::new(patch), is_place: false, if_version: None }, self.now);
         taken.unwrap_or_else(|error| panic!("{error}"));
         self
     }
@@ -213,6 +213,7 @@ impl<B: Behaviour> TwinTestKit<B> {
             counts: Counts { devices: 1, connected: 1, ..Counts::NONE },
             values: values.iter().filter_map(fold).collect(),
             last_seen: Some(self.now),
+            answers: None,
         };
         self.seat.below.update(&child, contribution, Settings::default().stale_after, self.now);
         let taken = self.step(Input::Children);

@@ -161,7 +161,16 @@ struct StateWire {
     #[prost(message, repeated, tag = "32")]
     outbox: Vec<OutboxWire>,
     #[prost(message, repeated, tag = "41")]
-    rules_on: Vec<TimerWire>,
+    rules_on: Vec<RuleWire>,
+}
+
+/// A rule that is on, and since when.
+#[derive(Clone, PartialEq, Message)]
+struct RuleWire {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(sint64, tag = "2")]
+    since: i64,
 }
 
 fn damaged(detail: impl ToString) -> Error {
@@ -288,7 +297,7 @@ impl TwinState {
             rollups: rare.rollups.iter().flat_map(|set| set.texts()).map(wire::Definition::from).collect(),
             behaviour_version: (rare.behaviour_version > 0).then_some(rare.behaviour_version),
             outbox: rare.outbox.iter().map(Into::into).collect(),
-            rules_on: rare.rules_on.iter().map(|(n, at)| TimerWire { name: n.to_string(), due: at.as_millis() }).collect(),
+            rules_on: rare.rules_on.iter().map(|(name, since)| RuleWire { name: name.to_string(), since: since.as_millis() }).collect(),
         }
         .encode_to_vec()
     }
@@ -320,7 +329,7 @@ impl TwinState {
             restarts: w.restarts,
             quarantined: w.quarantined,
             rollups: rollups_from(w.rollups),
-            rules_on: w.rules_on.into_iter().map(|r| (r.name.into(), time(r.due))).collect(),
+            rules_on: w.rules_on.into_iter().map(|r| (r.name.into(), time(r.since))).collect(),
         };
         let of = hierarchy_models::ModelId::new(w.model).map_err(damaged)?;
         Ok(Self {
