@@ -93,7 +93,7 @@ fn nanoseconds(kinds: &Kinds, model: ModelId) -> f64 {
     let (path, below) = (Path::root(&id), Aggregate::default());
     let here = Surroundings { id: &id, path: &path, below: &below };
     let mut twin = TwinState::blank();
-    let new = NewTwin { model, parent: None, gateway: None, metadata: Default::default(), tags: Vec::new(), seq_base: 0 };
+    let new = NewTwin { model, is_place: false, parent: None, gateway: None, metadata: Default::default(), tags: Vec::new(), seq_base: 0 };
     let raw = Raw { encoding: Encoding::Json, bytes: Default::default() };
     let mut now = Timestamp::EPOCH;
     let mut take = |twin: &mut TwinState, input| {

@@ -194,20 +194,19 @@ impl Alerts {
 }
 
 async fn write(store: &dyn Store, rows: &[(AlertId, AlertRecord)]) -> Result<(), Error> {
-    stream::iter(rows)
-        .map(|(id, row)| async move {
-            let body = serde_json::to_vec(row).map_err(|e| Error::Damaged { doing: "writing an alert", detail: e.to_string() })?;
-            match row.cleared {
-                None => store.put_document(STANDING, id.as_str(), body.into()).await,
-                Some(_) => {
-                    store.put_document(CLEARED, id.as_str(), body.into()).await?;
-                    store.delete_document(STANDING, id.as_str()).await.map(drop)
-                }
-            }
-        })
-        .buffer_unordered(WRITTEN_AT_ONCE)
-        .try_collect::<()>()
-        .await
+    let writes: Vec<_> = rows.iter().map(|(id, row)| write_one(store, id, row)).collect();
+    stream::iter(writes).buffer_unordered(WRITTEN_AT_ONCE).try_collect::<()>().await
+}
+
+async fn write_one(store: &dyn Store, id: &AlertId, row: &AlertRecord) -> Result<(), Error> {
+    let body = serde_json::to_vec(row).map_err(|e| Error::Damaged { doing: "writing an alert", detail: e.to_string() })?;
+    match row.cleared {
+        None => store.put_document(STANDING, id.as_str(), body.into()).await,
+        Some(_) => {
+            store.put_document(CLEARED, id.as_str(), body.into()).await?;
+            store.delete_document(STANDING, id.as_str()).await.map(drop)
+        }
+    }
 }
 
 fn parse(body: &[u8]) -> Result<AlertRecord, TwinError> {

@@ -3,11 +3,8 @@
 use std::time::Duration;
 
 use hierarchy_models::{
-    Alert, CommandResult, EventBody, OutboundCommand, Severity, Timestamp, TwinId, Value,
-    limits::COMMAND_TTL_MAX,
-    rollup::Aggregate,
-    tree::Path,
-    value::Map,
+    Alert, CommandResult, EventBody, OutboundCommand, Severity, Timestamp, TwinId, Value, limits::COMMAND_TTL_MAX, rollup::Aggregate,
+    tree::Path, value::Map,
 };
 
 use super::Turn;

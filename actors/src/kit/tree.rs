@@ -149,7 +149,8 @@ impl TreeTestKit {
     #[track_caller]
     pub fn metadata(&mut self, id: &str, patch: Value) -> &mut Self {
         let patch = feed::properties(patch, "metadata").map(|metadata| TwinPatch { metadata: Some(metadata), ..TwinPatch::default() });
-        let taken = patch.and_then(|patch| self.step(id, |_| Ok(Input::Patch { patch: Box::new(patch), is_place: false, if_version: None })));
+        let taken =
+            patch.and_then(|patch| self.step(id, |_| Ok(Input::Patch { patch: Box::new(patch), is_place: false, if_version: None })));
         self.must(taken)
     }
 
@@ -158,7 +159,8 @@ impl TreeTestKit {
     pub fn desired(&mut self, id: &str, patch: Value) -> &mut Self {
         let patch =
             feed::properties(patch, "desired properties").map(|desired| TwinPatch { desired: Some(desired), ..TwinPatch::default() });
-        let taken = patch.and_then(|patch| self.step(id, |_| Ok(Input::Patch { patch: Box::new(patch), is_place: false, if_version: None })));
+        let taken =
+            patch.and_then(|patch| self.step(id, |_| Ok(Input::Patch { patch: Box::new(patch), is_place: false, if_version: None })));
         self.must(taken)
     }
 
