@@ -38,6 +38,7 @@ fn another_value(setting: &Setting) -> &'static str {
         Parsed { what: "text or none", .. } => "2",
         Parsed { what: "off, warn or strict", .. } => "strict",
         Parsed { what: "refuse or allow", .. } => "allow",
+        Parsed { what: "true or false", .. } => "true",
         Parsed { .. } => "embedded",
     }
 }
