@@ -7,6 +7,7 @@
 
 mod mailbox;
 mod marks;
+mod stopwatch;
 mod tree;
 mod turn;
 
@@ -41,6 +42,7 @@ impl TwinActor {
                 self.body.borrow_mut().wake_registered = None;
                 self.decide(Input::Wake, answerer, now, |_| Ok(Answer::Said(Said::Done)));
                 register_wake(&mut self.body.borrow_mut());
+                crate::outbox::send(&self.body, true);
             }
             Ask::Core(input) => self.decide(input, answerer, now, |_| Ok(Answer::Said(Said::Done))),
             Ask::Connect { by, session, protocol, remote, clean_start, expiry_seconds, link } => {

@@ -224,6 +224,7 @@ pub async fn survey(runtime: &Arc<Runtime>, stale_sweep: bool) {
     metrics::gauge!("twinfold_twins_memory_bytes").set(memory as f64);
     metrics::gauge!("twinfold_lane_turns_waiting").set(sum(|f| &f.lane_turns) as f64);
     metrics::gauge!("twinfold_command_waiters").set(sum(|f| &f.waiters) as f64);
+    metrics::gauge!("twinfold_outbound_on_the_way").set(runtime.on_the_way.len() as f64);
     metrics::gauge!("twinfold_wakes_waiting").set(runtime.wakes.len() as f64);
     metrics::gauge!("twinfold_live_events_kept").set(runtime.hub.kept() as f64);
     metrics::gauge!("twinfold_store_disk_bytes").set(runtime.store.stats().disk_bytes as f64);

@@ -34,7 +34,7 @@ use crate::{
     live::LiveEvent,
     loaded::Loaded,
     runtime::Runtime,
-    twin::{TwinState, live_events::live_event, snapshot::contribution_to_bytes},
+    twin::{Surroundings, TwinState, live_events::live_event, snapshot::contribution_to_bytes},
 };
 
 pub use down::Linked;
@@ -114,6 +114,8 @@ pub struct Extras {
     pub rows_in_flush: BTreeMap<CommandId, Command>,
     pub waiters: Vec<(CommandId, oneshot::Sender<Command>)>,
     pub child_restarts: BTreeMap<TwinId, RestartWindow>,
+    /// The fingerprint of what its behaviour was last told of its children.
+    pub heard_children: Option<u64>,
 }
 
 impl Extras {
@@ -125,6 +127,7 @@ impl Extras {
         rows_in_flush: BTreeMap::new(),
         waiters: Vec::new(),
         child_restarts: BTreeMap::new(),
+        heard_children: None,
     };
 
     fn is_empty(&self) -> bool {
@@ -135,6 +138,7 @@ impl Extras {
             && self.rows_in_flush.is_empty()
             && self.waiters.is_empty()
             && self.child_restarts.is_empty()
+            && self.heard_children.is_none()
     }
 }
 
@@ -159,7 +163,7 @@ impl Body {
             registry_dirty: false,
             rollup_dirty: false,
             passed_on: None,
-            wake_registered: state.wake_at(),
+            wake_registered: state.next_deadline(),
             state,
             extras: None,
             runtime,
@@ -210,6 +214,11 @@ impl Body {
         }
     }
 
+    /// What its turns see beside its own state.
+    pub fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings { id: &self.id, path: &self.path, below: self.below() }
+    }
+
     pub fn below(&self) -> &Aggregate {
         static NOTHING: Aggregate = Aggregate::EMPTY;
         self.below.as_deref().unwrap_or(&NOTHING)
@@ -240,7 +249,8 @@ impl Body {
     pub fn is_idle(&self) -> bool {
         let awaited = self.extras().waiters.iter().any(|(_, tell)| !tell.is_closed());
         let watches = self.below.as_ref().is_some_and(|below| below.has_fresh_leaf());
-        self.linked.is_none() && self.pending == 0 && !awaited && !watches && !self.suspect && !self.waiting && !self.leaving
+        let at_rest = self.pending == 0 && !self.suspect && !self.waiting && !self.leaving;
+        self.linked.is_none() && at_rest && !awaited && !watches && self.state.outbox().is_empty()
     }
 
     /// Applies a turn's events; what a live reader would be told of them.

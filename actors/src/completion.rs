@@ -11,7 +11,6 @@ use crate::{
     body::{Body, SharedBody, refusal_of_problem, store_problem},
     device::{Downlink, Link, Outcome},
     envelope::{Answerer, Reply},
-    kind::Outbound,
     live::LiveEvent,
 };
 
@@ -34,7 +33,8 @@ enum Words {
 #[derive(Default)]
 struct More {
     live: Vec<LiveEvent>,
-    outbound: Vec<Outbound>,
+    /// Commands to other twins wait to be sent.
+    outbound: bool,
     ended: Vec<CommandId>,
     /// Patches of desired properties, each with the version it made.
     desired: Vec<(Map, u64)>,
@@ -73,10 +73,9 @@ impl Completion {
         self
     }
 
-    pub fn telling(mut self, live: Vec<LiveEvent>, outbound: Vec<Outbound>) -> Self {
-        if !live.is_empty() || !outbound.is_empty() {
-            let more = self.more();
-            (more.live, more.outbound) = (live, outbound);
+    pub fn telling(mut self, live: Vec<LiveEvent>) -> Self {
+        if !live.is_empty() {
+            self.more().live = live;
         }
         self
     }
@@ -107,6 +106,7 @@ impl Completion {
         for event in events {
             match &event.body {
                 EventBody::CommandEnded { id, .. } => self.more().ended.push(id.clone()),
+                EventBody::OutboundQueued(_) => self.more().outbound = true,
                 EventBody::DesiredPatched { patch } => {
                     version += 1;
                     self.more().desired.push((patch.clone(), version));
@@ -147,6 +147,9 @@ impl Completion {
             b.pending = b.pending.saturating_sub(1);
             // What it passed on may not stand.
             b.passed_on = None;
+            if b.extras().heard_children.is_some() {
+                b.extras_mut().heard_children = None;
+            }
             !std::mem::replace(&mut b.suspect, true)
         };
         match words {
@@ -198,9 +201,8 @@ impl More {
         if !self.live.is_empty() {
             runtime.hub.publish(self.live);
         }
-        if !self.outbound.is_empty() {
-            let outbound = self.outbound;
-            actix_rt::spawn(async move { runtime.send_outbound(id, outbound).await });
+        if self.outbound {
+            crate::outbox::send(body, false);
         }
         drop(self.barrier);
     }

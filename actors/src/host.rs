@@ -18,7 +18,12 @@ use std::{
 };
 
 use actix::{Actor, Addr};
-use hierarchy_models::{Timestamp, TwinId, event::DisconnectReason, rollup::Aggregate, tree::Path};
+use hierarchy_models::{
+    Timestamp, TwinId,
+    event::DisconnectReason,
+    rollup::{Aggregate, Contribution},
+    tree::Path,
+};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
@@ -182,6 +187,7 @@ impl Host {
             body.borrow_mut().extras_mut().handed_before = handed;
         }
         self.first_letter(&body, end);
+        crate::outbox::send(&body, true);
         TwinRef { host: self.id, seat }
     }
 
@@ -219,6 +225,7 @@ impl Host {
         let changed = std::mem::take(&mut *self.rollup_dirty.borrow_mut());
         for body in changed {
             self.pass_on(&body);
+            tell_of_children(&body);
         }
     }
 
@@ -291,6 +298,23 @@ impl Host {
         self.figures.lane_turns.store(self.lane.waiting() as u64, Ordering::Relaxed);
         self.figures.memory_bytes.store(memory as u64, Ordering::Relaxed);
         idle
+    }
+}
+
+/// Has a twin's behaviour take note of what is below it, when that comes to something else than the last time.
+fn tell_of_children(body: &SharedBody) {
+    let fresh = {
+        let b = body.borrow();
+        let heard = b.extras().heard_children;
+        let listens = !b.kind.is_built_in() && (b.below.is_some() || heard.is_some());
+        if !listens || !b.state.registered || b.suspect || b.leaving {
+            return;
+        }
+        Some(b.below().contribution(Contribution::default()).fingerprint()).filter(|fresh| heard != Some(*fresh))
+    };
+    if fresh.is_some() {
+        body.borrow_mut().extras_mut().heard_children = fresh;
+        actor::receive(body, Envelope::tell(Ask::Core(Input::Children)));
     }
 }
 

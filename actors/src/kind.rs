@@ -1,116 +1,69 @@
 //! The seam for behaviours: a kind of twin decides, in pure turns, what follows from what happened.
 //!
 //! A turn sees the twin as it was before the event and a description of what happens; it returns effects. State and
-//! effects commit together, in the same turn of the journal as the event that caused them, or not at all. The one
-//! exception is a command to another twin: it is sent once the turn is durable, and lost if the process dies in between.
-//! The built-in kinds ([`builtin`]) use the same seam that solution developers get.
+//! effects commit together, in the same turn of the journal as the event that caused them, or not at all; a command to
+//! another twin is one of these effects, and is sent, until it is taken there, once it is durable ([`crate::twin::outbox`]).
+//! The built-in kinds ([`builtin`]) use the same seam that solution developers get through [`crate::behaviour`].
 
 pub mod builtin;
+mod check;
+mod context;
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
 
 use hierarchy_models::{
-    Alert, CommandState, EventBody, ModelId, Name, Record, Severity, Timestamp, TwinId, Value,
-    event::DisconnectReason,
-    limits::{ALERT_TEXT_BYTES_MAX, ALERTS_PER_TWIN_MAX, BEHAVIOUR_BYTES_MAX, EFFECTS_PER_TURN_MAX},
-    value::{DEPTH_MAX, Map},
+    Command, CommandResult, CommandState, EventBody, ModelId, Record, Timestamp, Value, event::DisconnectReason, value::Map,
 };
 
-use crate::twin::TwinState;
+pub use context::Context;
+
+use crate::twin::{Surroundings, Timer, TwinState};
 
 /// What happened.
 #[derive(Debug)]
 pub enum Trigger<'a> {
-    Telemetry { stream: Option<&'a str>, records: &'a [Record] },
-    Reported { patch: &'a Map },
-    Event { name: &'a str, payload: &'a Value },
-    Diagnostics { payload: &'a Value },
+    Telemetry {
+        stream: Option<&'a str>,
+        records: &'a [Record],
+    },
+    Reported {
+        patch: &'a Map,
+    },
+    Event {
+        name: &'a str,
+        payload: &'a Value,
+    },
+    Diagnostics {
+        payload: &'a Value,
+    },
     Connected,
-    Disconnected { reason: DisconnectReason },
-    CommandEnded { name: &'a str, state: CommandState },
-    Timer { name: &'a str },
-}
-
-/// A command to another twin, sent once the turn is durable.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outbound {
-    pub to: TwinId,
-    pub name: Name,
-    pub payload: Value,
-    pub ttl: Duration,
-}
-
-/// What a turn may look at, and where it puts what should follow.
-pub struct Context<'a> {
-    twin: &'a TwinState,
-    now: Timestamp,
-    pub(crate) events: Vec<EventBody>,
-    pub(crate) outbound: Vec<Outbound>,
-}
-
-impl<'a> Context<'a> {
-    pub fn new(twin: &'a TwinState, now: Timestamp) -> Self {
-        Self { twin, now, events: Vec::new(), outbound: Vec::new() }
-    }
-
-    /// The twin before this event.
-    pub fn twin(&self) -> &TwinState {
-        self.twin
-    }
-
-    pub fn now(&self) -> Timestamp {
-        self.now
-    }
-
-    /// Raises an alert, or counts it again when it stands.
-    pub fn raise(&mut self, name: &str, severity: Severity, text: &str, details: Map) {
-        let now = self.now;
-        let text = &text[..text.floor_char_boundary(ALERT_TEXT_BYTES_MAX)];
-        let alert = match self.twin.alerts.iter().find(|a| a.name == name) {
-            Some(open) => Alert { severity, text: text.into(), details, last_at: now, count: open.count + 1, ..open.clone() },
-            None if self.twin.alerts.len() >= ALERTS_PER_TWIN_MAX => {
-                metrics::counter!("twinfold_alerts_refused_total").increment(1);
-                return;
-            }
-            None => Alert { name: name.into(), severity, text: text.into(), details, raised_at: now, last_at: now, count: 1 },
-        };
-        self.events.push(EventBody::AlertRaised(Box::new(alert)));
-    }
-
-    /// Clears an alert; nothing happens when it does not stand.
-    pub fn clear(&mut self, name: &str) {
-        if self.twin.alerts.iter().any(|a| a.name == name) {
-            self.events.push(EventBody::AlertCleared { name: name.into() });
-        }
-    }
-
-    pub fn emit(&mut self, name: &str, payload: Value) {
-        self.events.push(EventBody::Emitted { name: name.into(), payload });
-    }
-
-    /// A merge patch of the twin's desired properties.
-    pub fn set(&mut self, patch: Map) {
-        self.events.push(EventBody::DesiredPatched { patch });
-    }
-
-    /// Calls back with [`Trigger::Timer`] after `delay`; survives restarts. One timer of each name.
-    pub fn after(&mut self, name: &str, delay: Duration) {
-        self.events.push(EventBody::TimerSet { name: name.into(), due: self.now.plus(delay) });
-    }
-
-    pub fn command(&mut self, to: TwinId, name: &str, payload: Value, ttl: Duration) {
-        self.outbound.push(Outbound { to, name: name.into(), payload, ttl });
-    }
-
-    /// Replaces the behaviour's own state.
-    pub fn save(&mut self, state: Value) {
-        self.events.push(EventBody::BehaviourState { state });
-    }
+    Disconnected {
+        reason: DisconnectReason,
+    },
+    /// Somebody sends the twin a command. The turn may answer it ([`Context::answer`]); else it waits for the device.
+    Command {
+        command: &'a Command,
+    },
+    CommandEnded {
+        command: &'a Command,
+        state: CommandState,
+        result: Option<&'a CommandResult>,
+    },
+    Timer {
+        timer: &'a Timer,
+    },
+    /// What is below comes to something else than when the kind was told last; see [`Context::below`].
+    Children,
 }
 
 /// A kind of twin. Turns must be quick and must not block.
 pub trait Kind: Send + Sync {
     fn turn(&self, trigger: &Trigger<'_>, cx: &mut Context<'_>) -> Result<(), String>;
+
+    /// Whether it came with the program: such a kind is trusted to be quick, and is not told of its children.
+    fn is_built_in(&self) -> bool {
+        false
+    }
 }
 
 /// The kinds by model.
@@ -126,6 +79,7 @@ impl Kinds {
         builtin::kinds()
     }
 
+    /// The last word on a model counts.
     pub fn bind(&mut self, model: ModelId, kind: Arc<dyn Kind>) {
         self.by_model.insert(model, kind);
     }
@@ -135,40 +89,26 @@ impl Kinds {
     }
 }
 
-/// Runs one turn; a panic in it becomes an error.
-pub fn run_turn(
-    kind: &dyn Kind,
-    trigger: &Trigger<'_>,
-    twin: &TwinState,
-    now: Timestamp,
-) -> Result<(Vec<EventBody>, Vec<Outbound>), String> {
-    let mut cx = Context::new(twin, now);
+/// What a turn came to.
+#[derive(Debug, Default, PartialEq)]
+pub struct Turn {
+    pub events: Vec<EventBody>,
+    /// The answer to the command the turn was about.
+    pub answer: Option<CommandResult>,
+}
+
+/// Runs one turn; a panic in it becomes an error, and so does what it asks for beyond a limit.
+pub fn run_turn(kind: &dyn Kind, trigger: &Trigger<'_>, here: Surroundings<'_>, twin: &TwinState, now: Timestamp) -> Result<Turn, String> {
+    let mut cx = Context::new(here, twin, now);
     // Unwind safety: the context is dropped when the turn panics, and the twin is only lent for reading.
     match std::panic::catch_unwind(AssertUnwindSafe(|| kind.turn(trigger, &mut cx))) {
-        Ok(Ok(())) => check_effects(&cx).map(|()| (cx.events, cx.outbound)),
+        Ok(Ok(())) => {
+            let turn = cx.into_turn();
+            check::check(&turn, twin).map(|()| turn)
+        }
         Ok(Err(error)) => Err(error),
         Err(panic) => Err(panic_text(&*panic)),
     }
-}
-
-/// A turn that asks for too much fails as a whole.
-fn check_effects(cx: &Context<'_>) -> Result<(), String> {
-    if cx.events.len() + cx.outbound.len() > EFFECTS_PER_TURN_MAX {
-        return Err(format!("EFFECTS_PER_TURN_MAX is reached: {} effects", cx.events.len() + cx.outbound.len()));
-    }
-    let values = cx.events.iter().filter_map(|event| match event {
-        EventBody::BehaviourState { state: value } | EventBody::Emitted { payload: value, .. } => Some(value),
-        _ => None,
-    });
-    for value in values.chain(cx.outbound.iter().map(|o| &o.payload)) {
-        if value.depth() > DEPTH_MAX {
-            return Err(format!("DEPTH_MAX is reached: a value nested deeper than {DEPTH_MAX} levels"));
-        }
-        if value.heap_bytes() > BEHAVIOUR_BYTES_MAX {
-            return Err(format!("BEHAVIOUR_BYTES_MAX is reached: a value of {} bytes", value.heap_bytes()));
-        }
-    }
-    Ok(())
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -5,6 +5,7 @@
 
 mod actor;
 mod background;
+pub mod behaviour;
 mod body;
 pub mod clock;
 mod completion;
@@ -17,10 +18,12 @@ mod hub;
 pub mod identity;
 mod intake;
 pub mod kind;
+pub mod kit;
 mod lane;
 pub mod live;
 mod loaded;
 mod meters;
+mod outbox;
 mod rollups;
 mod runtime;
 mod seats;

@@ -4,19 +4,20 @@
 use hierarchy_models::CommandState;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
-const GAUGES: [(&str, &str); 9] = [
+const GAUGES: [(&str, &str); 10] = [
     ("twinfold_twins_resident", "twins in memory"),
     ("twinfold_twins_connected", "twins whose device is connected"),
     ("twinfold_twins_memory_bytes", "bytes that twins in memory take, estimated; limit twins.memory_max_bytes"),
     ("twinfold_lane_turns_waiting", "turns on their way to the journal, all threads together"),
     ("twinfold_wakes_waiting", "expiries and timers that are to come"),
+    ("twinfold_outbound_on_the_way", "commands between twins that are being sent; limit OUTBOX_COMMANDS_MAX a twin"),
     ("twinfold_command_waiters", "callers waiting for a command's end; limit commands.waiters_max a twin"),
     ("twinfold_live_readers", "readers of the live stream; limit live.readers_max"),
     ("twinfold_live_events_kept", "events kept for readers that come back; limit live.replay_events_max"),
     ("twinfold_store_disk_bytes", "bytes of the store on disk"),
 ];
 
-const COUNTERS: [(&str, &str); 15] = [
+const COUNTERS: [(&str, &str); 16] = [
     ("twinfold_twins_activated_total", "twins started from their snapshot"),
     ("twinfold_twins_passivated_total", "twins sent out of memory"),
     ("twinfold_twin_restarts_total", "restarts after a behaviour failed"),
@@ -29,7 +30,8 @@ const COUNTERS: [(&str, &str); 15] = [
     ("twinfold_intake_shut_total", "times devices had to wait because of journal.max_bytes"),
     ("twinfold_flushes_total", "flushes of projections that were written"),
     ("twinfold_flushes_failed_total", "flushes of projections that failed and are repeated"),
-    ("twinfold_outbound_failed_total", "commands between twins that were not taken"),
+    ("twinfold_outbound_failed_total", "commands between twins that were given up"),
+    ("twinfold_outbound_repeated_total", "times a command between twins had to be sent again"),
     ("twinfold_alerts_refused_total", "alerts beyond ALERTS_PER_TWIN_MAX"),
     ("twinfold_live_readers_lagged_total", "readers that fell behind live.queue_events_max and start again"),
 ];

@@ -13,7 +13,7 @@ use std::{
 };
 
 use hierarchy_models::{
-    Command, CommandId, CommandState, TwinId,
+    CommandId, TwinId,
     supervision::{RestartWindow, Verdict},
     tree::Path,
 };
@@ -31,11 +31,12 @@ use crate::{
     hub::Hub,
     identity::Identities,
     intake::Intake,
-    kind::{Kinds, Outbound},
+    kind::Kinds,
     loaded::Loaded,
+    outbox::OnTheWay,
     rollups,
     settings::Settings,
-    twin::{TwinState, decide::Input},
+    twin::TwinState,
     wakes::Wakes,
 };
 
@@ -67,6 +68,7 @@ pub struct Runtime {
     pub hub: Arc<Hub>,
     pub wakes: Wakes,
     pub intake: Intake,
+    pub on_the_way: OnTheWay,
     /// Registrations share it; moves and removals, which could close loops or orphan twins, have it alone.
     pub tree: AsyncRwLock<()>,
     /// One at a time for each stripe of ids: whoever changes an identity reads it first, and nobody in between.
@@ -129,6 +131,7 @@ impl Runtime {
             hub,
             wakes: Wakes::default(),
             intake: Intake::default(),
+            on_the_way: OnTheWay::default(),
             tree: AsyncRwLock::default(),
             identity_locks: (0..IDENTITY_LOCKS).map(|_| AsyncMutex::default()).collect(),
             handed: Mutex::default(),
@@ -344,31 +347,6 @@ impl Runtime {
             orphans.clear();
         }
         orphans.entry(id.clone()).or_default().failed(&self.settings.restart, self.clock.now())
-    }
-
-    /// Sends the commands that a durable turn asked for.
-    pub async fn send_outbound(self: &Arc<Self>, sender: TwinId, outbound: Vec<Outbound>) {
-        for out in outbound {
-            let now = self.clock.now();
-            let command = Command {
-                id: new_command_id(),
-                name: out.name,
-                payload: out.payload,
-                state: CommandState::Queued,
-                expires_at: now.plus(out.ttl),
-                queued_at: now,
-                delivered_at: None,
-                ended_at: None,
-                deliveries: 0,
-                result: None,
-                idempotency_key: None,
-                sender: format!("twin:{sender}").into(),
-            };
-            if self.ask(&out.to, Ask::Core(Input::Queue(Box::new(command)))).await.is_err() {
-                tracing::warn!(twin = %sender, to = %out.to, "a command to another twin was not taken");
-                metrics::counter!("twinfold_outbound_failed_total").increment(1);
-            }
-        }
     }
 }
 

@@ -36,7 +36,8 @@ pub struct Settings {
     pub command_waiters_max: usize,
     /// `supervision.*`.
     pub restart: RestartPolicy,
-    /// `twins.turn_budget`: a behaviour's turn that takes longer is counted and logged.
+    /// `twins.turn_budget`: a behaviour's turn that takes longer is counted and logged. When the thread worked for longer than that,
+    /// or stood for twenty times as long, the twin restarts, and is quarantined when it goes on.
     pub turn_budget: Duration,
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use actors::{
     kind::Kinds,
     twin::{
-        TwinState,
+        Surroundings, TwinState,
         decide::{Input, NewTwin, decide, number},
         device_input::Speaker,
     },
@@ -17,7 +17,7 @@ use actors::{
 use bytes::Bytes;
 use hierarchy_models::{
     Command, CommandId, CommandResult, CommandState, DeviceMessage, Event, Name, Raw, Record, Timestamp, TwinId, Value, event::Encoding,
-    limits::INBOX_COMMANDS_MAX, model, value::Map,
+    limits::INBOX_COMMANDS_MAX, model, rollup::Aggregate, tree::Path, value::Map,
 };
 use proptest::prelude::*;
 
@@ -175,7 +175,14 @@ fn registered() -> (TwinState, Vec<Event>) {
     let connect = Input::Connect { session: 1, protocol: "test".into(), remote: String::new(), clean_start: true, expiry_seconds: 9 };
     for input in [Input::Register(Box::new(new)), connect] {
         let kinds = Kinds::built_in();
-        let decided = decide(&id, &twin, &**kinds.of(&twin.model), input, Timestamp::EPOCH).unwrap();
+        let decided = decide(
+            Surroundings { id: &id, path: &Path::root(&id), below: &Aggregate::EMPTY },
+            &twin,
+            &**kinds.of(&twin.model),
+            input,
+            Timestamp::EPOCH,
+        )
+        .unwrap();
         for event in number(twin.seq, Timestamp::EPOCH, decided.events) {
             twin.apply(&event, WINDOW);
             log.push(event);
@@ -199,7 +206,7 @@ proptest! {
                 now = now.plus(std::time::Duration::from_secs((*seconds).into()));
             }
             let input = naive.take(step, now);
-            if let Ok(decided) = decide(&id, &twin, &**kinds.of(&twin.model), input, now) {
+            if let Ok(decided) = decide(Surroundings { id: &id, path: &Path::root(&id), below: &Aggregate::EMPTY }, &twin, &**kinds.of(&twin.model), input, now) {
                 for event in number(twin.seq, now, decided.events) {
                     twin.apply(&event, WINDOW);
                     log.push(event);

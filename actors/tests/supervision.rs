@@ -106,7 +106,7 @@ fn a_behaviours_state_is_as_durable_as_the_event_that_changed_it() {
         let states: Vec<_> = log
             .iter()
             .filter_map(|e| match &e.event.body {
-                hierarchy_models::EventBody::BehaviourState { state } => state.as_f64(),
+                hierarchy_models::EventBody::BehaviourState { state, .. } => state.as_f64(),
                 _ => None,
             })
             .collect();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{CommandId, Name},
+    id::{CommandId, Name, TwinId},
     time::Timestamp,
     value::Value,
 };
@@ -75,4 +75,21 @@ pub struct Command {
     pub idempotency_key: Option<Name>,
     /// Who sent it, for the audit trail: a principal's name, or `twin:ID`.
     pub sender: Name,
+}
+
+/// A command that one twin sends to another.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutboundCommand {
+    pub to: TwinId,
+    pub name: Name,
+    pub payload: Value,
+    /// When it ends, sent or not.
+    pub expires_at: Timestamp,
+}
+
+impl OutboundCommand {
+    /// What makes it one command at its target, however often it is sent: who asked for it, and with which event.
+    pub fn idempotency_key(sender: &TwinId, queued: u64) -> Name {
+        format!("{sender}#{queued}").into()
+    }
 }

@@ -3,12 +3,14 @@
 //! What was decided is recorded, not recomputed: an event carries the outcome (decoded values, the alert raised,
 //! the behaviour's new state), so that a replay gives the same twin whatever version of the code runs it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     alert::Alert,
-    command::{Command, CommandResult, CommandState},
+    command::{Command, CommandResult, CommandState, OutboundCommand},
     id::{CommandId, ModelId, Name, TwinId},
     record::Record,
     time::Timestamp,
@@ -203,8 +205,9 @@ pub enum EventBody {
     AlertCleared {
         name: Name,
     },
-    /// The behaviour's own state after a turn.
+    /// The behaviour's own state after a turn, in the form of this version of the behaviour.
     BehaviourState {
+        version: u32,
         state: Value,
     },
     /// An event that a behaviour emitted.
@@ -216,8 +219,30 @@ pub enum EventBody {
         name: Name,
         due: Timestamp,
     },
+    /// A timer that fires at `due` and then every `every`.
+    TimerRepeats {
+        name: Name,
+        due: Timestamp,
+        every: Duration,
+    },
+    /// One that repeats is due again at the first of its times after this event.
     TimerFired {
         name: Name,
+    },
+    TimerCancelled {
+        name: Name,
+    },
+    /// A command to another twin; it is sent until it is taken there, refused, or too old.
+    OutboundQueued(Box<OutboundCommand>),
+    /// The other twin has taken the command that event `queued` asked for, as `command`.
+    OutboundSent {
+        queued: u64,
+        command: CommandId,
+    },
+    /// The command that event `queued` asked for was not taken and is not sent again.
+    OutboundDropped {
+        queued: u64,
+        reason: String,
     },
 
     /// A message whose turn failed; it is not replayed to the behaviour.
@@ -257,7 +282,17 @@ impl EventBody {
             | ChildDetached { .. } => "connection",
             CommandQueued(_) | CommandDelivered { .. } | CommandEnded { .. } => "commands",
             AlertRaised(_) | AlertCleared { .. } => "alerts",
-            BehaviourState { .. } | TimerSet { .. } | TimerFired { .. } | Poisoned { .. } | Quarantined { .. } | Released => "behaviour",
+            BehaviourState { .. }
+            | TimerSet { .. }
+            | TimerRepeats { .. }
+            | TimerFired { .. }
+            | TimerCancelled { .. }
+            | OutboundQueued(_)
+            | OutboundSent { .. }
+            | OutboundDropped { .. }
+            | Poisoned { .. }
+            | Quarantined { .. }
+            | Released => "behaviour",
         }
     }
 }

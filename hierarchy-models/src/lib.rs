@@ -19,7 +19,7 @@ pub mod tree;
 pub mod value;
 
 pub use alert::{Alert, Severity};
-pub use command::{Command, CommandResult, CommandState};
+pub use command::{Command, CommandResult, CommandState, OutboundCommand};
 pub use event::{Event, EventBody, Raw};
 pub use id::{CommandId, IdError, ModelId, Name, TwinId};
 pub use message::DeviceMessage;

@@ -50,3 +50,9 @@ pub const ROLLUP_NAMES_MAX: usize = 256;
 pub const BEHAVIOUR_BYTES_MAX: usize = 64 * 1024;
 /// Effects of one turn of a behaviour.
 pub const EFFECTS_PER_TURN_MAX: usize = 64;
+/// Commands to other twins that a twin holds until they are taken there.
+pub const OUTBOX_COMMANDS_MAX: usize = 256;
+/// Timers a behaviour has set.
+pub const TIMERS_PER_TWIN_MAX: usize = 64;
+/// Shortest time between two calls of a timer that repeats.
+pub const TIMER_EVERY_MIN: Duration = Duration::from_millis(100);

@@ -23,7 +23,7 @@ pub fn mark_rollup(body: &SharedBody) {
 
 /// Sees to it that the twin is woken in time, in memory or not.
 pub fn register_wake(b: &mut Body) {
-    if let Some(at) = b.state.wake_at()
+    if let Some(at) = b.state.next_deadline()
         && b.wake_registered.is_none_or(|known| at < known)
     {
         b.wake_registered = Some(at);
@@ -36,4 +36,5 @@ pub fn relist(body: &SharedBody) {
     body.borrow_mut().dirty = false;
     mark(body);
     register_wake(&mut body.borrow_mut());
+    crate::outbox::send(body, true);
 }

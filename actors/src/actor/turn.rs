@@ -1,13 +1,12 @@
 //! One turn of a twin: decide, apply, hand to the lane; and what happens when a behaviour fails in it.
 
-use std::time::{Duration, Instant};
-
 use hierarchy_models::{Raw, Timestamp, supervision::Verdict};
 
 use super::{
     TwinActor,
     mailbox::{restart_later, wait},
     marks::{mark, register_wake, relist},
+    stopwatch::{Lap, Stopwatch},
 };
 use crate::{
     body::{Body, SharedBody, store_problem},
@@ -16,7 +15,7 @@ use crate::{
     envelope::{Answer, Answerer, Problem, Reply},
     error::TwinError,
     twin::{
-        Decided, Rejection, decide,
+        Decided, Failure, Rejection, decide,
         decide::{Input, Said, number},
     },
 };
@@ -32,17 +31,17 @@ impl TwinActor {
             Input::Register(new) => new.seq_base,
             _ => 0,
         };
-        let decided = {
+        let (decided, overrun) = {
             let b = self.body.borrow();
             if b.suspect {
                 let error = b.host().lane.broken();
                 drop(b);
                 return answerer.send(Err(suspect_problem(error)));
             }
-            let started = Instant::now();
-            let decided = decide(&b.id, &b.state, &*b.kind, input, now);
-            note_duration(&b, started.elapsed());
-            decided
+            let watch = Stopwatch::start(!b.kind.is_built_in());
+            let decided = decide(b.surroundings(), &b.state, &*b.kind, input, now);
+            let overrun = note_duration(&b, &watch.stop(b.runtime().settings.turn_budget));
+            (decided, overrun)
         };
         match decided {
             Ok(decided) => {
@@ -57,7 +56,12 @@ impl TwinActor {
                     drop(b);
                     return answerer.send(Err(store_problem(&error)));
                 }
+                let failed = decided.failed.clone().or(overrun);
                 self.carry_out(decided, seq_base, ends, answerer, now, answer);
+                // What happened stands and is answered; the twin restarts on top of it.
+                if let Some(Failure { what, error }) = failed {
+                    self.fall(error, what, None, Answerer::Nobody);
+                }
             }
             Err(Rejection::Device(refusal)) => self.refuse(refusal, answerer),
             Err(Rejection::Call(error)) => self.answer_durable(answerer, Err(Problem::Call(error))),
@@ -79,7 +83,7 @@ impl TwinActor {
         now: Timestamp,
         answer: impl FnOnce(&SharedBody) -> Reply,
     ) {
-        let Decided { events, outbound, said } = decided;
+        let Decided { events, said, .. } = decided;
         let (events, live) = {
             let mut b = self.body.borrow_mut();
             let events = number(b.state.seq.max(seq_base), now, events);
@@ -107,7 +111,7 @@ impl TwinActor {
             return self.answer_durable(answerer, reply);
         }
         mark(&self.body);
-        let completion = Completion::new(&self.body).answering(answerer, reply).telling(live, outbound).following(&events);
+        let completion = Completion::new(&self.body).answering(answerer, reply).telling(live).following(&events);
         let (host, id) = {
             let mut b = self.body.borrow_mut();
             register_wake(&mut b);
@@ -157,12 +161,16 @@ impl TwinActor {
     }
 }
 
-/// A turn blocks its thread: one that takes too long is told.
-fn note_duration(b: &Body, took: Duration) {
-    if took > b.runtime().settings.turn_budget {
-        tracing::warn!(twin = %b.id, ?took, "a turn took longer than twins.turn_budget");
-        metrics::counter!("twinfold_turns_over_budget_total").increment(1);
+/// A turn blocks its thread: one that takes too long is told, and is a failure of the behaviour when it is its fault.
+fn note_duration(b: &Body, lap: &Lap) -> Option<Failure> {
+    let budget = b.runtime().settings.turn_budget;
+    if lap.took <= budget {
+        return None;
     }
+    tracing::warn!(twin = %b.id, took = ?lap.took, "a turn took longer than twins.turn_budget");
+    metrics::counter!("twinfold_turns_over_budget_total").increment(1);
+    let error = || format!("the turn took {:?}; twins.turn_budget is {budget:?}", lap.took);
+    lap.is_overrun.then(|| Failure { what: "a turn".into(), error: error() })
 }
 
 pub(super) fn suspect_problem(error: Option<persistence::Error>) -> Problem {

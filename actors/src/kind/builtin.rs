@@ -13,6 +13,10 @@ impl Kind for Place {
     fn turn(&self, _: &Trigger<'_>, _: &mut Context<'_>) -> Result<(), String> {
         Ok(())
     }
+
+    fn is_built_in(&self) -> bool {
+        true
+    }
 }
 
 /// Device, Gateway, and every model without a behaviour of its own.
@@ -25,24 +29,33 @@ const CONNECTION_LOST: &str = "connection-lost";
 
 impl Kind for Device {
     fn turn(&self, trigger: &Trigger<'_>, cx: &mut Context<'_>) -> Result<(), String> {
-        match trigger {
-            Trigger::Event { name: "alarm", payload } => {
-                let severity = match payload.get("severity").and_then(Value::as_str) {
-                    Some("critical") => Severity::Critical,
-                    Some("info") => Severity::Info,
-                    _ => Severity::Warning,
-                };
-                let text = payload.get("text").and_then(Value::as_str).unwrap_or_default();
-                cx.raise(alarm_name(payload), severity, text, Map::new());
-            }
-            Trigger::Event { name: "alarm-cleared", payload } => cx.clear(alarm_name(payload)),
-            Trigger::Connected => cx.clear(CONNECTION_LOST),
-            Trigger::Disconnected { reason: DisconnectReason::Lost } => {
-                cx.raise(CONNECTION_LOST, Severity::Warning, "the connection ended without a goodbye", Map::new());
-            }
-            _ => {}
-        }
+        as_every_device(trigger, cx);
         Ok(())
+    }
+
+    fn is_built_in(&self) -> bool {
+        true
+    }
+}
+
+/// What every device does, whatever behaviour is bound to its model.
+pub fn as_every_device(trigger: &Trigger<'_>, cx: &mut Context<'_>) {
+    match trigger {
+        Trigger::Event { name: "alarm", payload } => {
+            let severity = match payload.get("severity").and_then(Value::as_str) {
+                Some("critical") => Severity::Critical,
+                Some("info") => Severity::Info,
+                _ => Severity::Warning,
+            };
+            let text = payload.get("text").and_then(Value::as_str).unwrap_or_default();
+            cx.raise(alarm_name(payload), severity, text, Map::new());
+        }
+        Trigger::Event { name: "alarm-cleared", payload } => cx.clear(alarm_name(payload)),
+        Trigger::Connected => cx.clear(CONNECTION_LOST),
+        Trigger::Disconnected { reason: DisconnectReason::Lost } => {
+            cx.raise(CONNECTION_LOST, Severity::Warning, "the connection ended without a goodbye", Map::new());
+        }
+        _ => {}
     }
 }
 

@@ -10,8 +10,10 @@ use hierarchy_models::{
 };
 
 use super::{
+    outbox::OutboxEntry,
     slots::{Slot, Slots},
     state::TwinState,
+    timers::Timer,
 };
 use crate::view::KeptMessage;
 
@@ -99,13 +101,23 @@ impl TwinState {
                 None => self.alerts.push((**alert).clone()),
             },
             AlertCleared { name } => self.alerts.retain(|a| a.name != *name),
-            BehaviourState { state } => self.rare_mut().behaviour = state.clone(),
-            TimerSet { name, due } => {
-                let timers = &mut self.rare_mut().timers;
-                timers.retain(|(n, _)| n != name);
-                timers.push((name.clone(), *due));
+            BehaviourState { version, state } => {
+                let rare = self.rare_mut();
+                rare.behaviour = state.clone();
+                rare.behaviour_version = *version;
             }
-            TimerFired { name } => self.rare_mut().timers.retain(|(n, _)| n != name),
+            TimerSet { name, due } => self.set_timer(Timer { name: name.clone(), due: *due, every: None }),
+            TimerRepeats { name, due, every } => self.set_timer(Timer { name: name.clone(), due: *due, every: Some(*every) }),
+            TimerFired { name } => {
+                if let Some(next) = self.take_timer(name).and_then(|timer| timer.after_firing(now)) {
+                    self.rare_mut().timers.push(next);
+                }
+            }
+            TimerCancelled { name } => drop(self.take_timer(name)),
+            OutboundQueued(command) => {
+                self.rare_mut().outbox.push(OutboxEntry { queued: event.seq, command: (**command).clone() });
+            }
+            OutboundSent { queued, .. } | OutboundDropped { queued, .. } => self.rare_mut().outbox.retain(|o| o.queued != *queued),
             Emitted { .. } => {}
             Registered { .. }
             | Unregistered
@@ -125,6 +137,17 @@ impl TwinState {
             | ChildAttached { .. }
             | ChildDetached { .. } => self.apply_connection(event),
         }
+    }
+
+    fn take_timer(&mut self, name: &str) -> Option<Timer> {
+        let timers = &mut self.rare.as_deref_mut()?.timers;
+        let place = timers.iter().position(|t| t.name == name)?;
+        Some(timers.remove(place))
+    }
+
+    fn set_timer(&mut self, timer: Timer) {
+        self.take_timer(&timer.name);
+        self.rare_mut().timers.push(timer);
     }
 
     fn heard(&mut self, now: Timestamp) {

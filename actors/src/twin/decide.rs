@@ -1,26 +1,27 @@
 //! What follows from an input: events, and what to say to whoever asked. Reads the twin, never changes it.
 
 use hierarchy_models::{
-    Command, CommandId, CommandState, DeviceMessage, Event, EventBody, Name, Timestamp, TwinId,
+    Command, CommandId, CommandResult, CommandState, DeviceMessage, Event, EventBody, Name, Timestamp, TwinId,
     event::{DisconnectReason, Status},
     limits::{INBOX_COMMANDS_MAX, PROPERTIES_BYTES_MAX},
     value::{Map, map_heap_bytes},
 };
 
-pub use super::input::{Decided, Input, NewTwin, Rejection, Said};
+pub use super::input::{Decided, Failure, Input, NewTwin, Rejection, Said};
 use super::{
     device_input::{HELD_PACKETS_MAX, Speaker},
+    input::TwinPatch,
+    refusal::Refusal,
     state::TwinState,
+    surroundings::Surroundings,
 };
 use crate::{
-    device::Refusal,
     error::TwinError,
-    kind::{Kind, Trigger, run_turn},
-    twins::TwinPatch,
+    kind::{Kind, Trigger, Turn, run_turn},
 };
 
 fn done(events: Vec<EventBody>) -> Result<Decided, Rejection> {
-    Ok(Decided { events, outbound: Vec::new(), said: Said::Done })
+    Ok(Decided { events, failed: None, said: Said::Done })
 }
 
 /// Numbers the events of a turn.
@@ -28,14 +29,15 @@ pub fn number(seq: u64, now: Timestamp, bodies: Vec<EventBody>) -> Vec<Event> {
     (seq + 1..).zip(bodies).map(|(seq, body)| Event { seq, received_at: now, body }).collect()
 }
 
-pub fn decide(id: &TwinId, twin: &TwinState, kind: &dyn Kind, input: Input, now: Timestamp) -> Result<Decided, Rejection> {
+pub fn decide(here: Surroundings<'_>, twin: &TwinState, kind: &dyn Kind, input: Input, now: Timestamp) -> Result<Decided, Rejection> {
+    let id = here.id;
     match input {
         Input::Register(_) if twin.registered => Err(TwinError::AlreadyRegistered(id.clone()).into()),
         Input::Register(new) => {
             let NewTwin { model, parent, gateway, metadata, tags, .. } = *new;
             done(vec![EventBody::Registered { model, parent, gateway, metadata, tags }])
         }
-        Input::Device { speaker, message, packet } => hear(twin, kind, &speaker, message, packet, now),
+        Input::Device { speaker, message, packet } => hear(here, twin, kind, &speaker, message, packet, now),
         _ if !twin.registered => Err(TwinError::NoSuchTwin(id.clone()).into()),
         Input::Unregister { if_version } => {
             check_version(twin, if_version)?;
@@ -63,7 +65,7 @@ pub fn decide(id: &TwinId, twin: &TwinState, kind: &dyn Kind, input: Input, now:
             if twin.status != Status::Active {
                 return Err(Refusal::NotAuthorized { reason: "the device is not active".into() }.into());
             }
-            connect(twin, kind, Connecting { session, protocol, remote, clean_start, expiry_seconds }, now)
+            connect(here, twin, kind, Connecting { session, protocol, remote, clean_start, expiry_seconds }, now)
         }
         Input::Disconnect { session, reason, will, expiry_seconds } => {
             if twin.connection.session != session || !twin.connection.connected {
@@ -75,7 +77,7 @@ pub fn decide(id: &TwinId, twin: &TwinState, kind: &dyn Kind, input: Input, now:
                 Some(seconds) if Some(seconds) != twin.connection.expiry_seconds => reopen(twin, seconds, &mut events),
                 Some(_) => {}
             }
-            with_turn(twin, kind, events, &Trigger::Disconnected { reason }, now, "the end of a connection")
+            with_turn(here, twin, kind, events, &Trigger::Disconnected { reason }, now, "the end of a connection")
         }
         Input::Subscribe { session, subscriptions } => {
             if twin.connection.session != session || !twin.connection.connected {
@@ -84,17 +86,24 @@ pub fn decide(id: &TwinId, twin: &TwinState, kind: &dyn Kind, input: Input, now:
             let same = twin.connection.subscriptions == subscriptions;
             done(if same { vec![] } else { vec![EventBody::Subscribed { subscriptions }] })
         }
-        Input::Queue(command) => queue(twin, *command),
+        Input::Queue(command) => queue(here, twin, kind, *command, now),
         Input::Cancel(command) => cancel(id, twin, &command),
         Input::Delivered(command) => {
             let open = twin.inbox.as_deref().and_then(|i| i.get(&command)).is_some_and(|c| !c.state.is_end());
             done(if open { vec![EventBody::CommandDelivered { id: command }] } else { vec![] })
         }
-        Input::Wake => wake(twin, kind, now),
+        Input::Wake => wake(here, twin, kind, now),
+        Input::Children if kind.is_built_in() => done(vec![]),
+        Input::Children => with_turn(here, twin, kind, vec![], &Trigger::Children, now, "figures of its children"),
+        Input::OutboundDone { queued, .. } if !twin.outbox().iter().any(|o| o.queued == queued) => done(vec![]),
+        Input::OutboundDone { queued, outcome } => done(vec![match outcome {
+            Ok(command) => EventBody::OutboundSent { queued, command },
+            Err(reason) => EventBody::OutboundDropped { queued, reason },
+        }]),
         Input::Poison { what, error, raw, quarantine } => {
             let mut events = vec![EventBody::Poisoned { what, error: error.clone(), raw }];
             if let Some(restarts) = quarantine {
-                let mut cx = crate::kind::Context::new(twin, now);
+                let mut cx = crate::kind::Context::new(here, twin, now);
                 cx.raise(QUARANTINED, hierarchy_models::Severity::Critical, &error, Map::new());
                 events.push(EventBody::Quarantined { until_released: true, restarts, error });
                 events.append(&mut cx.events);
@@ -111,6 +120,9 @@ fn held_too_many() -> Rejection {
 /// How a connection through a gateway is named.
 pub const GATEWAY_PROTOCOL: &str = "gateway";
 
+/// Why a command to another twin is given up that was not taken in time.
+pub const OVER: &str = "its time to live is over";
+
 /// The alert that stands on a quarantined twin.
 pub const QUARANTINED: &str = "quarantined";
 
@@ -123,6 +135,7 @@ fn check_version(twin: &TwinState, if_version: Option<u64>) -> Result<(), TwinEr
 
 /// Adds what the kind makes of it; the events and the effects commit together.
 fn with_turn(
+    here: Surroundings<'_>,
     twin: &TwinState,
     kind: &dyn Kind,
     mut events: Vec<EventBody>,
@@ -134,20 +147,18 @@ fn with_turn(
         return done(events);
     }
     // The fact stands whatever the behaviour makes of it: a device that is gone is gone.
-    let outbound = match run_turn(kind, trigger, twin, now) {
-        Ok((mut more, outbound)) => {
-            events.append(&mut more);
-            outbound
+    let failed = match run_turn(kind, trigger, here, twin, now) {
+        Ok(mut turn) => {
+            events.append(&mut turn.events);
+            None
         }
-        Err(error) => {
-            events.push(EventBody::Poisoned { what: what.into(), error, raw: None });
-            Vec::new()
-        }
+        Err(error) => Some(Failure { what: what.into(), error }),
     };
-    Ok(Decided { events, outbound, said: Said::Done })
+    Ok(Decided { events, failed, said: Said::Done })
 }
 
 fn hear(
+    here: Surroundings<'_>,
     twin: &TwinState,
     kind: &dyn Kind,
     speaker: &Speaker,
@@ -164,7 +175,7 @@ fn hear(
         // It broke a rule: kept for whoever mends the device, as what cannot be read is.
         (Err(Refusal::Invalid { reason }), Some(raw)) => {
             let events = vec![EventBody::Rejected { topic: what.into(), reason: reason.clone(), raw }];
-            return Ok(Decided { events, outbound: Vec::new(), said: Said::Refused(Refusal::Invalid { reason }) });
+            return Ok(Decided { events, failed: None, said: Said::Refused(Refusal::Invalid { reason }) });
         }
         (Err(refusal), _) => return Err(refusal.into()),
     };
@@ -177,33 +188,34 @@ fn hear(
     if twin.quarantined().is_some() {
         return done(events);
     }
-    let turn = match events.first() {
-        Some(EventBody::Telemetry { stream, records, raw }) => {
-            Some((run_turn(kind, &Trigger::Telemetry { stream: stream.as_deref(), records }, twin, now), raw))
+    if let Some((command, state, result)) = ended_command(twin, &events) {
+        let trigger = Trigger::CommandEnded { command, state, result: result.as_ref() };
+        return with_turn(here, twin, kind, events, &trigger, now, "the end of a command");
+    }
+    let (trigger, raw) = match events.first() {
+        Some(EventBody::Telemetry { stream, records, raw }) => (Trigger::Telemetry { stream: stream.as_deref(), records }, raw),
+        Some(EventBody::ReportedPatched { patch, raw } | EventBody::ReportedReplaced { properties: patch, raw }) => {
+            (Trigger::Reported { patch }, raw)
         }
-        Some(EventBody::ReportedPatched { patch, raw }) => Some((run_turn(kind, &Trigger::Reported { patch }, twin, now), raw)),
-        Some(EventBody::ReportedReplaced { properties, raw }) => {
-            Some((run_turn(kind, &Trigger::Reported { patch: properties }, twin, now), raw))
-        }
-        Some(EventBody::Special { name, payload, raw }) => Some((run_turn(kind, &Trigger::Event { name, payload }, twin, now), raw)),
-        Some(EventBody::Diagnostics { payload, raw }) => Some((run_turn(kind, &Trigger::Diagnostics { payload }, twin, now), raw)),
-        _ => None,
+        Some(EventBody::Special { name, payload, raw }) => (Trigger::Event { name, payload }, raw),
+        Some(EventBody::Diagnostics { payload, raw }) => (Trigger::Diagnostics { payload }, raw),
+        _ => return done(events),
     };
-    if let Some(EventBody::CommandEnded { id, state, .. }) = events.last() {
-        let (id, state) = (id.clone(), *state);
-        let name = twin.inbox.as_deref().and_then(|i| i.get(&id)).map(|c| c.name.clone()).unwrap_or_default();
-        return with_turn(twin, kind, events, &Trigger::CommandEnded { name: &name, state }, now, "the end of a command");
-    }
-    let mut outbound = Vec::new();
-    match turn {
-        Some((Ok((mut more, out)), _)) => {
-            events.append(&mut more);
-            outbound = out;
+    match run_turn(kind, &trigger, here, twin, now) {
+        Ok(mut turn) => {
+            events.append(&mut turn.events);
+            done(events)
         }
-        Some((Err(error), raw)) => return Err(Rejection::Failed { error, what: what.into(), raw: Some(raw.clone()) }),
-        None => {}
+        Err(error) => Err(Rejection::Failed { error, what: what.into(), raw: Some(raw.clone()) }),
     }
-    Ok(Decided { events, outbound, said: Said::Done })
+}
+
+/// The command that these events end, when they end one.
+fn ended_command<'a>(twin: &'a TwinState, events: &[EventBody]) -> Option<(&'a Command, CommandState, Option<CommandResult>)> {
+    events.iter().find_map(|event| match event {
+        EventBody::CommandEnded { id, state, result } => Some((twin.inbox.as_deref()?.get(id)?, *state, result.clone())),
+        _ => None,
+    })
 }
 
 struct Connecting {
@@ -214,7 +226,7 @@ struct Connecting {
     expiry_seconds: u32,
 }
 
-fn connect(twin: &TwinState, kind: &dyn Kind, c: Connecting, now: Timestamp) -> Result<Decided, Rejection> {
+fn connect(here: Surroundings<'_>, twin: &TwinState, kind: &dyn Kind, c: Connecting, now: Timestamp) -> Result<Decided, Rejection> {
     let mut events = Vec::new();
     let before = &twin.connection;
     if before.connected {
@@ -228,7 +240,7 @@ fn connect(twin: &TwinState, kind: &dyn Kind, c: Connecting, now: Timestamp) -> 
         reopen(twin, c.expiry_seconds, &mut events);
     }
     events.push(EventBody::Connected { session: c.session, protocol: c.protocol, remote: c.remote });
-    let mut decided = with_turn(twin, kind, events, &Trigger::Connected, now, "a connection")?;
+    let mut decided = with_turn(here, twin, kind, events, &Trigger::Connected, now, "a connection")?;
     decided.said = Said::Connected { session_present };
     Ok(decided)
 }
@@ -240,7 +252,7 @@ fn reopen(twin: &TwinState, expiry_seconds: u32, events: &mut Vec<EventBody>) {
     events.extend(twin.held_packets().iter().map(|packet| EventBody::PacketHeld { packet: *packet }));
 }
 
-fn queue(twin: &TwinState, command: Command) -> Result<Decided, Rejection> {
+fn queue(here: Surroundings<'_>, twin: &TwinState, kind: &dyn Kind, command: Command, now: Timestamp) -> Result<Decided, Rejection> {
     let inbox = twin.inbox.as_deref();
     if let Some(key) = command.idempotency_key.as_deref()
         && let Some(known) = inbox.and_then(|i| i.by_key(key))
@@ -248,13 +260,30 @@ fn queue(twin: &TwinState, command: Command) -> Result<Decided, Rejection> {
         if known.name != command.name || known.payload != command.payload {
             return Err(TwinError::KeyReused.into());
         }
-        return Ok(Decided { events: vec![], outbound: vec![], said: Said::Existing(Box::new(known.clone())) });
+        return Ok(Decided { events: vec![], failed: None, said: Said::Existing(Box::new(known.clone())) });
     }
     if inbox.is_some_and(|i| i.open.len() >= INBOX_COMMANDS_MAX) {
         let detail = format!("{INBOX_COMMANDS_MAX} commands have not ended");
         return Err(TwinError::Limit { limit: "INBOX_COMMANDS_MAX", detail }.into());
     }
-    done(vec![EventBody::CommandQueued(Box::new(command))])
+    if twin.quarantined().is_some() {
+        return done(vec![EventBody::CommandQueued(Box::new(command))]);
+    }
+    let turn = run_turn(kind, &Trigger::Command { command: &command }, here, twin, now).map_err(|error| Rejection::Failed {
+        error,
+        what: format!("command {}", command.name),
+        raw: None,
+    })?;
+    let Turn { events: mut effects, answer } = turn;
+    let mut said = Said::Done;
+    let mut events = vec![EventBody::CommandQueued(Box::new(command.clone()))];
+    if let Some(result) = answer {
+        let (id, state) = (command.id.clone(), result.end());
+        events.push(EventBody::CommandEnded { id, state, result: Some(result.clone()) });
+        said = Said::Answered(Box::new(Command { state, ended_at: Some(now), result: Some(result), ..command }));
+    }
+    events.append(&mut effects);
+    Ok(Decided { events, failed: None, said })
 }
 
 fn cancel(id: &TwinId, twin: &TwinState, command: &CommandId) -> Result<Decided, Rejection> {
@@ -266,7 +295,7 @@ fn cancel(id: &TwinId, twin: &TwinState, command: &CommandId) -> Result<Decided,
     }
 }
 
-fn wake(twin: &TwinState, kind: &dyn Kind, now: Timestamp) -> Result<Decided, Rejection> {
+fn wake(here: Surroundings<'_>, twin: &TwinState, kind: &dyn Kind, now: Timestamp) -> Result<Decided, Rejection> {
     let mut events: Vec<EventBody> = twin
         .inbox
         .iter()
@@ -274,14 +303,16 @@ fn wake(twin: &TwinState, kind: &dyn Kind, now: Timestamp) -> Result<Decided, Re
         .filter(|o| o.command.expires_at <= now)
         .map(|o| EventBody::CommandEnded { id: o.command.id.clone(), state: CommandState::Expired, result: None })
         .collect();
+    let over = twin.outbox().iter().filter(|o| o.is_over(now));
+    events.extend(over.map(|o| EventBody::OutboundDropped { queued: o.queued, reason: OVER.into() }));
     if twin.session_ends_at().is_some_and(|end| end <= now) {
         events.push(EventBody::SessionExpired);
     }
-    let due = twin.rare.iter().flat_map(|r| &r.timers).filter(|(_, due)| *due <= now).min_by_key(|(_, due)| *due);
+    let due = twin.timers().iter().filter(|t| t.due <= now).min_by_key(|t| t.due);
     // One timer a turn: a failing one costs itself, and the next wake takes the next.
-    if let Some((name, _)) = due {
-        events.push(EventBody::TimerFired { name: name.clone() });
-        return with_turn(twin, kind, events, &Trigger::Timer { name }, now, &format!("timer {name}"));
+    if let Some(timer) = due {
+        events.push(EventBody::TimerFired { name: timer.name.clone() });
+        return with_turn(here, twin, kind, events, &Trigger::Timer { timer }, now, &format!("timer {}", timer.name));
     }
     done(events)
 }

@@ -11,8 +11,7 @@ use hierarchy_models::{
     value::{Map, map_heap_bytes},
 };
 
-use super::{apply::record_hash, state::TwinState};
-use crate::device::Refusal;
+use super::{apply::record_hash, refusal::Refusal, state::TwinState};
 
 /// Who hands a message to a twin.
 #[derive(Debug, Clone, PartialEq)]

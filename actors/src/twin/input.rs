@@ -6,8 +6,8 @@ use hierarchy_models::{
     value::Map,
 };
 
-use super::device_input::Speaker;
-use crate::{device::Refusal, error::TwinError, kind::Outbound, twins::TwinPatch};
+use super::{device_input::Speaker, refusal::Refusal};
+use crate::error::TwinError;
 
 /// Everything that can be asked of a twin's core.
 #[derive(Debug)]
@@ -58,6 +58,13 @@ pub enum Input {
     Delivered(CommandId),
     /// Time has passed: commands may have expired, timers may be due, a session may be over.
     Wake,
+    /// What is below it comes to something else.
+    Children,
+    /// What became of the command to another twin that event `queued` asked for: its id there, or why it is given up.
+    OutboundDone {
+        queued: u64,
+        outcome: Result<CommandId, String>,
+    },
     /// A message was given up after its turn failed.
     Poison {
         what: String,
@@ -65,6 +72,16 @@ pub enum Input {
         raw: Option<hierarchy_models::Raw>,
         quarantine: Option<u32>,
     },
+}
+
+/// A change of what people decide about a twin. `parent` and `gateway`: the outer `None` leaves as it is, the inner removes.
+#[derive(Debug, Clone, Default)]
+pub struct TwinPatch {
+    pub metadata: Option<Map>,
+    pub desired: Option<Map>,
+    pub tags: Option<Vec<Name>>,
+    pub parent: Option<Option<TwinId>>,
+    pub gateway: Option<Option<TwinId>>,
 }
 
 #[derive(Debug, Clone)]
@@ -87,6 +104,8 @@ pub enum Said {
     },
     /// A command that was there already, under the same idempotency key.
     Existing(Box<Command>),
+    /// The behaviour has answered the command by itself.
+    Answered(Box<Command>),
     /// Nothing of it was taken, but that it came is recorded.
     Refused(Refusal),
 }
@@ -94,8 +113,16 @@ pub enum Said {
 #[derive(Debug)]
 pub struct Decided {
     pub events: Vec<EventBody>,
-    pub outbound: Vec<Outbound>,
+    /// What happened stands, but the behaviour failed on it: the twin must restart.
+    pub failed: Option<Failure>,
     pub said: Said,
+}
+
+/// On what a behaviour failed, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    pub what: String,
+    pub error: String,
 }
 
 #[derive(Debug)]

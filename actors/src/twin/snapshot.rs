@@ -1,5 +1,9 @@
 //! A twin's state as bytes, for the store: protobuf with a format number, so that it can grow.
 
+mod behaviour;
+#[cfg(test)]
+mod tests;
+
 use hierarchy_models::{
     Alert, Command, Name, Timestamp, TwinId, Value,
     event::Subscriptions,
@@ -18,9 +22,10 @@ use super::{
     state::{Connection, Rare, TwinState},
 };
 use crate::view::KeptMessage;
+use behaviour::{OutboxWire, TimerWire};
 
 /// The format this program writes. Readers refuse what is newer.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 #[derive(Clone, PartialEq, Message)]
 struct SlotWire {
@@ -52,14 +57,6 @@ struct OpenWire {
     command: Option<wire::Command>,
     #[prost(uint64, tag = "2")]
     seq: u64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TimerWire {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(sint64, tag = "2")]
-    due: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -150,6 +147,11 @@ struct StateWire {
     restarts: u64,
     #[prost(string, optional, tag = "30")]
     quarantined: Option<String>,
+    /// Formats before 2 have none: theirs is 1 where there is a state.
+    #[prost(uint32, optional, tag = "31")]
+    behaviour_version: Option<u32>,
+    #[prost(message, repeated, tag = "32")]
+    outbox: Vec<OutboxWire>,
 }
 
 fn damaged(detail: impl ToString) -> Error {
@@ -262,11 +264,13 @@ impl TwinState {
             rejected_total: rare.rejected_total,
             diagnostics: rare.diagnostics.as_ref().map(|slot| slot_to((&"diagnostics".into(), slot))),
             attached: rare.attached.iter().map(ToString::to_string).collect(),
-            timers: rare.timers.iter().map(|(n, due)| TimerWire { name: n.to_string(), due: due.as_millis() }).collect(),
+            timers: rare.timers.iter().map(Into::into).collect(),
             behaviour: (rare.behaviour != Value::Null).then(|| (&rare.behaviour).into()),
             poison: rare.poison.iter().map(kept_to).collect(),
             restarts: rare.restarts,
             quarantined: rare.quarantined.clone(),
+            behaviour_version: (rare.behaviour_version > 0).then_some(rare.behaviour_version),
+            outbox: rare.outbox.iter().map(Into::into).collect(),
         }
         .encode_to_vec()
     }
@@ -290,8 +294,10 @@ impl TwinState {
             rejected_total: w.rejected_total,
             diagnostics: w.diagnostics.map(slot_from).transpose()?.map(|(_, slot)| slot),
             attached: w.attached.into_iter().map(id_from).collect::<Result<_, _>>()?,
-            timers: w.timers.into_iter().map(|t| (t.name.into(), time(t.due))).collect(),
+            timers: w.timers.into_iter().map(Into::into).collect(),
+            behaviour_version: w.behaviour_version.unwrap_or(w.behaviour.is_some().into()),
             behaviour: value_from(w.behaviour)?,
+            outbox: w.outbox.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             poison: w.poison.into_iter().map(kept_from).collect(),
             restarts: w.restarts,
             quarantined: w.quarantined,

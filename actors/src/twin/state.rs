@@ -13,7 +13,9 @@ use hierarchy_models::{
 
 use super::{
     inbox::Inbox,
+    outbox::OutboxEntry,
     slots::{Slot, Slots},
+    timers::Timer,
 };
 use crate::view::KeptMessage;
 
@@ -43,8 +45,12 @@ pub struct Rare {
     pub rejected_total: u64,
     pub diagnostics: Option<Slot>,
     pub attached: Vec<TwinId>,
-    pub timers: Vec<(Name, Timestamp)>,
+    pub timers: Vec<Timer>,
     pub behaviour: Value,
+    /// The version of the behaviour that wrote its state; 0 when there is none.
+    pub behaviour_version: u32,
+    /// Commands to other twins that were not taken yet, oldest first.
+    pub outbox: Vec<OutboxEntry>,
     pub poison: VecDeque<KeptMessage>,
     pub restarts: u64,
     /// Why it is quarantined, when it is.
@@ -116,6 +122,18 @@ impl TwinState {
         self.rare.as_deref().map_or(&NULL, |r| &r.behaviour)
     }
 
+    pub fn behaviour_version(&self) -> u32 {
+        self.rare.as_deref().map_or(0, |r| r.behaviour_version)
+    }
+
+    pub fn timers(&self) -> &[Timer] {
+        self.rare.as_deref().map_or(&[], |r| &r.timers)
+    }
+
+    pub fn outbox(&self) -> &[OutboxEntry] {
+        self.rare.as_deref().map_or(&[], |r| &r.outbox)
+    }
+
     pub fn quarantined(&self) -> Option<&str> {
         self.rare.as_deref().and_then(|r| r.quarantined.as_deref())
     }
@@ -125,10 +143,16 @@ impl TwinState {
     }
 
     /// When the twin must act without being spoken to: a command expires, a timer is due, a session ends.
-    pub fn wake_at(&self) -> Option<Timestamp> {
+    pub fn next_deadline(&self) -> Option<Timestamp> {
         let command = self.inbox.as_deref().and_then(Inbox::next_expiry);
-        let timer = self.rare.as_deref().and_then(|r| r.timers.iter().map(|(_, due)| *due).min());
-        [command, timer, self.session_ends_at()].into_iter().flatten().min()
+        let timer = self.timers().iter().map(|t| t.due).min();
+        let outbound = self.outbox().iter().map(|o| o.command.expires_at).min();
+        [command, timer, outbound, self.session_ends_at()].into_iter().flatten().min()
+    }
+
+    /// When a process that starts must wake the twin: at once if something is to be sent again.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        if self.outbox().is_empty() { self.next_deadline() } else { Some(Timestamp::EPOCH) }
     }
 
     /// When the session of a device that is away is over.
@@ -169,6 +193,8 @@ impl TwinState {
                 + (r.rejected.len() + r.poison.len()) * 512
                 + r.diagnostics.as_ref().map_or(0, |d| d.value.heap_bytes())
                 + r.behaviour.heap_bytes()
+                + r.timers.capacity() * size_of::<Timer>()
+                + r.outbox.iter().map(|o| size_of::<OutboxEntry>() + o.command.payload.heap_bytes()).sum::<usize>()
         });
         self.telemetry.heap_bytes()
             + self.reported.heap_bytes()

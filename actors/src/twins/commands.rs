@@ -1,11 +1,8 @@
 //! Commands: into the inbox, out of it, and waiting for their end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use hierarchy_models::{
-    Command, CommandId, CommandState, TwinId,
-    limits::{COMMAND_PAYLOAD_BYTES_MAX, COMMAND_TTL_MAX, NAME_BYTES_MAX},
-};
+use hierarchy_models::{Command, CommandId, CommandState, Name, TwinId, Value, limits::COMMAND_TTL_MAX};
 use persistence::{CommandQuery, Page};
 use tokio::sync::oneshot;
 
@@ -13,15 +10,20 @@ use super::{NewCommand, Twins, error_of};
 use crate::{
     envelope::{Answer, Ask},
     error::TwinError,
-    runtime::new_command_id,
-    twin::decide::{Input, Said},
+    runtime::{Runtime, new_command_id},
+    twin::{
+        command_check,
+        decide::{Input, Said},
+    },
 };
 
 impl Twins {
     /// Durable in the twin's inbox when it returns. The same idempotency key gives the same command.
     pub async fn command(&self, id: &TwinId, command: NewCommand) -> Result<Command, TwinError> {
         check(&command)?;
-        if let Some(known) = self.known_command(id, &command).await? {
+        if let Some(key) = command.idempotency_key.as_deref()
+            && let Some(known) = self.runtime.known_command(id, key, &command.name, &command.payload).await?
+        {
             return Ok(known);
         }
         let now = self.runtime.clock.now();
@@ -40,24 +42,7 @@ impl Twins {
             idempotency_key,
             sender,
         };
-        let queued = self.runtime.ask(id, Ask::Core(Input::Queue(Box::new(command.clone())))).await;
-        match queued.map_err(error_of)? {
-            Answer::Said(Said::Existing(known)) => Ok(*known),
-            _ => Ok(command),
-        }
-    }
-
-    /// The command that this idempotency key made before, wherever it is by now.
-    async fn known_command(&self, id: &TwinId, command: &NewCommand) -> Result<Option<Command>, TwinError> {
-        let Some(key) = command.idempotency_key.clone() else { return Ok(None) };
-        let found = match self.runtime.ask(id, Ask::CommandByKey(key.clone())).await.map_err(error_of)? {
-            Answer::Command(Some(known)) => Some(*known),
-            _ => self.runtime.store.command_by_key(id, &key).await?,
-        };
-        match found {
-            Some(known) if known.name != command.name || known.payload != command.payload => Err(TwinError::KeyReused),
-            found => Ok(found),
-        }
+        self.runtime.queue(id, command).await
     }
 
     /// Waits until the command ends, at most `timeout`; the command as it is then.
@@ -116,17 +101,40 @@ impl Twins {
     }
 }
 
+impl Runtime {
+    /// Puts a command into a twin's inbox: as it is there now, which may be another one under the same idempotency key.
+    pub(crate) async fn queue(self: &Arc<Self>, id: &TwinId, command: Command) -> Result<Command, TwinError> {
+        let queued = self.ask(id, Ask::Core(Input::Queue(Box::new(command.clone())))).await;
+        match queued.map_err(error_of)? {
+            Answer::Said(Said::Existing(known) | Said::Answered(known)) => Ok(*known),
+            _ => Ok(command),
+        }
+    }
+
+    /// The command that this idempotency key made before, wherever it is by now.
+    pub(crate) async fn known_command(
+        self: &Arc<Self>,
+        id: &TwinId,
+        key: &str,
+        name: &Name,
+        payload: &Value,
+    ) -> Result<Option<Command>, TwinError> {
+        let found = match self.ask(id, Ask::CommandByKey(key.into())).await.map_err(error_of)? {
+            Answer::Command(Some(known)) => Some(*known),
+            _ => self.store.command_by_key(id, key).await?,
+        };
+        match found {
+            Some(known) if known.name != *name || known.payload != *payload => Err(TwinError::KeyReused),
+            found => Ok(found),
+        }
+    }
+}
+
 fn check(command: &NewCommand) -> Result<(), TwinError> {
-    let invalid = |pointer: &str, reason: String| Err(TwinError::Invalid { pointer: pointer.into(), reason });
-    let name = command.name.as_str();
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(|c| c.is_control() || "/+#".contains(c)) {
-        return invalid("/name", format!("a name has 1 to {NAME_BYTES_MAX} bytes and none of '/', '+', '#' or control characters"));
-    }
+    let invalid = |pointer: &str, reason: String| TwinError::Invalid { pointer: pointer.into(), reason };
+    command_check::name(&command.name).map_err(|why| invalid("/name", why))?;
     if command.ttl.is_zero() || command.ttl > COMMAND_TTL_MAX {
-        return invalid("/ttl", format!("must be more than 0 and at most {} seconds", COMMAND_TTL_MAX.as_secs()));
+        return Err(invalid("/ttl", format!("must be more than 0 and at most {} seconds", COMMAND_TTL_MAX.as_secs())));
     }
-    if persistence::codec::value_to_bytes(&command.payload).len() > COMMAND_PAYLOAD_BYTES_MAX {
-        return invalid("/payload", format!("takes more than {COMMAND_PAYLOAD_BYTES_MAX} bytes"));
-    }
-    Ok(())
+    command_check::payload(&command.payload).map_err(|why| invalid("/payload", why))
 }

@@ -8,6 +8,8 @@ mod tree;
 pub(crate) use registry::row_of;
 pub use tree::TreeNode;
 
+pub use crate::twin::TwinPatch;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
@@ -56,16 +58,6 @@ pub struct Registration {
 pub struct Registered {
     pub view: TwinView,
     pub keys: BTreeMap<String, String>,
-}
-
-/// A change of what people decide about a twin. `parent` and `gateway`: the outer `None` leaves as it is, the inner removes.
-#[derive(Debug, Clone, Default)]
-pub struct TwinPatch {
-    pub metadata: Option<Map>,
-    pub desired: Option<Map>,
-    pub tags: Option<Vec<Name>>,
-    pub parent: Option<Option<TwinId>>,
-    pub gateway: Option<Option<TwinId>>,
 }
 
 #[derive(Debug, Clone)]

@@ -14,10 +14,11 @@ use actors::{
 };
 use bytes::Bytes;
 use hierarchy_models::{
-    Command, DeviceMessage, Name, Raw, Record, Timestamp, TwinId, Value, event::Encoding, event::Subscriptions, model, value::Map,
+    Command, DeviceMessage, EventBody, Name, Raw, Record, Timestamp, TwinId, Value, event::Encoding, event::Subscriptions, model,
+    value::Map,
 };
 use parking_lot::Mutex;
-use persistence::MemoryStore;
+use persistence::{CommandQuery, EventQuery, MemoryStore};
 
 pub fn id(text: &str) -> TwinId {
     TwinId::new(text).unwrap()
@@ -73,8 +74,42 @@ impl World {
 
     /// The process dies now; a new one starts on what is durable.
     pub async fn crash(self) -> Self {
+        self.crash_into(Kinds::built_in()).await
+    }
+
+    /// The same, with the new one knowing these kinds.
+    pub async fn crash_into(self, kinds: Kinds) -> Self {
         let store = Arc::new(self.store.crash());
-        Self::on(store, self.clock.clone(), settings(), Kinds::built_in()).await
+        Self::on(store, self.clock.clone(), settings(), kinds).await
+    }
+
+    /// Lets the runtime work until there is an answer.
+    pub async fn until<T>(&self, what: &str, mut ask: impl AsyncFnMut(&Self) -> Option<T>) -> T {
+        for _ in 0..10_000 {
+            if let Some(answer) = ask(self).await {
+                return answer;
+            }
+            let _ = self.twins.tick().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("waited in vain: {what}");
+    }
+
+    /// Everything that happened to a twin.
+    pub async fn log(&self, name: &str) -> Vec<EventBody> {
+        let query = EventQuery { after_seq: 0, twin: id(name), stream: None, from: None, to: None, limit: 1_000, cursor: None };
+        self.twins.events(query).await.unwrap().items.into_iter().map(|logged| logged.event.body).collect()
+    }
+
+    /// All commands a twin was ever sent, newest first.
+    pub async fn commands_of(&self, name: &str) -> Vec<Command> {
+        self.try_commands_of(name).await.unwrap()
+    }
+
+    /// The same, where the twin may be waiting for its store.
+    pub async fn try_commands_of(&self, name: &str) -> Result<Vec<Command>, actors::TwinError> {
+        let query = CommandQuery { twin: id(name), state: None, limit: 1_000, cursor: None };
+        Ok(self.twins.commands(query).await?.items)
     }
 
     pub fn now(&self) -> Timestamp {

@@ -4,7 +4,10 @@
 //! without a wildcard, so that a new kind of event gets its form before it can be recorded.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use hierarchy_models::{EventBody, Raw, Record, event::Encoding};
+use hierarchy_models::{
+    EventBody, Raw, Record,
+    event::{Encoding, shown_seq},
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -61,7 +64,7 @@ impl From<LoggedEvent> for EventDocument {
         let stream = event.body.stream();
         let raw = raw_of(&event.body).map(RawDocument::from);
         let (kind, data) = described(event.body);
-        Self { seq: hierarchy_models::event::shown_seq(event.seq), received_at: event.received_at, stream, kind, data, raw }
+        Self { seq: shown_seq(event.seq), received_at: event.received_at, stream, kind, data, raw }
     }
 }
 
@@ -122,10 +125,15 @@ fn described(body: EventBody) -> (&'static str, Value) {
         CommandEnded { id, state, result } => ("command_ended", json!({"id": id, "state": state, "result": result})),
         AlertRaised(alert) => ("alert_raised", json!({"alert": alert})),
         AlertCleared { name } => ("alert_cleared", json!({"name": name})),
-        BehaviourState { state } => ("behaviour_state", json!({"state": state})),
+        BehaviourState { version, state } => ("behaviour_state", json!({"version": version, "state": state})),
         Emitted { name, payload } => ("emitted", json!({"name": name, "payload": payload})),
         TimerSet { name, due } => ("timer_set", json!({"name": name, "due": due})),
+        TimerRepeats { name, due, every } => ("timer_repeats", json!({"name": name, "due": due, "every_seconds": every.as_secs_f64()})),
         TimerFired { name } => ("timer_fired", json!({"name": name})),
+        TimerCancelled { name } => ("timer_cancelled", json!({"name": name})),
+        OutboundQueued(c) => ("outbound_queued", json!({"to": c.to, "name": c.name, "payload": c.payload, "expires_at": c.expires_at})),
+        OutboundSent { queued, command } => ("outbound_sent", json!({"queued": shown_seq(queued), "command": command})),
+        OutboundDropped { queued, reason } => ("outbound_dropped", json!({"queued": shown_seq(queued), "reason": reason})),
         Poisoned { what, error, .. } => ("poisoned", json!({"what": what, "error": error})),
         Quarantined { until_released, restarts, error } => {
             ("quarantined", json!({"until_released": until_released, "restarts": restarts, "error": error}))

@@ -14,7 +14,7 @@ pub(super) struct Event {
     pub received_at: i64,
     #[prost(
         oneof = "Body",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43"
     )]
     pub body: Option<Body>,
 }
@@ -91,6 +91,19 @@ pub(super) enum Body {
     Quarantined(Quarantined),
     #[prost(bool, tag = "37")]
     Released(bool),
+    #[prost(message, tag = "38")]
+    OutboundQueued(Outbound),
+    #[prost(message, tag = "39")]
+    OutboundSent(OutboundSent),
+    #[prost(message, tag = "40")]
+    OutboundDropped(OutboundDropped),
+    /// A behaviour's state in another form than its first; that one has a field of its own.
+    #[prost(message, tag = "41")]
+    BehaviourStateLater(VersionedState),
+    #[prost(message, tag = "42")]
+    TimerRepeats(TimerRepeats),
+    #[prost(string, tag = "43")]
+    TimerCancelled(String),
 }
 
 /// The stream of the kind with this field number; `None` for a kind this program does not know.
@@ -100,7 +113,7 @@ pub(super) fn stream_of(tag: u32) -> Option<&'static str> {
         4 | 5 => "reported",
         6 | 10 => "events",
         7 | 8 => "diagnostics",
-        9 | 33..=37 => "behaviour",
+        9 | 33..=43 => "behaviour",
         11..=13 => "commands",
         14 | 15 => "alerts",
         16 | 17 | 20..=22 => "registry",
@@ -260,4 +273,38 @@ pub(super) struct Quarantined {
     pub restarts: u32,
     #[prost(string, tag = "3")]
     pub error: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct OutboundSent {
+    #[prost(uint64, tag = "1")]
+    pub queued: u64,
+    #[prost(string, tag = "2")]
+    pub command: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct OutboundDropped {
+    #[prost(uint64, tag = "1")]
+    pub queued: u64,
+    #[prost(string, tag = "2")]
+    pub reason: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct VersionedState {
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    #[prost(message, optional, tag = "2")]
+    pub state: Option<Value>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct TimerRepeats {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(sint64, tag = "2")]
+    pub due: i64,
+    #[prost(uint64, tag = "3")]
+    pub every_ms: u64,
 }

@@ -1,11 +1,20 @@
 //! Between events of the domain and their stored form, both ways. Every kind stands in both lists below, so that the compiler
 //! finds a forgotten one.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hierarchy_models::{self as domain, EventBody, Name, TwinId, event};
 
 use super::{body::*, damaged, peek, twin_id, wire::*};
 use crate::error::Error;
+
+/// The version of a state that was stored before states had one.
+const FIRST_STATE_VERSION: u32 = 1;
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
 
 fn texts(names: &[Name]) -> Vec<String> {
     names.iter().map(text).collect()
@@ -110,10 +119,22 @@ impl From<&EventBody> for Body {
             }),
             E::AlertRaised(alert) => Self::AlertRaised((&**alert).into()),
             E::AlertCleared { name } => Self::AlertCleared(text(name)),
-            E::BehaviourState { state } => Self::BehaviourState(state.into()),
+            E::BehaviourState { version: FIRST_STATE_VERSION, state } => Self::BehaviourState(state.into()),
+            E::BehaviourState { version, state } => {
+                Self::BehaviourStateLater(VersionedState { version: *version, state: Some(state.into()) })
+            }
             E::Emitted { name, payload } => Self::Emitted(Said { name: text(name), payload: Some(payload.into()), raw: None }),
             E::TimerSet { name, due } => Self::TimerSet(TimerSet { name: text(name), due: due.as_millis() }),
+            E::TimerRepeats { name, due, every } => {
+                Self::TimerRepeats(TimerRepeats { name: text(name), due: due.as_millis(), every_ms: millis(*every) })
+            }
             E::TimerFired { name } => Self::TimerFired(text(name)),
+            E::TimerCancelled { name } => Self::TimerCancelled(text(name)),
+            E::OutboundQueued(command) => Self::OutboundQueued((&**command).into()),
+            E::OutboundSent { queued, command } => {
+                Self::OutboundSent(OutboundSent { queued: *queued, command: command.as_str().to_owned() })
+            }
+            E::OutboundDropped { queued, reason } => Self::OutboundDropped(OutboundDropped { queued: *queued, reason: reason.clone() }),
             E::Poisoned { what, error, raw } => {
                 Self::Poisoned(Failed { what: what.clone(), why: error.clone(), raw: raw.as_ref().map(Into::into) })
             }
@@ -178,10 +199,20 @@ impl TryFrom<Body> for EventBody {
             },
             Body::AlertRaised(alert) => Self::AlertRaised(Box::new(alert.try_into()?)),
             Body::AlertCleared(name) => Self::AlertCleared { name: name.into() },
-            Body::BehaviourState(state) => Self::BehaviourState { state: state.try_into()? },
+            Body::BehaviourState(state) => Self::BehaviourState { version: FIRST_STATE_VERSION, state: state.try_into()? },
+            Body::BehaviourStateLater(s) => {
+                Self::BehaviourState { version: s.version, state: need(s.state, "a behaviour's state")?.try_into()? }
+            }
             Body::Emitted(s) => Self::Emitted { name: s.name.into(), payload: need(s.payload, "an event's payload")?.try_into()? },
             Body::TimerSet(t) => Self::TimerSet { name: t.name.into(), due: time(t.due)? },
+            Body::TimerRepeats(t) => {
+                Self::TimerRepeats { name: t.name.into(), due: time(t.due)?, every: Duration::from_millis(t.every_ms) }
+            }
             Body::TimerFired(name) => Self::TimerFired { name: name.into() },
+            Body::TimerCancelled(name) => Self::TimerCancelled { name: name.into() },
+            Body::OutboundQueued(command) => Self::OutboundQueued(Box::new(command.try_into()?)),
+            Body::OutboundSent(s) => Self::OutboundSent { queued: s.queued, command: command_id(&s.command)? },
+            Body::OutboundDropped(d) => Self::OutboundDropped { queued: d.queued, reason: d.reason },
             Body::Poisoned(f) => Self::Poisoned { what: f.what, error: f.why, raw: f.raw.map(TryInto::try_into).transpose()? },
             Body::Quarantined(q) => Self::Quarantined { until_released: q.until_released, restarts: q.restarts, error: q.error },
             Body::Released(_) => Self::Released,

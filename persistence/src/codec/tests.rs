@@ -1,9 +1,9 @@
 //! What is written comes back; what this program cannot know is refused; what is damaged never panics.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use hierarchy_models::{
-    CommandId, CommandResult, CommandState, EventBody, ModelId, Name, Raw, Record, Severity, Timestamp,
+    CommandId, CommandResult, CommandState, EventBody, ModelId, Name, OutboundCommand, Raw, Record, Severity, Timestamp,
     event::{DisconnectReason, Encoding, Status, Subscriptions, Will},
 };
 use proptest::{collection::vec, option, prelude::*, strategy::ValueTree};
@@ -132,10 +132,19 @@ fn bodies() -> Vec<BoxedStrategy<EventBody>> {
         (command_id(), state(), option::of(result())).prop_map(|(id, state, result)| E::CommandEnded { id, state, result }).boxed(),
         alert().prop_map(|a| E::AlertRaised(Box::new(a))).boxed(),
         name().prop_map(|name| E::AlertCleared { name }).boxed(),
-        value().prop_map(|state| E::BehaviourState { state }).boxed(),
+        (1u32..4, value()).prop_map(|(version, state)| E::BehaviourState { version, state }).boxed(),
         (name(), value()).prop_map(|(name, payload)| E::Emitted { name, payload }).boxed(),
         (name(), time()).prop_map(|(name, due)| E::TimerSet { name, due }).boxed(),
+        (name(), time(), any::<u32>())
+            .prop_map(|(name, due, ms)| E::TimerRepeats { name, due, every: Duration::from_millis(ms.into()) })
+            .boxed(),
         name().prop_map(|name| E::TimerFired { name }).boxed(),
+        name().prop_map(|name| E::TimerCancelled { name }).boxed(),
+        (twin(), name(), value(), time())
+            .prop_map(|(to, name, payload, expires_at)| E::OutboundQueued(Box::new(OutboundCommand { to, name, payload, expires_at })))
+            .boxed(),
+        (any::<u64>(), command_id()).prop_map(|(queued, command)| E::OutboundSent { queued, command }).boxed(),
+        (any::<u64>(), text()).prop_map(|(queued, reason)| E::OutboundDropped { queued, reason }).boxed(),
         (text(), text(), option::of(raw())).prop_map(|(what, error, raw)| E::Poisoned { what, error, raw }).boxed(),
         (any::<bool>(), any::<u32>(), text())
             .prop_map(|(until_released, restarts, error)| E::Quarantined { until_released, restarts, error })
@@ -208,7 +217,7 @@ fn every_kind_of_event_is_tried() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let turn = turn_of_all().new_tree(&mut runner).unwrap().current();
     let kinds: std::collections::HashSet<_> = turn.events.iter().map(|e| std::mem::discriminant(&e.body)).collect();
-    assert_eq!(kinds.len(), 35, "a new kind of event needs a strategy here");
+    assert_eq!(kinds.len(), 40, "a new kind of event needs a strategy here");
     let streams: std::collections::BTreeSet<_> = turn.events.iter().map(|e| e.body.stream()).collect();
     assert_eq!(streams, hierarchy_models::event::STREAMS.into_iter().collect());
 }
@@ -229,7 +238,7 @@ fn the_deepest_accepted_value_is_stored() {
         deep = if n % 2 == 0 { Value::from(vec![deep]) } else { Value::from_iter([("a", deep)]) };
     }
     assert_eq!(value_from_bytes(&value_to_bytes(&deep)).unwrap(), deep);
-    let event = Event { seq: 1, received_at: Timestamp::EPOCH, body: EventBody::BehaviourState { state: deep } };
+    let event = Event { seq: 1, received_at: Timestamp::EPOCH, body: EventBody::BehaviourState { version: 1, state: deep } };
     let turn = Turn { twin: TwinId::new("a").unwrap(), events: vec![event] };
     assert_eq!(decode_turn(encoded(&turn)).unwrap(), turn);
 }
@@ -293,18 +302,49 @@ fn sample() -> Turn {
     Turn { twin: TwinId::new("room-7").unwrap(), events: bodies.into_iter().enumerate().map(event).collect() }
 }
 
-fn fixture() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/turn_format_1.bin")
+/// A turn of what behaviours ask for; a stored fixture of its own.
+fn sample_of_behaviours() -> Turn {
+    let at = |ms| Timestamp::from_millis(ms).unwrap();
+    let command = OutboundCommand {
+        to: TwinId::new("room-7").unwrap(),
+        name: "ventilate".into(),
+        payload: Value::from_iter([("level", Value::Int(2))]),
+        expires_at: at(1_372_896_060_000),
+    };
+    let bodies = vec![
+        EventBody::BehaviourState { version: 1, state: Value::from_iter([("alarmed", Value::Bool(true))]) },
+        EventBody::BehaviourState { version: 2, state: Value::from_iter([("alarms", Value::Int(1))]) },
+        EventBody::TimerRepeats { name: "look".into(), due: at(1_372_896_001_000), every: Duration::from_secs(60) },
+        EventBody::TimerCancelled { name: "look".into() },
+        EventBody::OutboundQueued(Box::new(command)),
+        EventBody::OutboundSent { queued: 5, command: CommandId::new("c-2").unwrap() },
+        EventBody::OutboundDropped { queued: 4, reason: "there is no twin room-8".into() },
+    ];
+    let event = |(n, body)| Event { seq: n as u64 + 1, received_at: at(1_372_896_000_000 + n as i64), body };
+    Turn { twin: TwinId::new("t-1").unwrap(), events: bodies.into_iter().enumerate().map(event).collect() }
+}
+
+fn fixture(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
 }
 
 /// `WRITE_FIXTURES=1` writes it: once for a new format, and never again for it.
+fn check_fixture(name: &str, sample: &Turn) {
+    if std::env::var_os("WRITE_FIXTURES").is_some() && !fixture(name).exists() {
+        fs::create_dir_all(fixture(name).parent().unwrap()).unwrap();
+        fs::write(fixture(name), encoded(sample)).unwrap();
+    }
+    let bytes = fs::read(fixture(name)).unwrap();
+    assert_eq!(decode_turn(bytes.clone().into()).unwrap(), *sample);
+    assert_eq!(encoded(sample), bytes, "it is written as it was when the fixture was made");
+}
+
 #[test]
 fn the_stored_turn_of_format_1_is_read() {
-    if std::env::var_os("WRITE_FIXTURES").is_some() {
-        fs::create_dir_all(fixture().parent().unwrap()).unwrap();
-        fs::write(fixture(), encoded(&sample())).unwrap();
-    }
-    let bytes = fs::read(fixture()).unwrap();
-    assert_eq!(decode_turn(bytes.clone().into()).unwrap(), sample());
-    assert_eq!(encoded(&sample()), bytes, "format 1 is written as it was when the fixture was made");
+    check_fixture("turn_format_1.bin", &sample());
+}
+
+#[test]
+fn the_stored_turn_of_what_behaviours_ask_for_is_read() {
+    check_fixture("turn_of_behaviours.bin", &sample_of_behaviours());
 }

@@ -302,3 +302,40 @@ impl TryFrom<Alert> for domain::Alert {
         })
     }
 }
+
+/// A command on its way to another twin.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Outbound {
+    #[prost(string, tag = "1")]
+    pub to: String,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    #[prost(message, optional, tag = "3")]
+    pub payload: Option<Value>,
+    #[prost(sint64, tag = "4")]
+    pub expires_at: i64,
+}
+
+impl From<&domain::OutboundCommand> for Outbound {
+    fn from(c: &domain::OutboundCommand) -> Self {
+        Self {
+            to: c.to.as_str().to_owned(),
+            name: text(&c.name),
+            payload: Some(Value::from(&c.payload)),
+            expires_at: c.expires_at.as_millis(),
+        }
+    }
+}
+
+impl TryFrom<Outbound> for domain::OutboundCommand {
+    type Error = Error;
+
+    fn try_from(o: Outbound) -> Result<Self, Error> {
+        Ok(Self {
+            to: super::twin_id(&o.to)?,
+            name: o.name.into(),
+            payload: need(o.payload, "a command's payload")?.try_into()?,
+            expires_at: time(o.expires_at)?,
+        })
+    }
+}
