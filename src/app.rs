@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use actors::{Twins, clock::SystemClock, identity::Identities};
+use actors::{Twins, clock::SystemClock, identity::Identities, kind::Kinds};
 
 use crate::config::Config;
 use doors::Doors;
@@ -64,8 +64,13 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the store, recovers the twins, then the doors: whoever gets in finds everything in place.
+    /// The server as it comes, without behaviours of one's own.
     pub async fn start(config: Config) -> Result<Self, Error> {
+        Self::start_with(config, Kinds::built_in()).await
+    }
+
+    /// Opens the store, recovers the twins, then the doors: whoever gets in finds everything in place.
+    pub async fn start_with(config: Config, kinds: Kinds) -> Result<Self, Error> {
         let dir = &config.data_dir;
         secrets::make_data_dir(dir)?;
         let Opened { store, identities } = stores::open(&config).await?;
@@ -79,7 +84,8 @@ impl App {
             tracing::warn!("redis.url is set, but this build runs on one node and does not use it");
         }
         let identities = Identities::new(identities, store.clone(), master, admin_token.clone());
-        let twins = Twins::open(store, identities, config.twins.clone(), Arc::new(SystemClock)).await.map_err(Error::Recovery)?;
+        let clock = Arc::new(SystemClock);
+        let twins = Twins::open_with(store, identities, config.twins.clone(), clock, kinds).await.map_err(Error::Recovery)?;
         let doors = Doors::open(&twins, &config).await?;
         limits::publish(&config);
         limits::raise_open_files(&config);

@@ -7,6 +7,7 @@ mod store;
 
 use std::{path::PathBuf, process::ExitCode};
 
+use actors::kind::Kinds;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
@@ -157,31 +158,36 @@ impl Failure {
 
 /// Parses the command line, runs what it says, and tells of a failure in one line.
 pub fn run() -> ExitCode {
+    run_with(Kinds::built_in()).into()
+}
+
+/// The same with these kinds of twin; the exit code.
+pub fn run_with(kinds: Kinds) -> u8 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    match act(cli.action) {
-        Ok(()) => ExitCode::SUCCESS,
+    match act(cli.action, kinds) {
+        Ok(()) => 0,
         Err(failure) => {
             eprintln!("twinfold: {}", client::table::clean(&failure.to_string()));
-            ExitCode::from(failure.exit_code())
+            failure.exit_code()
         }
     }
 }
 
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: &clap::Error) -> u8 {
     let _ = error.print();
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => ExitCode::from(EXIT_USAGE),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
+        _ => EXIT_USAGE,
     }
 }
 
-fn act(action: Action) -> Result<(), Failure> {
+fn act(action: Action, kinds: Kinds) -> Result<(), Failure> {
     match action {
-        Action::Serve(args) => serve::serve(args.layers()),
-        Action::Demo(args) => serve::demo(args.serve.layers(), args.demo),
+        Action::Serve(args) => serve::serve(args.layers(), kinds),
+        Action::Demo(args) => serve::demo(args.serve.layers(), args.demo, kinds),
         Action::Settings(args) => serve::settings(&args.layers()),
         Action::Twin(args) => Ok(args.action.run(&args.server)?),
         Action::Command(args) => Ok(args.action.run(&args.server)?),

@@ -17,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use actors::kind::Kinds;
 use serde_json::Value;
 
 use crate::{
@@ -50,8 +51,8 @@ pub enum Error {
 }
 
 /// Runs until `stop` ends.
-pub async fn run(config: Config, options: Options, stop: impl Future<Output = ()>) -> Result<(), Error> {
-    let app = App::start(config.clone()).await?;
+pub async fn run(config: Config, options: Options, kinds: Kinds, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    let app = App::start_with(config.clone(), kinds).await?;
     tokio::pin!(stop);
     let result = tokio::select! {
         () = &mut stop => say("\nstopping …\n"),

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use actors::kind::Kinds;
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
@@ -23,12 +24,12 @@ const EXIT_INTERRUPTED: i32 = 130;
 /// For work that a stop leaves behind on other threads.
 const RUNTIME_STOP_MAX: Duration = Duration::from_millis(500);
 
-pub fn serve(layers: Layers) -> Result<(), Failure> {
+pub fn serve(layers: Layers, kinds: Kinds) -> Result<(), Failure> {
     let (config, _) = layers.load()?;
     log_to_stderr(&config)?;
     run(async {
         let stop = stop_signal()?;
-        let app = App::start(config).await?;
+        let app = App::start_with(config, kinds).await?;
         announce(&app)?;
         stop.await;
         app.stop().await;
@@ -36,7 +37,7 @@ pub fn serve(layers: Layers) -> Result<(), Failure> {
     })
 }
 
-pub fn demo(layers: Layers, options: demo::Options) -> Result<(), Failure> {
+pub fn demo(layers: Layers, options: demo::Options, kinds: Kinds) -> Result<(), Failure> {
     let (mut config, in_force) = layers.load()?;
     let log_is_default = in_force.iter().any(|v| v.setting.key == "log" && v.source == Source::Default);
     if log_is_default {
@@ -46,7 +47,7 @@ pub fn demo(layers: Layers, options: demo::Options) -> Result<(), Failure> {
     log_to_stderr(&config)?;
     run(async {
         let stop = stop_signal()?;
-        demo::run(config, options, stop).await?;
+        demo::run(config, options, kinds, stop).await?;
         Ok(())
     })
 }

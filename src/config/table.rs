@@ -75,7 +75,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("twins.idle_after", Duration(|c, v| c.twins.idle_after = v), "10m", "a twin without connection and work leaves memory after this long"),
     setting("twins.mailbox_max", Count(|c, v| fit(v, &mut c.twins.mailbox_max)), "1024", "messages that wait for one twin while it is read back; one more is refused"),
     setting("twins.dedupe_records_max", Count(|c, v| fit(v, &mut c.twins.dedupe_records_max)), "1024", "record ids remembered, a twin"),
-    setting("twins.turn_budget", Duration(|c, v| c.twins.turn_budget = v), "50ms", "a behaviour's turn that takes longer is counted and logged"),
+    setting("twins.turn_budget", Duration(|c, v| c.twins.turn_budget = v), "50ms", "a behaviour's turn that takes longer is counted and logged; one that is to blame for it restarts its twin, again and again it quarantines it"),
     setting("rollup.tick", Duration(|c, v| c.twins.rollup_tick = v), "100ms", "a twin passes its figures to its parent at most once in this time"),
     setting("rollup.stale_after", Duration(|c, v| c.twins.stale_after = v), "15m", "a device silent for longer is stale and its values are left out of roll-ups"),
     setting("journal.commit_spacing", DurationOrNone(|c, v| c.embedded.commit_spacing = v.unwrap_or_default()), "none", "a commit does not begin sooner than this after the one before, so that more messages share its sync; an idle server commits at once; `none` keeps no distance"),

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::File;
 
 /// A crate and those of ours it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 11] = [
+const MAY_KNOW: [(&str, &[&str]); 16] = [
     ("hierarchy-models", &[]),
     ("persistence", &["hierarchy-models"]),
     ("persistence-embedded", &["persistence", "hierarchy-models"]),
@@ -17,6 +17,12 @@ const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("load-tests", &[]),
     ("load-floors", &[]),
     ("gateway-fuzz", &["gateway", "hierarchy-models"]),
+    // What a solution developer writes stands on the whole.
+    ("door-lock", &["twinfold"]),
+    ("freezer", &["twinfold"]),
+    ("pump", &["twinfold"]),
+    ("thermostat", &["twinfold"]),
+    ("vehicle", &["twinfold"]),
 ];
 
 /// What a test of a crate may use beside that: a store to run against, never the other edge.
