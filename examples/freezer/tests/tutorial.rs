@@ -1,5 +1,7 @@
 //! The tutorial, word by word: its listings are this crate, and its commands do what it says they do.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
