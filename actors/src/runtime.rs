@@ -211,16 +211,21 @@ impl Runtime {
                     let _ = gate.acquire().await;
                 }
                 Found::Vacant(gate) => {
-                    let claim = Claim::new(self, id, gate);
-                    // Without a snapshot it is not registered: what the journal had of it was written by the recovery.
-                    let Some(origin) = self.store.origin(id).await? else { return Err(TwinError::NoSuchTwin(id.clone())) };
-                    let state = TwinState::from_bytes(&origin.snapshot.state)?;
-                    let asking = rollups::asking_of(self, &state, asked);
-                    let below = rollups::gather(self, id, origin.children, asking.down()).await?;
-                    return self.start(claim, place, origin.path, state, below, asking).await;
+                    // In a box: nearly every caller finds its twin in memory, and carries the room for this for nothing.
+                    return Box::pin(self.wake(Claim::new(self, id, gate), place, asked)).await;
                 }
             }
         }
+    }
+
+    /// Starts a twin from its snapshot, with what is below it.
+    async fn wake(self: &Arc<Self>, claim: Claim, place: Place, asked: Option<&Arc<Asks>>) -> Result<TwinRef, TwinError> {
+        // Without a snapshot it is not registered: what the journal had of it was written by the recovery.
+        let Some(origin) = self.store.origin(&claim.id).await? else { return Err(TwinError::NoSuchTwin(claim.id.clone())) };
+        let state = TwinState::from_bytes(&origin.snapshot.state)?;
+        let asking = rollups::asking_of(self, &state, asked);
+        let below = rollups::gather(self, &claim.id, origin.children, asking.down()).await?;
+        self.start(claim, place, origin.path, state, below, asking).await
     }
 
     /// Starts the actor of a twin that does not exist yet. One that is resident is given back as it is: it refuses a

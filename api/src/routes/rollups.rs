@@ -45,7 +45,7 @@ pub async fn read(caller: Caller<Viewer>, twins: Data<Twins>, id: TwinPath, _par
     operation_id = "putRollups",
     tag = "twins",
     params(("id" = String, Path, description = "The twin"), Conditional),
-    request_body = crate::wire::described::NewRollups,
+    request_body = crate::wire::rollups::NewRollups,
     responses(
         (status = 200, description = "What is defined on it now", body = DefinitionsDocument, headers(("ETag" = String))),
         (status = 412, response = crate::openapi::ProblemResponse),

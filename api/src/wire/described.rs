@@ -91,18 +91,7 @@ pub struct Rollups {
     values: BTreeMap<String, Fold>,
     /// What the twin and its model define, by name; absent when they define nothing.
     #[schema(nullable = false)]
-    defined: Option<BTreeMap<String, DefinedRollup>>,
-}
-
-/// A defined roll-up as it stands.
-#[derive(ToSchema)]
-pub struct DefinedRollup {
-    /// A number; of `worst`, `info`, `warning` or `critical`; null when there is nothing to tell it from.
-    value: Value,
-    /// Twins in it; of `worst`, alerts.
-    count: u64,
-    /// Twins that were left out because they are silent.
-    stale: u64,
+    defined: Option<BTreeMap<String, super::rollups::DefinedRollup>>,
 }
 
 #[derive(ToSchema)]
@@ -281,11 +270,6 @@ pub struct TwinPatch {
     #[schema(nullable = false)]
     model: Option<String>,
 }
-
-/// Definitions by name; all of them.
-#[derive(ToSchema)]
-#[schema(example = json!({"load": "sum(devices.power)", "offline": "count(where status == \"offline\")"}))]
-pub struct NewRollups(BTreeMap<String, String>);
 
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -30,3 +30,21 @@ impl From<&Definitions> for DefinitionsDocument {
         Self { own, inherited }
     }
 }
+
+/// A defined roll-up as it stands.
+#[allow(dead_code)] // for the OpenAPI document, as those in `described`
+#[derive(ToSchema)]
+pub struct DefinedRollup {
+    /// A number; of `worst`, `info`, `warning` or `critical`; null when there is nothing to tell it from.
+    value: serde_json::Value,
+    /// Twins in it; of `worst`, alerts.
+    count: u64,
+    /// Twins that were left out because they are silent.
+    stale: u64,
+}
+
+/// Definitions by name; all of them.
+#[allow(dead_code)] // for the OpenAPI document, as those in `described`
+#[derive(ToSchema)]
+#[schema(example = json!({"load": "sum(devices.power)", "offline": "count(where status == \"offline\")"}))]
+pub struct NewRollups(BTreeMap<String, String>);
