@@ -3,6 +3,7 @@
 //! Only the thread it lives on changes it: the actor (which decides) and the lane (which speaks once a commit is done). Readers
 //! on other threads may look at it meanwhile, so that a GET costs no letter (`Runtime::glance`).
 
+mod applying;
 mod down;
 mod luggage;
 
@@ -16,7 +17,7 @@ use std::{
 };
 
 use hierarchy_models::{
-    AlertRecord, Command, CommandId, Event, EventBody, Timestamp, TwinId,
+    Command, CommandId, Timestamp, TwinId,
     model::Model,
     rollup::{Aggregate, Asking},
     supervision::RestartWindow,
@@ -27,26 +28,18 @@ use persistence::{Error, RegistryRow, Snapshot};
 use tokio::sync::oneshot;
 
 use crate::{
-    alerts::apply_noting,
     device::Refusal,
     envelope::{Envelope, Problem},
     error::TwinError,
     host::Host,
     kind::Kind,
-    live::LiveEvent,
     loaded::Loaded,
-    rules::{
-        Hosted,
-        webhooks::{Call, call_of},
-    },
+    rules::Hosted,
     runtime::Runtime,
-    twin::{
-        Surroundings, TwinState,
-        live_events::{live_alert, live_event},
-        snapshot::contribution_to_bytes,
-    },
+    twin::{Surroundings, TwinState, snapshot::contribution_to_bytes},
 };
 
+pub use applying::Told;
 pub use down::Linked;
 pub use luggage::Luggage;
 
@@ -117,14 +110,6 @@ pub struct Body {
     /// The rules that look at it, when any do.
     pub rules: Hosted,
     extras: Option<Box<Extras>>,
-}
-
-/// What of a turn is to be told once it is durable.
-#[derive(Default)]
-pub struct Told {
-    pub live: Vec<LiveEvent>,
-    pub alerts: Vec<AlertRecord>,
-    pub calls: Vec<Call>,
 }
 
 /// What few twins have at any time.
@@ -293,60 +278,6 @@ impl Body {
         let watches = self.is_asking || self.below.as_ref().is_some_and(|below| below.has_fresh_leaf());
         let at_rest = self.pending == 0 && !self.suspect && !self.waiting && !self.leaving;
         self.linked.is_none() && at_rest && !awaited && !watches && self.state.outbox().is_empty()
-    }
-
-    /// Applies a turn's events; what is to be told of them.
-    pub fn apply(&mut self, events: &[Event]) -> Told {
-        let wants_live = self.runtime.hub.is_followed();
-        let dedupe = self.runtime.settings.dedupe_records_max;
-        let Told { mut live, mut alerts, mut calls } = Told::default();
-        for event in events {
-            let alert = apply_noting(&mut self.state, &self.id, event, dedupe);
-            match &event.body {
-                EventBody::CommandQueued(command) => self.command_changed(&command.id.clone()),
-                EventBody::CommandDelivered { id } | EventBody::CommandEnded { id, .. } => self.command_changed(&id.clone()),
-                EventBody::Registered { .. } | EventBody::ModelSet { .. } => {
-                    self.learn_model();
-                    self.registry_dirty = true;
-                    self.rules = Default::default();
-                    self.redefine();
-                }
-                EventBody::RollupsSet { .. } | EventBody::Unregistered => self.redefine(),
-                // There is nobody above any more who would say so.
-                EventBody::Moved { parent: None } => {
-                    self.registry_dirty = true;
-                    self.adopt(None);
-                }
-                EventBody::MetadataPatched { .. }
-                | EventBody::TagsSet { .. }
-                | EventBody::Moved { .. }
-                | EventBody::GatewaySet { .. }
-                | EventBody::StatusSet { .. } => self.registry_dirty = true,
-                EventBody::WebhookQueued { .. } => calls.extend(call_of(&self.id, event)),
-                _ => {}
-            }
-            if wants_live {
-                live.extend(match &alert {
-                    Some(record) => Some(live_alert(&self.path, record, event)),
-                    None => live_event(&self.id, &self.path, &self.state, event),
-                });
-            }
-            alerts.extend(alert);
-        }
-        Told { live, alerts, calls }
-    }
-
-    /// Whether models came or went since the twin's own was looked up.
-    pub fn models_changed(&self) -> bool {
-        self.models_seen != self.runtime.models.generation()
-    }
-
-    /// Looks up the twin's model and how twins of it behave.
-    pub fn learn_model(&mut self) {
-        let (seen, known) = self.runtime.models.current();
-        self.models_seen = seen;
-        self.model = known.checked(&self.state.model);
-        self.kind = self.runtime.kinds.inherited(&self.state.model, &known.catalogue, self.state.is_place).clone();
     }
 
     /// A command that the core holds, or that it has let go and no row shows yet.

@@ -7,6 +7,7 @@
 mod change;
 mod known;
 mod load;
+mod rollups;
 
 use std::sync::{
     Arc,

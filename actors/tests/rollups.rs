@@ -10,7 +10,7 @@ use actors::{
     LiveItem, TwinError, TwinPatch,
     live::{LiveFilter, LiveKind},
 };
-use hierarchy_models::{DeviceMessage, Value, model, rollup::RollupSet};
+use hierarchy_models::{DeviceMessage, Value, dtdl::Json, model, rollup::RollupSet};
 use world::*;
 
 const TICKS_MAX: usize = 30;
@@ -224,27 +224,47 @@ fn a_definition_that_is_deleted_or_changed_is_asked_no_more() {
     });
 }
 
+const SENSORS: &str = r#"count(children(of "dtmi:test:Sensor;1"))"#;
+
+/// An Interface that extends another and defines roll-ups.
+fn interface(model: &str, base: &str, rollups: &[(&str, &str)]) -> Json {
+    let contents: Vec<String> = rollups.iter().map(|(name, text)| telemetry(name, text)).collect();
+    let context = r#"["dtmi:dtdl:context;3", "dtmi:twinfold:extension:rollup;1"]"#;
+    let text = format!(
+        r#"{{"@context": {context}, "@id": "{model}", "@type": "Interface", "extends": "{base}", "contents": [{}]}}"#,
+        contents.join(",")
+    );
+    serde_json::from_str(&text).unwrap()
+}
+
+fn telemetry(name: &str, rollup: &str) -> String {
+    format!(r#"{{"@type": ["Telemetry", "Rollup"], "name": "{name}", "schema": "double", "rollup": {rollup:?}}}"#)
+}
+
 #[test]
 fn a_model_defines_for_all_its_twins_and_a_twin_may_define_otherwise() {
     run(|| async {
         let world = World::new().await;
-        let sensor = model::resolve("dtmi:test:Sensor;1").unwrap();
-        let thermometer = model::resolve("dtmi:test:Thermometer;1").unwrap();
-        let rooms = RollupSet::parse(&[("mean", "avg(children.t)"), ("sensors", r#"count(children(of "dtmi:test:Sensor;1"))"#)]).unwrap();
-        world.twins.define_model(model::resolve("Room").unwrap(), rooms, vec![]).await.unwrap();
-        world.building(&["a"]).await;
+        let office = interface("dtmi:test:Office;1", "dtmi:twinfold:Room;1", &[("mean", "avg(children.t)"), ("sensors", SENSORS)]);
+        let thermometer = interface("dtmi:test:Thermometer;1", "dtmi:test:Sensor;1", &[]);
+        let sensor = interface("dtmi:test:Sensor;1", "dtmi:twinfold:Device;1", &[]);
+        world.twins.put_models(vec![office, sensor, thermometer]).await.unwrap();
+        world.register("site", "Site", None).await;
+        world.register("room", "dtmi:test:Office;1", Some("site")).await;
+        world.register("a", "Device", Some("room")).await;
         world.register("s", "dtmi:test:Thermometer;1", Some("room")).await;
         world.connect("s").await.telemetry(r#"{"t": 20}"#).await.unwrap();
         becomes(&world, "room", "mean", 20.0, 1, 0).await;
-        becomes(&world, "room", "sensors", 0, 0, 0).await;
-        world.twins.define_model(thermometer, RollupSet::default(), vec![sensor]).await.unwrap();
         becomes(&world, "room", "sensors", 1, 1, 0).await;
         define(&world, "room", &[("mean", "max(children.t)")]).await;
         let definitions = world.twins.rollups(&id("room")).await.unwrap();
         assert_eq!((definitions.own.len(), definitions.inherited.len()), (1, 2));
         world.connect("a").await.telemetry(r#"{"t": 10}"#).await.unwrap();
         becomes(&world, "room", "mean", 20.0, 2, 0).await;
-        world.twins.forget_model(&model::resolve("Room").unwrap()).await;
+        let bare = interface("dtmi:test:Office;2", "dtmi:twinfold:Room;1", &[]);
+        world.twins.put_models(vec![bare]).await.unwrap();
+        let model = Some(model::resolve("dtmi:test:Office;2").unwrap());
+        world.twins.patch(&id("room"), TwinPatch { model, ..TwinPatch::default() }, None).await.unwrap();
         becomes(&world, "room", "mean", 20.0, 2, 0).await;
         assert!(shown(&world, "room", "sensors").await.is_none());
     });

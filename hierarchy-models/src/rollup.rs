@@ -38,6 +38,11 @@ use std::hash::{Hash, Hasher};
 
 use crate::{alert::Severity, id::Name, time::Timestamp};
 
+/// Whether a text is a definition.
+pub fn check(text: &str) -> Result<(), SyntaxError> {
+    parse::definition(text).map(drop)
+}
+
 /// The fold of one numeric value over any number of twins.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fold {

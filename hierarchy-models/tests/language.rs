@@ -154,6 +154,17 @@ fn the_extensions_hold_their_own_rules() {
 }
 
 #[test]
+fn a_roll_up_is_read_when_its_model_is() {
+    let with = |extension: &str, contents: &str| {
+        with_contents(3, extension, contents).replace("dtmi:dtdl:extension:rollup", "dtmi:twinfold:extension:rollup")
+    };
+    let mean = |text: &str| format!(r#"{{"@type": ["Telemetry", "Rollup"], "name": "mean", "schema": "double", "rollup": {text:?}}}"#);
+    valid(&with("rollup;1", &mean("avg(children.t)")));
+    invalid(&with("rollup;1", &mean("avg(children.t")), "mean/rollup", "column 15");
+    invalid(&with("", &mean("avg(children.t)")), "mean", "Rollup");
+}
+
+#[test]
 fn names_meet_along_the_whole_line_of_bases() {
     let model = |id: &str, extends: &str, content: &str| {
         format!(

@@ -7,8 +7,8 @@ use std::{
 
 use hierarchy_models::{
     ModelId,
-    dtdl::{self, Fault, Json, UndefinedExtensions},
-    limits::MODELS_MAX,
+    dtdl::{self, DEFINITION, Fault, Index, Json, UndefinedExtensions},
+    limits::{MODELS_MAX, ROLLUP_DEFINITIONS_MAX},
     model::{BUILT_INS, Catalogue, Model},
 };
 
@@ -73,6 +73,13 @@ impl Known {
         }
         if sources.len() > MODELS_MAX {
             return Err(Fault::new("the models", format!("are more than MODELS_MAX ({MODELS_MAX}) together")));
+        }
+        let rollups = |contents: &Vec<Index>| {
+            contents.iter().filter(|c| ontology.elements.at(**c).added.iter().any(|(m, _)| *m == DEFINITION)).count()
+        };
+        if let Some((index, _)) = ontology.contents.iter().find(|(_, contents)| rollups(contents) > ROLLUP_DEFINITIONS_MAX) {
+            let rule = format!("has more roll-ups than ROLLUP_DEFINITIONS_MAX ({ROLLUP_DEFINITIONS_MAX}), inherited ones included");
+            return Err(Fault::new(ontology.elements.label(*index), rule));
         }
         Ok(Self { catalogue: Catalogue::of(&ontology), sources })
     }

@@ -30,7 +30,7 @@ const SNAPSHOTS_AT_ONCE: usize = 256;
 /// What is asked of a starting twin, by `asked` or else by its parent if that is in memory, and what it defines.
 pub fn asking_of(runtime: &Arc<Runtime>, twin: &TwinState, asked: Option<&Arc<Asks>>) -> Asking {
     let by_parent = || twin.parent.as_ref().and_then(|parent| asked_by(runtime, parent));
-    Asking::new(asked.cloned().or_else(by_parent), runtime.model_rollups.in_force(twin))
+    Asking::new(asked.cloned().or_else(by_parent), runtime.models.known().rollups_in_force(twin))
 }
 
 fn asked_by(runtime: &Arc<Runtime>, parent: &TwinId) -> Option<Arc<Asks>> {
@@ -126,7 +126,7 @@ pub async fn of_quiet(runtime: &Arc<Runtime>, rows: &[Child], asks: Option<&Arc<
                 is_place: runtime.models.known().catalogue.is_place(&row.model),
                 ..TwinState::blank()
             });
-            all.push(seen::at_rest(&runtime.model_rollups, &twin, asks));
+            all.push(seen::at_rest(&runtime.models.known(), &twin, asks));
         }
     }
     Ok(all)

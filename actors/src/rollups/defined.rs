@@ -24,7 +24,8 @@ impl Body {
         let mut contribution = self.below().contribution(self.state.own_contribution());
         if let Some(asked) = self.asking.as_deref().and_then(Asking::asked) {
             let is_connected = self.state.connection.connected;
-            let seen = Seen { twin: &self.state, models: &self.runtime().model_rollups, is_connected };
+            let known = self.runtime().models.known();
+            let seen = Seen { twin: &self.state, models: &known, is_connected };
             contribution.answers = Some(Box::new(self.below().answers(asked, &seen, &self.results())));
         }
         contribution
@@ -48,7 +49,7 @@ impl Body {
 
     pub fn definitions(&self) -> Definitions {
         let own = self.state.rollups().cloned().unwrap_or_default();
-        let inherited = self.runtime().model_rollups.for_model(&self.state.model).unwrap_or_default();
+        let inherited = self.runtime().models.known().rollups_of(&self.state.model).cloned().unwrap_or_default();
         Definitions { own, inherited, version: self.state.version }
     }
 
@@ -78,7 +79,7 @@ impl Body {
 
     /// What is defined on it may have changed. The next tick asks those below.
     pub fn redefine(&mut self) {
-        let defined = self.runtime().model_rollups.in_force(&self.state);
+        let defined = self.runtime().models.known().rollups_in_force(&self.state);
         if defined.is_none() && self.asking.is_none() {
             return;
         }

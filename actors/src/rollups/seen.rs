@@ -8,12 +8,14 @@ use hierarchy_models::{
     rollup::{Aggregate, Asks, Contribution, Results, Source, Subject},
 };
 
-use super::models::ModelRollups;
-use crate::twin::{TwinState, slots::Slots};
+use crate::{
+    models::Known,
+    twin::{TwinState, slots::Slots},
+};
 
 pub struct Seen<'a> {
     pub twin: &'a TwinState,
-    pub models: &'a ModelRollups,
+    pub models: &'a Known,
     pub is_connected: bool,
 }
 
@@ -63,11 +65,11 @@ impl Subject for Seen<'_> {
 }
 
 /// What a twin that is not in memory and has none below it comes to. Nobody is connected: a connected twin is in memory and speaks for itself.
-pub fn at_rest(models: &ModelRollups, twin: &TwinState, asks: &Arc<Asks>) -> Contribution {
+pub fn at_rest(models: &Known, twin: &TwinState, asks: &Arc<Asks>) -> Contribution {
     let mut contribution = twin.own_contribution();
     contribution.counts.connected = 0;
     let below = Aggregate::EMPTY;
-    let results = models.in_force(twin).map_or_else(Results::default, |defined| defined.results(&below));
+    let results = models.rollups_in_force(twin).map_or_else(Results::default, |defined| defined.results(&below));
     contribution.answers = Some(Box::new(below.answers(asks, &Seen { twin, models, is_connected: false }, &results)));
     contribution
 }

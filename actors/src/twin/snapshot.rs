@@ -25,7 +25,7 @@ use super::{
     state::{Connection, Rare, TwinState},
 };
 use crate::view::KeptMessage;
-use behaviour::{OutboxWire, TimerWire};
+use behaviour::{OutboxWire, RuleWire, TimerWire};
 
 /// The format this program writes. Readers refuse what is newer.
 pub const FORMAT: u32 = 2;
@@ -164,15 +164,6 @@ struct StateWire {
     rules_on: Vec<RuleWire>,
 }
 
-/// A rule that is on, and since when.
-#[derive(Clone, PartialEq, Message)]
-struct RuleWire {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(sint64, tag = "2")]
-    since: i64,
-}
-
 fn damaged(detail: impl ToString) -> Error {
     Error::Damaged { doing: "reading a twin's snapshot", detail: detail.to_string() }
 }
@@ -297,7 +288,7 @@ impl TwinState {
             rollups: rare.rollups.iter().flat_map(|set| set.texts()).map(wire::Definition::from).collect(),
             behaviour_version: (rare.behaviour_version > 0).then_some(rare.behaviour_version),
             outbox: rare.outbox.iter().map(Into::into).collect(),
-            rules_on: rare.rules_on.iter().map(|(name, since)| RuleWire { name: name.to_string(), since: since.as_millis() }).collect(),
+            rules_on: rare.rules_on.iter().map(Into::into).collect(),
         }
         .encode_to_vec()
     }
@@ -329,7 +320,7 @@ impl TwinState {
             restarts: w.restarts,
             quarantined: w.quarantined,
             rollups: rollups_from(w.rollups),
-            rules_on: w.rules_on.into_iter().map(|r| (r.name.into(), time(r.since))).collect(),
+            rules_on: w.rules_on.into_iter().map(Into::into).collect(),
         };
         let of = hierarchy_models::ModelId::new(w.model).map_err(damaged)?;
         Ok(Self {

@@ -25,7 +25,9 @@ impl Twins {
         if self.runtime.is_stopping() {
             return Err(TwinError::Stopping);
         }
-        self.runtime.models.put(&*self.runtime.store, interfaces).await
+        let added = self.runtime.models.put(&*self.runtime.store, interfaces).await?;
+        self.models_changed().await;
+        Ok(added)
     }
 
     /// Forgets a model that no twin and no other model needs.
@@ -46,6 +48,8 @@ impl Twins {
                 return Err(TwinError::ModelInUse { model: going.clone(), by: format!("the twin {} is of it", twin.row.id) });
             }
         }
-        removal.carry_out(&*runtime.store).await
+        removal.carry_out(&*runtime.store).await?;
+        self.models_changed().await;
+        Ok(())
     }
 }

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use hierarchy_models::{
-    ModelId, TwinId,
-    rollup::{DefinitionError, RollupSet},
-};
+use hierarchy_models::{TwinId, rollup::RollupSet};
 
 use super::{Twins, error_of};
 use crate::{
@@ -32,26 +29,8 @@ impl Twins {
         self.rollups(id).await
     }
 
-    /// What a model defines, with what it inherits from the models that it extends (`extends`, near and far). For whoever reads models: once
-    /// for each at the start, and again when one changes. In memory only.
-    pub async fn define_model(&self, model: ModelId, rollups: RollupSet, extends: Vec<ModelId>) -> Result<(), DefinitionError> {
-        self.runtime.model_rollups.put(model, rollups, extends)?;
-        self.models_changed().await;
-        Ok(())
-    }
-
-    /// A model that is not there any more defines nothing.
-    pub async fn forget_model(&self, model: &ModelId) {
-        self.runtime.model_rollups.remove(model);
-        self.models_changed().await;
-    }
-
-    /// The roll-ups that twins of a model have from it.
-    pub fn rollups_of_model(&self, model: &ModelId) -> Option<Arc<RollupSet>> {
-        self.runtime.model_rollups.for_model(model)
-    }
-
-    async fn models_changed(&self) {
+    /// Every twin in memory looks again at what its model defines; those that are not will when they start.
+    pub(super) async fn models_changed(&self) {
         let hosts = self.runtime.hosts.read().clone();
         join_all(hosts.iter().map(|host| host.call(|host| async move { host.redefine() }))).await;
     }

@@ -85,7 +85,7 @@ impl Twins {
 
     fn view_at_rest(&self, node: &TreeNode, state: &TwinState) -> TwinView {
         let below = Aggregate::EMPTY;
-        let defined = self.runtime.model_rollups.in_force(state);
+        let defined = self.runtime.models.known().rollups_in_force(state);
         let results = defined.map_or_else(Results::default, |defined| defined.results(&below));
         view(&node.id, &node.path, state, &below, &results)
     }

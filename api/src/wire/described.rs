@@ -5,10 +5,13 @@
 
 #![allow(dead_code)]
 
+mod parameters;
+
 use std::collections::BTreeMap;
 
+pub use parameters::*;
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 /// RFC 9457 problem details.
 #[derive(ToSchema)]
@@ -341,65 +344,4 @@ pub struct CreatedPrincipal {
 pub struct Health {
     #[schema(example = "ok")]
     status: String,
-}
-
-/// The parameters of every paged list.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct Paging {
-    /// Items of a page.
-    #[param(default = 100, minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
-    /// From the page before.
-    cursor: Option<String>,
-}
-
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct Span {
-    /// RFC 3339; without a zone it is UTC. Included.
-    #[param(format = DateTime)]
-    from: Option<String>,
-    /// Not included.
-    #[param(format = DateTime)]
-    to: Option<String>,
-}
-
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct Listing {
-    /// A DTMI or a short name.
-    model: Option<String>,
-    parent: Option<String>,
-    /// Anywhere below this twin, itself not included.
-    under: Option<String>,
-}
-
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct Bucketing {
-    /// The name of the value.
-    name: String,
-    /// Width of a bucket: a number and a unit (ms, s, m, h, d), at least 1s.
-    #[param(example = "5m")]
-    every: Option<String>,
-    /// Figures of each bucket: any of avg, min, max, count, sum.
-    #[param(example = "avg,min,max,count")]
-    agg: Option<String>,
-}
-
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-pub struct Conditional {
-    /// The write goes through only if the twin's version is the one of this entity tag.
-    #[param(rename = "If-Match", nullable = false, example = "\"3.17\"")]
-    if_match: Option<String>,
-}
-
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-pub struct Idempotent {
-    /// The answer to a repeated request is the first one's.
-    #[param(rename = "Idempotency-Key", nullable = false, max_length = 128)]
-    idempotency_key: Option<String>,
 }

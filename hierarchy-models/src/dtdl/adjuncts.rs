@@ -9,7 +9,7 @@ use super::{
     grammar::{self, Member},
     literal, units,
 };
-use crate::id::Name;
+use crate::{id::Name, rollup};
 
 /// The types of one element.
 pub struct Types {
@@ -188,6 +188,10 @@ impl Types {
 fn check(form: Added, value: &Json) -> Result<(), String> {
     match form {
         Added::Text => literal::one(value, true)?.map(literal::text).transpose().map(drop),
+        Added::Definition => {
+            let text = literal::one(value, true)?.and_then(Json::as_text).ok_or("must be a string")?;
+            rollup::check(text).map_err(|error| error.to_string())
+        }
         Added::Duration => literal::one(value, true)?.map(literal::text).transpose().map(drop),
         Added::Index => match literal::one(value, true)?.map(literal::integer).transpose()? {
             Some(1..) => Ok(()),

@@ -12,6 +12,8 @@ pub enum Extension {
     Initialization,
     Mqtt,
     Requirement,
+    /// Ours: values that are folded from below.
+    Rollup,
     /// Known by name and taken as it comes: its types and members are not checked.
     Open,
 }
@@ -24,6 +26,8 @@ pub enum Added {
     Index,
     /// An ISO 8601 duration.
     Duration,
+    /// The text of a roll-up.
+    Definition,
     /// Any JSON that the element's schema takes.
     Value,
     /// One of these.
@@ -43,6 +47,9 @@ pub struct Adjunct {
     pub classes: &'static [Class],
     pub members: &'static [AddedMember],
 }
+
+/// The member that holds a roll-up's definition.
+pub const DEFINITION: &str = "rollup";
 
 const PAYLOAD_FORMATS: &[&str] = &["avro", "cbor", "json", "proto2", "proto3", "raw"];
 
@@ -64,6 +71,7 @@ static ADJUNCTS: &[Adjunct] = &[
     Adjunct { name: "Streaming", extension: Extension::Streaming, classes: &[Class::Property], members: &[] },
     Adjunct { name: "Override", extension: Extension::Overriding, classes: &[Class::Property], members: &[needs("overrides", Added::Text)] },
     Adjunct { name: "Initialized", extension: Extension::Initialization, classes: &[Class::Property], members: &[needs("initialValue", Added::Value)] },
+    Adjunct { name: "Rollup", extension: Extension::Rollup, classes: VALUES, members: &[needs(DEFINITION, Added::Definition)] },
     Adjunct { name: "Required", extension: Extension::Requirement, classes: &[Class::Field], members: &[] },
     Adjunct { name: "Mqtt", extension: Extension::Mqtt, classes: &[Class::Interface], members: &[
         takes("commandTopic", Added::Text), takes("telemetryTopic", Added::Text), needs("payloadFormat", Added::OneOf(PAYLOAD_FORMATS)),
@@ -115,6 +123,7 @@ impl Extension {
             ("dtmi:dtdl:extension:requirement", "1") => (Self::Requirement, &[V3, V4]),
             ("dtmi:dtdl:extension:mqtt", "1") => (Self::Mqtt, &[V3]),
             ("dtmi:dtdl:extension:mqtt", "2" | "3") => (Self::Open, &[V3, V4]),
+            ("dtmi:twinfold:extension:rollup", "1") => (Self::Rollup, &[V2, V3, V4]),
             ("dtmi:iotcentral:context", "2") => (Self::Open, &[V2]),
             _ => return None,
         };

@@ -23,6 +23,7 @@ mod units;
 mod version;
 
 pub use element::{Child, Constant, Element, Elements, Index};
+pub use extension::DEFINITION;
 pub use fault::Fault;
 pub use grammar::{Class, Member, Standard};
 pub use json::{DEPTH_MAX, Json};

@@ -4,8 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Command, Component, Model, Payload, Property, Relationship, Telemetry, builtin::is_root_of_places, schema::Schemas};
 use crate::{
-    dtdl::{Class, Index, Member, Ontology},
+    dtdl::{Class, DEFINITION, Index, Member, Ontology},
     id::{ModelId, Name},
+    limits::ROLLUP_DEFINITIONS_MAX,
+    rollup::RollupSet,
 };
 
 /// Models by their identifiers.
@@ -77,6 +79,7 @@ impl Catalogue {
             commands: Vec::new(),
             components: Vec::new(),
             relationships: Vec::new(),
+            rollups: None,
             schemas: schemas.clone(),
         };
         let mut contents: Vec<(Name, Index)> = Vec::new();
@@ -84,6 +87,7 @@ impl Catalogue {
             contents.push((elements.at(*content).name.clone()?, *content));
         }
         contents.sort();
+        model.rollups = rollups_of(ontology, &contents).map(Arc::new);
         for (name, content) in contents {
             self.add(&mut model, ontology, name, content);
         }
@@ -127,4 +131,14 @@ impl Catalogue {
             _ => {}
         }
     }
+}
+
+/// The definitions among the contents of an Interface; each was read when the language was checked.
+fn rollups_of(ontology: &Ontology, contents: &[(Name, Index)]) -> Option<RollupSet> {
+    let definition = |(name, index): &(Name, Index)| {
+        let (_, text) = ontology.elements.at(*index).added.iter().find(|(member, _)| *member == DEFINITION)?;
+        Some((name.clone(), text.included().first()?.as_text()?.clone()))
+    };
+    let definitions: Vec<(Name, Name)> = contents.iter().filter_map(definition).take(ROLLUP_DEFINITIONS_MAX).collect();
+    if definitions.is_empty() { None } else { RollupSet::parse(&definitions).ok() }
 }

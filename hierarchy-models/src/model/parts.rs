@@ -6,6 +6,7 @@ use super::schema::{SchemaId, Schemas};
 use crate::{
     dtdl::Version,
     id::{ModelId, Name},
+    rollup::RollupSet,
 };
 
 #[derive(Debug, Clone)]
@@ -70,6 +71,8 @@ pub struct Model {
     pub commands: Vec<Command>,
     pub components: Vec<Component>,
     pub relationships: Vec<Relationship>,
+    /// What twins of it fold from below, inherited definitions included.
+    pub rollups: Option<Arc<RollupSet>>,
     pub(super) schemas: Arc<Schemas>,
 }
 

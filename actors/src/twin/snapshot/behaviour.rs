@@ -1,8 +1,8 @@
-//! What behaviours leave in a twin, as bytes: timers, and commands to other twins.
+//! What behaviours and rules leave in a twin, as bytes: timers, commands to other twins, rules that are on.
 
 use std::time::Duration;
 
-use hierarchy_models::Timestamp;
+use hierarchy_models::{Name, Timestamp};
 use persistence::{Error, codec::wire};
 use prost::Message;
 
@@ -25,6 +25,27 @@ pub struct OutboxWire {
     queued: u64,
     #[prost(message, optional, tag = "2")]
     command: Option<wire::Outbound>,
+}
+
+/// A rule that is on, and since when.
+#[derive(Clone, PartialEq, Message)]
+pub struct RuleWire {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(sint64, tag = "2")]
+    since: i64,
+}
+
+impl From<&(Name, Timestamp)> for RuleWire {
+    fn from((name, since): &(Name, Timestamp)) -> Self {
+        Self { name: name.to_string(), since: since.as_millis() }
+    }
+}
+
+impl From<RuleWire> for (Name, Timestamp) {
+    fn from(wire: RuleWire) -> Self {
+        (wire.name.into(), Timestamp::from_millis_clamped(wire.since))
+    }
 }
 
 impl From<&Timer> for TimerWire {
