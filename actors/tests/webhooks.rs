@@ -37,11 +37,11 @@ impl Heard {
 }
 
 /// Answers with these statuses, then with 204 for ever.
-fn server(statuses: &[u16]) -> (SocketAddr, mpsc::Receiver<Heard>) {
+fn server(statuses: Vec<u16>) -> (SocketAddr, mpsc::Receiver<Heard>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (tell, heard) = mpsc::channel();
-    let mut statuses = statuses.to_vec().into_iter();
+    let mut statuses = statuses.into_iter();
     std::thread::spawn(move || {
         for socket in listener.incoming() {
             let mut socket = socket.unwrap();
@@ -102,7 +102,7 @@ fn rule(url: String) -> Rule {
 #[test]
 fn a_call_is_signed_and_made_again_under_its_key_until_it_is_taken() {
     run(|| async {
-        let (address, heard) = server(&[500, 302]);
+        let (address, heard) = server(vec![500, 302]);
         let world = World::with(open(), Kinds::built_in()).await;
         world.building(&["a"]).await;
         world.twins.create_rule(rule(format!("http://{address}/hook?x=1"))).await.unwrap();
@@ -148,7 +148,7 @@ fn a_call_outlives_a_crash_written_behind_or_not() {
                 world.twins.tick().await.unwrap();
             }
             let world = world.crash_with(open()).await;
-            let (address, heard) = server(&[]);
+            let (address, heard) = server(Vec::new());
             world.twins.change_rule("hot", |r| Ok(Rule { actions: rule(format!("http://{address}/")).actions, ..r })).await.unwrap();
             let call = loop {
                 world.clock.advance(Duration::from_secs(1));
@@ -165,7 +165,7 @@ fn a_call_outlives_a_crash_written_behind_or_not() {
 #[test]
 fn an_address_of_the_servers_own_network_is_not_called() {
     run(|| async {
-        let (address, heard) = server(&[]);
+        let (address, heard) = server(Vec::new());
         let world = World::new().await;
         world.building(&["a"]).await;
         let port = address.port();
