@@ -232,6 +232,32 @@ pub enum EventBody {
         error: String,
     },
     Released,
+
+    /// A person or a system has seen the alert.
+    AlertAcknowledged {
+        name: Name,
+        by: Name,
+    },
+    /// An alert that somebody else than its raiser's own word ended: `by` is a person or system, or `rule:ID`. `at` is the time that the
+    /// rule went by, or the server's.
+    AlertEnded {
+        name: Name,
+        by: Name,
+        at: Timestamp,
+    },
+    /// A rule's condition came true, or was cleared, by the time of the records.
+    RuleTurned {
+        rule: Name,
+        on: bool,
+        at: Timestamp,
+    },
+    /// A rule calls a webhook: `action` is its place among the rule's actions. Where to, and with which secret, stands in the rule, so
+    /// that no reader of events sees it.
+    WebhookQueued {
+        rule: Name,
+        action: u32,
+        payload: Value,
+    },
 }
 
 impl EventBody {
@@ -256,8 +282,9 @@ impl EventBody {
             | ChildAttached { .. }
             | ChildDetached { .. } => "connection",
             CommandQueued(_) | CommandDelivered { .. } | CommandEnded { .. } => "commands",
-            AlertRaised(_) | AlertCleared { .. } => "alerts",
+            AlertRaised(_) | AlertCleared { .. } | AlertAcknowledged { .. } | AlertEnded { .. } => "alerts",
             BehaviourState { .. } | TimerSet { .. } | TimerFired { .. } | Poisoned { .. } | Quarantined { .. } | Released => "behaviour",
+            RuleTurned { .. } | WebhookQueued { .. } => "behaviour",
         }
     }
 }

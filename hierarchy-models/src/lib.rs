@@ -13,12 +13,13 @@ pub mod model;
 pub mod patch;
 pub mod record;
 pub mod rollup;
+pub mod rule;
 pub mod supervision;
 pub mod time;
 pub mod tree;
 pub mod value;
 
-pub use alert::{Alert, Severity};
+pub use alert::{Alert, AlertId, AlertRecord, AlertState, Severity};
 pub use command::{Command, CommandResult, CommandState};
 pub use event::{Event, EventBody, Raw};
 pub use id::{CommandId, IdError, ModelId, Name, TwinId};

@@ -50,3 +50,21 @@ pub const ROLLUP_NAMES_MAX: usize = 256;
 pub const BEHAVIOUR_BYTES_MAX: usize = 64 * 1024;
 /// Effects of one turn of a behaviour.
 pub const EFFECTS_PER_TURN_MAX: usize = 64;
+/// Bytes of a rule's expression, of its clear condition, of a text with placeholders.
+pub const RULE_TEXT_BYTES_MAX: usize = 2_048;
+/// Rules there may be.
+pub const RULES_MAX: usize = 1_000;
+/// Rules in scope of one twin; further ones, in the order of their ids, do not run on it and are counted.
+pub const RULES_PER_TWIN_MAX: usize = 128;
+/// Windows, `for` and `absent` terms of one rule.
+pub const WINDOWS_PER_RULE_MAX: usize = 16;
+/// Actions of one rule.
+pub const ACTIONS_PER_RULE_MAX: usize = 8;
+/// Longest window, `for` or `absent`.
+pub const WINDOW_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+/// Samples one window holds; with more the oldest go, and it covers less time.
+pub const WINDOW_SAMPLES_MAX: usize = 4_096;
+/// Levels of brackets in a rule's expression.
+pub const RULE_DEPTH_MAX: usize = 32;
+/// `all`, `exists`, `map`, `filter` … in one expression.
+pub const RULE_MACROS_MAX: usize = 2;

@@ -14,7 +14,7 @@ pub(super) struct Event {
     pub received_at: i64,
     #[prost(
         oneof = "Body",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 48, 49, 50, 51"
     )]
     pub body: Option<Body>,
 }
@@ -91,6 +91,14 @@ pub(super) enum Body {
     Quarantined(Quarantined),
     #[prost(bool, tag = "37")]
     Released(bool),
+    #[prost(message, tag = "48")]
+    AlertAcknowledged(AlertWord),
+    #[prost(message, tag = "49")]
+    AlertEnded(AlertWord),
+    #[prost(message, tag = "50")]
+    RuleTurned(RuleTurned),
+    #[prost(message, tag = "51")]
+    WebhookQueued(WebhookQueued),
 }
 
 /// The stream of the kind with this field number; `None` for a kind this program does not know.
@@ -100,9 +108,9 @@ pub(super) fn stream_of(tag: u32) -> Option<&'static str> {
         4 | 5 => "reported",
         6 | 10 => "events",
         7 | 8 => "diagnostics",
-        9 | 33..=37 => "behaviour",
+        9 | 33..=37 | 50 | 51 => "behaviour",
         11..=13 => "commands",
-        14 | 15 => "alerts",
+        14 | 15 | 48 | 49 => "alerts",
         16 | 17 | 20..=22 => "registry",
         18 | 19 => "metadata",
         23 => "desired",
@@ -260,4 +268,35 @@ pub(super) struct Quarantined {
     pub restarts: u32,
     #[prost(string, tag = "3")]
     pub error: String,
+}
+
+/// What somebody says of an alert.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct AlertWord {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, tag = "2")]
+    pub by: String,
+    #[prost(sint64, tag = "3")]
+    pub at: i64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct RuleTurned {
+    #[prost(string, tag = "1")]
+    pub rule: String,
+    #[prost(bool, tag = "2")]
+    pub on: bool,
+    #[prost(sint64, tag = "3")]
+    pub at: i64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct WebhookQueued {
+    #[prost(string, tag = "1")]
+    pub rule: String,
+    #[prost(uint32, tag = "2")]
+    pub action: u32,
+    #[prost(message, optional, tag = "3")]
+    pub payload: Option<Value>,
 }

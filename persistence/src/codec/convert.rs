@@ -121,6 +121,12 @@ impl From<&EventBody> for Body {
                 Self::Quarantined(Quarantined { until_released: *until_released, restarts: *restarts, error: error.clone() })
             }
             E::Released => Self::Released(true),
+            E::AlertAcknowledged { name, by } => Self::AlertAcknowledged(AlertWord { name: text(name), by: text(by), at: 0 }),
+            E::AlertEnded { name, by, at } => Self::AlertEnded(AlertWord { name: text(name), by: text(by), at: at.as_millis() }),
+            E::RuleTurned { rule, on, at } => Self::RuleTurned(RuleTurned { rule: text(rule), on: *on, at: at.as_millis() }),
+            E::WebhookQueued { rule, action, payload } => {
+                Self::WebhookQueued(WebhookQueued { rule: text(rule), action: *action, payload: Some(payload.into()) })
+            }
         }
     }
 }
@@ -185,6 +191,12 @@ impl TryFrom<Body> for EventBody {
             Body::Poisoned(f) => Self::Poisoned { what: f.what, error: f.why, raw: f.raw.map(TryInto::try_into).transpose()? },
             Body::Quarantined(q) => Self::Quarantined { until_released: q.until_released, restarts: q.restarts, error: q.error },
             Body::Released(_) => Self::Released,
+            Body::AlertAcknowledged(w) => Self::AlertAcknowledged { name: w.name.into(), by: w.by.into() },
+            Body::AlertEnded(w) => Self::AlertEnded { name: w.name.into(), by: w.by.into(), at: time(w.at)? },
+            Body::RuleTurned(r) => Self::RuleTurned { rule: r.rule.into(), on: r.on, at: time(r.at)? },
+            Body::WebhookQueued(w) => {
+                Self::WebhookQueued { rule: w.rule.into(), action: w.action, payload: need(w.payload, "a webhook's payload")?.try_into()? }
+            }
         })
     }
 }

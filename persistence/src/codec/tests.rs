@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use hierarchy_models::{
     CommandId, CommandResult, CommandState, EventBody, ModelId, Name, Raw, Record, Severity, Timestamp,
+    alert::Acknowledgement,
     event::{DisconnectReason, Encoding, Status, Subscriptions, Will},
 };
 use proptest::{collection::vec, option, prelude::*, strategy::ValueTree};
@@ -76,8 +77,21 @@ fn command() -> impl Strategy<Value = Command> {
 
 fn alert() -> impl Strategy<Value = Alert> {
     let severity = proptest::sample::select(vec![Severity::Info, Severity::Warning, Severity::Critical]);
-    (name(), severity, "\\PC{0,40}", map(), time(), time(), any::<u64>()).prop_map(
-        |(name, severity, text, details, raised_at, last_at, count)| Alert { name, severity, text, details, raised_at, last_at, count },
+    let word = option::of((time(), name()).prop_map(|(at, by)| Acknowledgement { at, by }));
+    (name(), severity, "\\PC{0,40}", map(), time(), time(), any::<[u64; 3]>(), name(), word).prop_map(
+        |(name, severity, text, details, raised_at, last_at, [count, seq, cause], source, acknowledged)| Alert {
+            name,
+            severity,
+            text,
+            details,
+            raised_at,
+            last_at,
+            count,
+            seq,
+            cause,
+            source,
+            acknowledged,
+        },
     )
 }
 
@@ -141,6 +155,10 @@ fn bodies() -> Vec<BoxedStrategy<EventBody>> {
             .prop_map(|(until_released, restarts, error)| E::Quarantined { until_released, restarts, error })
             .boxed(),
         Just(E::Released).boxed(),
+        (name(), name()).prop_map(|(name, by)| E::AlertAcknowledged { name, by }).boxed(),
+        (name(), name(), time()).prop_map(|(name, by, at)| E::AlertEnded { name, by, at }).boxed(),
+        (name(), any::<bool>(), time()).prop_map(|(rule, on, at)| E::RuleTurned { rule, on, at }).boxed(),
+        (name(), any::<u32>(), value()).prop_map(|(rule, action, payload)| E::WebhookQueued { rule, action, payload }).boxed(),
     ]
 }
 
@@ -208,7 +226,7 @@ fn every_kind_of_event_is_tried() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let turn = turn_of_all().new_tree(&mut runner).unwrap().current();
     let kinds: std::collections::HashSet<_> = turn.events.iter().map(|e| std::mem::discriminant(&e.body)).collect();
-    assert_eq!(kinds.len(), 35, "a new kind of event needs a strategy here");
+    assert_eq!(kinds.len(), 39, "a new kind of event needs a strategy here");
     let streams: std::collections::BTreeSet<_> = turn.events.iter().map(|e| e.body.stream()).collect();
     assert_eq!(streams, hierarchy_models::event::STREAMS.into_iter().collect());
 }

@@ -271,6 +271,16 @@ pub struct Alert {
     pub last_at: i64,
     #[prost(uint64, tag = "7")]
     pub count: u64,
+    #[prost(uint64, tag = "18")]
+    pub seq: u64,
+    #[prost(uint64, tag = "19")]
+    pub cause: u64,
+    #[prost(string, tag = "20")]
+    pub source: String,
+    #[prost(sint64, optional, tag = "21")]
+    pub acknowledged_at: Option<i64>,
+    #[prost(string, tag = "22")]
+    pub acknowledged_by: String,
 }
 
 impl From<&domain::Alert> for Alert {
@@ -283,6 +293,11 @@ impl From<&domain::Alert> for Alert {
             raised_at: a.raised_at.as_millis(),
             last_at: a.last_at.as_millis(),
             count: a.count,
+            seq: a.seq,
+            cause: a.cause,
+            source: text(&a.source),
+            acknowledged_at: a.acknowledged.as_ref().map(|word| word.at.as_millis()),
+            acknowledged_by: a.acknowledged.as_ref().map(|word| text(&word.by)).unwrap_or_default(),
         }
     }
 }
@@ -299,6 +314,13 @@ impl TryFrom<Alert> for domain::Alert {
             raised_at: time(a.raised_at)?,
             last_at: time(a.last_at)?,
             count: a.count,
+            seq: a.seq,
+            cause: a.cause,
+            source: a.source.into(),
+            acknowledged: match a.acknowledged_at {
+                Some(at) => Some(domain::alert::Acknowledgement { at: time(at)?, by: a.acknowledged_by.into() }),
+                None => None,
+            },
         })
     }
 }

@@ -30,6 +30,10 @@ fn life() -> Vec<Event> {
         raised_at: at(6),
         last_at: at(6),
         count: 1,
+        seq: 6,
+        cause: 5,
+        source: "behaviour".into(),
+        acknowledged: None,
     };
     let unreadable = DeviceMessage::Unreadable { topic: "telemetry".into(), reason: "not JSON".into(), raw: raw("{") };
     let DeviceMessage::Unreadable { topic, reason, raw: bad } = unreadable else { unreachable!() };
