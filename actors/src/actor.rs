@@ -25,8 +25,7 @@ use crate::{
 };
 
 pub use mailbox::{receive, restart};
-pub use marks::mark_rollup;
-use marks::register_wake;
+pub use marks::{mark, mark_rollup, register_wake};
 
 /// A twin at work on a letter.
 #[derive(Clone)]
@@ -145,7 +144,11 @@ impl TwinActor {
                 answerer.send(Ok(Answer::Done));
             }
             Ask::PathChanged(path) => {
-                self.body.borrow_mut().path = path;
+                let mut b = self.body.borrow_mut();
+                b.path = path;
+                // Another place may be in the scope of other rules.
+                b.rules.forget_scope();
+                drop(b);
                 answerer.send(Ok(Answer::Done));
             }
             ask => self.take_from_tree(ask, answerer, now),

@@ -1,6 +1,7 @@
 //! What goes on beside the messages: flushes, wakes, surveys of memory, retention. One thread, also a home of twins.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,9 +14,11 @@ use hierarchy_models::{Timestamp, TwinId};
 use persistence::Projection;
 
 use crate::{
+    alerts,
     error::TwinError,
     host::{Host, HostFigures},
     loaded::Loaded,
+    rules::webhooks,
     runtime::Runtime,
     twin::TwinState,
 };
@@ -49,16 +52,21 @@ pub async fn recover(runtime: &Runtime) -> Result<usize, TwinError> {
                     Some(snapshot) => TwinState::from_bytes(&snapshot.state)?,
                     None => TwinState::blank(),
                 };
-                touched.insert(turn.twin.clone(), Loaded { state, commands: Default::default() });
+                touched.insert(turn.twin.clone(), Loaded::new(state));
             }
             if let Some(twin) = touched.get_mut(&turn.twin) {
-                twin.take(&turn.events, runtime.settings.dedupe_records_max);
+                twin.take(&turn.twin, &turn.events, runtime.settings.dedupe_records_max);
             }
         }
         let mut projection = Projection { through: Some(mark), ..Projection::default() };
-        for (id, twin) in touched {
-            write(id, twin, &mut projection);
+        let (mut alerts, mut calls) = (BTreeMap::new(), Vec::new());
+        for (id, mut twin) in touched {
+            alerts.append(&mut twin.alerts);
+            calls.append(&mut twin.calls);
+            write(runtime, id, twin, &mut projection);
         }
+        alerts::recover(&*runtime.store, alerts).await?;
+        webhooks::recover(&*runtime.store, &calls).await?;
         sort_by_place(&mut projection);
         runtime.store.project(projection).await?;
     }
@@ -83,8 +91,8 @@ fn sort_by_place(projection: &mut Projection) {
     projection.registry.extend(waiting.into_values().flatten());
 }
 
-fn write(id: TwinId, twin: Loaded, projection: &mut Projection) {
-    let Loaded { state, commands } = twin;
+fn write(runtime: &Runtime, id: TwinId, twin: Loaded, projection: &mut Projection) {
+    let Loaded { state, commands, .. } = twin;
     if !state.registered {
         projection.deleted.push(id);
         return;
@@ -95,7 +103,8 @@ fn write(id: TwinId, twin: Loaded, projection: &mut Projection) {
         seq: state.seq,
         state: state.to_bytes().into(),
         contribution: crate::twin::snapshot::contribution_to_bytes(&state.own_contribution()).into(),
-        wake_at: state.wake_at(),
+        // What its rules wait for was in memory only: it is woken, and they look for themselves.
+        wake_at: if runtime.rules.has_timers() { Some(runtime.clock.now()) } else { state.wake_at() },
         twin: id,
     });
 }
@@ -122,7 +131,11 @@ pub async fn flush_alone(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
             projection.deleted.extend(rows.deleted);
         }
         sort_by_place(&mut projection);
-        runtime.store.project(projection).await
+        // Before the checkpoint moves past their events.
+        match alerts_and_calls(runtime).await {
+            Ok(()) => runtime.store.project(projection).await,
+            Err(error) => Err(error),
+        }
     } else {
         Err(persistence::Error::Unavailable { doing: "flushing", detail: "a commit failed meanwhile".into() })
     };
@@ -138,6 +151,12 @@ pub async fn flush_alone(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
         tracing::warn!(%error, "projections could not be written; they will be");
     }
     Ok(result?)
+}
+
+/// Writes what the alerts' documents and the outbox do not show yet.
+pub async fn alerts_and_calls(runtime: &Runtime) -> Result<(), persistence::Error> {
+    runtime.alerts.flush(&*runtime.store).await?;
+    runtime.webhooks.flush(&*runtime.store).await
 }
 
 /// Wakes whoever is due, until the runtime stops. Apart from [`run`]: a twin that is slow to answer must not delay a flush.
@@ -189,9 +208,15 @@ pub async fn run_retention(runtime: Arc<Runtime>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while !runtime.is_stopping() {
         ticks.tick().await;
-        let before = runtime.clock.now().minus(retention);
-        while let Ok(1..) = runtime.store.forget_history(before, FORGET_ROWS_AT_ONCE).await {}
+        forget(&runtime, retention).await;
     }
+}
+
+/// Forgets what is older than `retention` by now.
+pub async fn forget(runtime: &Runtime, retention: Duration) {
+    let before = runtime.clock.now().minus(retention);
+    while let Ok(1..) = runtime.store.forget_history(before, FORGET_ROWS_AT_ONCE).await {}
+    while let Ok(1..) = alerts::forget(&*runtime.store, before).await {}
 }
 
 /// While the journal is too far ahead of its projections, devices wait.

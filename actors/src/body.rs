@@ -16,7 +16,7 @@ use std::{
 };
 
 use hierarchy_models::{
-    Command, CommandId, Event, EventBody, Timestamp, TwinId,
+    AlertRecord, Command, CommandId, Event, EventBody, Timestamp, TwinId,
     rollup::{Aggregate, Contribution},
     supervision::RestartWindow,
     tree::Path,
@@ -26,6 +26,7 @@ use persistence::{Error, RegistryRow, Snapshot};
 use tokio::sync::oneshot;
 
 use crate::{
+    alerts::apply_noting,
     device::Refusal,
     envelope::{Envelope, Problem},
     error::TwinError,
@@ -33,8 +34,16 @@ use crate::{
     kind::Kind,
     live::LiveEvent,
     loaded::Loaded,
+    rules::{
+        Hosted,
+        webhooks::{Call, call_of},
+    },
     runtime::Runtime,
-    twin::{TwinState, live_events::live_event, snapshot::contribution_to_bytes},
+    twin::{
+        TwinState,
+        live_events::{live_alert, live_event},
+        snapshot::contribution_to_bytes,
+    },
 };
 
 pub use down::Linked;
@@ -96,7 +105,17 @@ pub struct Body {
     /// The fingerprint of what the parent was last told.
     pub passed_on: Option<u64>,
     pub wake_registered: Option<Timestamp>,
+    /// The rules that look at it, when any do.
+    pub rules: Hosted,
     extras: Option<Box<Extras>>,
+}
+
+/// What of a turn is to be told once it is durable.
+#[derive(Default)]
+pub struct Told {
+    pub live: Vec<LiveEvent>,
+    pub alerts: Vec<AlertRecord>,
+    pub calls: Vec<Call>,
 }
 
 /// What few twins have at any time.
@@ -161,6 +180,7 @@ impl Body {
             passed_on: None,
             wake_registered: state.wake_at(),
             state,
+            rules: Hosted::default(),
             extras: None,
             runtime,
         }
@@ -226,14 +246,22 @@ impl Body {
             seq: self.state.seq,
             state: self.state.to_bytes().into(),
             contribution: contribution_to_bytes(&self.state.own_contribution()).into(),
-            wake_at: self.state.wake_at(),
+            wake_at: self.wake_at(),
         }
+    }
+
+    /// When it must act without being spoken to: what its state waits for, or its rules.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        self.state.wake_at().into_iter().chain(self.rules.wake_at()).min()
     }
 
     pub fn memory_bytes(&self) -> usize {
         // The body, its seat and its place in the directory, with what the allocator and the maps add.
         const FIXED: usize = size_of::<Body>() + 160;
-        FIXED + self.state.heap_bytes() + self.below.as_ref().map_or(0, |below| size_of::<Aggregate>() + below.heap_bytes())
+        FIXED
+            + self.state.heap_bytes()
+            + self.rules.heap_bytes()
+            + self.below.as_ref().map_or(0, |below| size_of::<Aggregate>() + below.heap_bytes())
     }
 
     /// Whether it may leave memory. A place whose devices are not all stale stays, to notice when they fall silent.
@@ -243,32 +271,38 @@ impl Body {
         self.linked.is_none() && self.pending == 0 && !awaited && !watches && !self.suspect && !self.waiting && !self.leaving
     }
 
-    /// Applies a turn's events; what a live reader would be told of them.
-    pub fn apply(&mut self, events: &[Event]) -> Vec<LiveEvent> {
+    /// Applies a turn's events; what is to be told of them.
+    pub fn apply(&mut self, events: &[Event]) -> Told {
         let wants_live = self.runtime.hub.is_followed();
         let dedupe = self.runtime.settings.dedupe_records_max;
-        let mut live = Vec::new();
+        let Told { mut live, mut alerts, mut calls } = Told::default();
         for event in events {
-            self.state.apply(event, dedupe);
+            let alert = apply_noting(&mut self.state, &self.id, event, dedupe);
             match &event.body {
                 EventBody::CommandQueued(command) => self.command_changed(&command.id.clone()),
                 EventBody::CommandDelivered { id } | EventBody::CommandEnded { id, .. } => self.command_changed(&id.clone()),
                 EventBody::Registered { model, .. } => {
                     self.kind = self.runtime.kinds.of(model).clone();
                     self.registry_dirty = true;
+                    self.rules = Default::default();
                 }
                 EventBody::MetadataPatched { .. }
                 | EventBody::TagsSet { .. }
                 | EventBody::Moved { .. }
                 | EventBody::GatewaySet { .. }
                 | EventBody::StatusSet { .. } => self.registry_dirty = true,
+                EventBody::WebhookQueued { .. } => calls.extend(call_of(&self.id, event)),
                 _ => {}
             }
-            if wants_live && let Some(event) = live_event(&self.id, &self.path, &self.state, event) {
-                live.push(event);
+            if wants_live {
+                live.extend(match &alert {
+                    Some(record) => Some(live_alert(&self.path, record, event)),
+                    None => live_event(&self.id, &self.path, &self.state, event),
+                });
             }
+            alerts.extend(alert);
         }
-        live
+        Told { live, alerts, calls }
     }
 
     /// A command that the core holds, or that it has let go and no row shows yet.
@@ -287,7 +321,11 @@ impl Body {
 
     /// Takes what is durable in the place of what is in memory.
     pub fn reload(&mut self, loaded: Loaded) {
-        let Loaded { state, commands } = loaded;
+        let Loaded { state, commands, alerts, calls } = loaded;
+        // Those that a commit of unknown end brought are durable after all.
+        self.runtime.alerts.changed(alerts.into_values().collect());
+        self.runtime.webhooks.queue(calls);
+        self.rules = Default::default();
         self.durable_seq = state.seq;
         self.kind = self.runtime.kinds.of(&state.model).clone();
         self.state = state;

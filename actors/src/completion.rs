@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use hierarchy_models::{Command, CommandId, CommandState, Event, EventBody, TwinId, rollup::Contribution, value::Map};
+use hierarchy_models::{AlertRecord, Command, CommandId, CommandState, Event, EventBody, TwinId, rollup::Contribution, value::Map};
 use persistence::Error;
 use tokio::sync::oneshot;
 
 use crate::{
     actor,
-    body::{Body, SharedBody, refusal_of_problem, store_problem},
+    body::{Body, SharedBody, Told, refusal_of_problem, store_problem},
     device::{Downlink, Link, Outcome},
     envelope::{Answerer, Reply},
     kind::Outbound,
     live::LiveEvent,
+    rules::webhooks::Call,
 };
 
 /// What is to be said and done once a turn is durable. Small, as every message has one: most turns end with one word.
@@ -34,6 +35,8 @@ enum Words {
 #[derive(Default)]
 struct More {
     live: Vec<LiveEvent>,
+    alerts: Vec<AlertRecord>,
+    calls: Vec<Call>,
     outbound: Vec<Outbound>,
     ended: Vec<CommandId>,
     /// Patches of desired properties, each with the version it made.
@@ -73,10 +76,11 @@ impl Completion {
         self
     }
 
-    pub fn telling(mut self, live: Vec<LiveEvent>, outbound: Vec<Outbound>) -> Self {
-        if !live.is_empty() || !outbound.is_empty() {
+    pub fn telling(mut self, told: Told, outbound: Vec<Outbound>) -> Self {
+        let Told { live, alerts, calls } = told;
+        if !live.is_empty() || !outbound.is_empty() || !alerts.is_empty() || !calls.is_empty() {
             let more = self.more();
-            (more.live, more.outbound) = (live, outbound);
+            (more.live, more.outbound, more.alerts, more.calls) = (live, outbound, alerts, calls);
         }
         self
     }
@@ -182,6 +186,9 @@ impl More {
             // A device that asks faster than it reads asks again.
             let _ = linked.link.deliver(&b.id, down);
         }
+        // Before anybody hears that it is so: who is told of an alert finds it in the list.
+        b.runtime().alerts.changed(std::mem::take(&mut self.alerts));
+        b.runtime().webhooks.queue(std::mem::take(&mut self.calls));
         pump_if_due(&mut b);
         self
     }

@@ -1,6 +1,6 @@
 //! Why a call on [`crate::Twins`] failed, in terms a caller can act on. The mapping to HTTP stands in the api crate.
 
-use hierarchy_models::{CommandId, TwinId, tree::TreeError};
+use hierarchy_models::{AlertId, CommandId, Name, TwinId, rule::TextError, tree::TreeError};
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum TwinError {
@@ -8,6 +8,17 @@ pub enum TwinError {
     NoSuchTwin(TwinId),
     #[error("there is no command {command} of {twin}")]
     NoSuchCommand { twin: TwinId, command: CommandId },
+    #[error("there is no alert {0}")]
+    NoSuchAlert(AlertId),
+    #[error("the alert {0} is cleared already")]
+    AlertCleared(AlertId),
+    #[error("there is no rule {0}")]
+    NoSuchRule(Name),
+    #[error("a rule {0} is there already")]
+    RuleExists(Name),
+    /// A text of a rule that cannot be read: where it lies, and the place in it.
+    #[error("{error}")]
+    RuleText { pointer: String, error: TextError },
     #[error("{0} is registered already")]
     AlreadyRegistered(TwinId),
     #[error("{twin} has children; remove them first or ask for a recursive removal")]

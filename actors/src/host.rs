@@ -217,8 +217,13 @@ impl Host {
     pub async fn tick(self: &Rc<Self>) {
         self.lane.probe().await;
         let changed = std::mem::take(&mut *self.rollup_dirty.borrow_mut());
+        let generation = self.runtime.rules.generation();
         for body in changed {
             self.pass_on(&body);
+            let has_figures = generation > 0 && body.borrow().below.is_some();
+            if has_figures && body.borrow().rules.watches_rollups(generation) {
+                actor::receive(&body, Envelope::tell(Ask::Core(Input::Evaluate)));
+            }
         }
     }
 

@@ -10,13 +10,16 @@ pub mod builtin;
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use hierarchy_models::{
-    Alert, CommandState, EventBody, ModelId, Name, Record, Severity, Timestamp, TwinId, Value,
+    CommandState, EventBody, ModelId, Name, Record, Severity, Timestamp, TwinId, Value,
     event::DisconnectReason,
-    limits::{ALERT_TEXT_BYTES_MAX, ALERTS_PER_TWIN_MAX, BEHAVIOUR_BYTES_MAX, EFFECTS_PER_TURN_MAX},
+    limits::{BEHAVIOUR_BYTES_MAX, EFFECTS_PER_TURN_MAX},
     value::{DEPTH_MAX, Map},
 };
 
-use crate::twin::TwinState;
+use crate::{
+    alerts::{Says, raised},
+    twin::TwinState,
+};
 
 /// What happened.
 #[derive(Debug)]
@@ -64,17 +67,10 @@ impl<'a> Context<'a> {
 
     /// Raises an alert, or counts it again when it stands.
     pub fn raise(&mut self, name: &str, severity: Severity, text: &str, details: Map) {
-        let now = self.now;
-        let text = &text[..text.floor_char_boundary(ALERT_TEXT_BYTES_MAX)];
-        let alert = match self.twin.alerts.iter().find(|a| a.name == name) {
-            Some(open) => Alert { severity, text: text.into(), details, last_at: now, count: open.count + 1, ..open.clone() },
-            None if self.twin.alerts.len() >= ALERTS_PER_TWIN_MAX => {
-                metrics::counter!("twinfold_alerts_refused_total").increment(1);
-                return;
-            }
-            None => Alert { name: name.into(), severity, text: text.into(), details, raised_at: now, last_at: now, count: 1 },
-        };
-        self.events.push(EventBody::AlertRaised(Box::new(alert)));
+        let says = Says { name, severity, text, details, at: self.now, source: "behaviour", cause: self.twin.seq + 1 };
+        if let Some(alert) = raised(&self.twin.alerts, says) {
+            self.events.push(EventBody::AlertRaised(Box::new(alert)));
+        }
     }
 
     /// Clears an alert; nothing happens when it does not stand.

@@ -4,6 +4,7 @@
 //! Nobody outside knows on which thread, or one day on which machine, a twin lives.
 
 mod actor;
+mod alerts;
 mod background;
 mod body;
 pub mod clock;
@@ -22,6 +23,7 @@ pub mod live;
 mod loaded;
 mod meters;
 mod rollups;
+mod rules;
 mod runtime;
 mod seats;
 mod session;
@@ -32,6 +34,7 @@ mod twins;
 pub mod view;
 mod wakes;
 
+pub use alerts::AlertQuery;
 pub use error::TwinError;
 pub use hub::{LiveItem, LiveReader};
 /// The questions and answers about history, registry and commands are the store's own.
@@ -39,6 +42,7 @@ pub use persistence::{
     Bucket, BucketQuery, CommandQuery, Error as StoreError, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, RegistryEntry,
     RegistryQuery,
 };
+pub use rules::{TrialAlert, TrialOutcome};
 pub use settings::Settings;
 pub use sighting::Sighting;
 pub use twins::{HostGuard, NewCommand, Registered, Registration, RuntimeStats, TreeNode, TwinPatch, Twins};

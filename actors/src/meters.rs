@@ -4,7 +4,7 @@
 use hierarchy_models::CommandState;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
-const GAUGES: [(&str, &str); 9] = [
+const GAUGES: [(&str, &str); 11] = [
     ("twinfold_twins_resident", "twins in memory"),
     ("twinfold_twins_connected", "twins whose device is connected"),
     ("twinfold_twins_memory_bytes", "bytes that twins in memory take, estimated; limit twins.memory_max_bytes"),
@@ -13,10 +13,12 @@ const GAUGES: [(&str, &str); 9] = [
     ("twinfold_command_waiters", "callers waiting for a command's end; limit commands.waiters_max a twin"),
     ("twinfold_live_readers", "readers of the live stream; limit live.readers_max"),
     ("twinfold_live_events_kept", "events kept for readers that come back; limit live.replay_events_max"),
+    ("twinfold_rules", "rules, enabled or not; limit RULES_MAX"),
+    ("twinfold_webhooks_waiting", "calls of webhooks that wait; limit webhooks.waiting_max"),
     ("twinfold_store_disk_bytes", "bytes of the store on disk"),
 ];
 
-const COUNTERS: [(&str, &str); 15] = [
+const COUNTERS: [(&str, &str); 23] = [
     ("twinfold_twins_activated_total", "twins started from their snapshot"),
     ("twinfold_twins_passivated_total", "twins sent out of memory"),
     ("twinfold_twin_restarts_total", "restarts after a behaviour failed"),
@@ -31,6 +33,14 @@ const COUNTERS: [(&str, &str); 15] = [
     ("twinfold_flushes_failed_total", "flushes of projections that failed and are repeated"),
     ("twinfold_outbound_failed_total", "commands between twins that were not taken"),
     ("twinfold_alerts_refused_total", "alerts beyond ALERTS_PER_TWIN_MAX"),
+    ("twinfold_rule_evaluations_total", "evaluations of rules on twins"),
+    ("twinfold_rule_errors_total", "evaluations of rules that came to no answer"),
+    ("twinfold_rule_late_records_total", "records that came later than rules.late_max and joined no window"),
+    ("twinfold_rule_panics_total", "twins whose rules panicked and do not look at them until the rules change"),
+    ("twinfold_rules_put_off_total", "turned rules whose effects went beyond EFFECTS_PER_TURN_MAX and wait for the next look"),
+    ("twinfold_rule_windows_lost_total", "windows that began empty because history could not be read"),
+    ("twinfold_rules_left_out_total", "rules beyond RULES_PER_TWIN_MAX on a twin"),
+    ("twinfold_webhooks_refused_total", "calls of webhooks beyond webhooks.waiting_max"),
     ("twinfold_live_readers_lagged_total", "readers that fell behind live.queue_events_max and start again"),
 ];
 
@@ -44,6 +54,11 @@ pub fn register() {
         describe_counter!(name, meaning);
         counter!(name).increment(0);
     }
+    describe_counter!("twinfold_webhooks_total", "calls of webhooks by outcome: taken, failed (and made again), given_up, dropped");
+    for outcome in ["taken", "failed", "given_up", "dropped"] {
+        counter!("twinfold_webhooks_total", "outcome" => outcome).increment(0);
+    }
+    describe_counter!("twinfold_alerts_total", "alerts by what became of them and by severity");
     describe_counter!("twinfold_commands_ended_total", "commands by the state they ended in");
     for end in [CommandState::Completed, CommandState::Failed, CommandState::Expired, CommandState::Cancelled] {
         counter!("twinfold_commands_ended_total", "state" => end.as_str()).increment(0);

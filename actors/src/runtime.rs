@@ -22,6 +22,7 @@ use persistence::Store;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, RwLock as AsyncRwLock};
 
 use crate::{
+    alerts::Alerts,
     body::{Body, SharedBody},
     clock::Clock,
     directory::{Directory, Found, Gate, TwinRef},
@@ -34,6 +35,7 @@ use crate::{
     kind::{Kinds, Outbound},
     loaded::Loaded,
     rollups,
+    rules::{RuleBook, webhooks::Webhooks},
     settings::Settings,
     twin::{TwinState, decide::Input},
     wakes::Wakes,
@@ -67,6 +69,9 @@ pub struct Runtime {
     pub hub: Arc<Hub>,
     pub wakes: Wakes,
     pub intake: Intake,
+    pub alerts: Alerts,
+    pub rules: RuleBook,
+    pub webhooks: Webhooks,
     /// Registrations share it; moves and removals, which could close loops or orphan twins, have it alone.
     pub tree: AsyncRwLock<()>,
     /// One at a time for each stripe of ids: whoever changes an identity reads it first, and nobody in between.
@@ -129,6 +134,9 @@ impl Runtime {
             hub,
             wakes: Wakes::default(),
             intake: Intake::default(),
+            alerts: Alerts::default(),
+            rules: RuleBook::default(),
+            webhooks: Webhooks::default(),
             tree: AsyncRwLock::default(),
             identity_locks: (0..IDENTITY_LOCKS).map(|_| AsyncMutex::default()).collect(),
             handed: Mutex::default(),
@@ -311,9 +319,9 @@ impl Runtime {
             Some(snapshot) => TwinState::from_bytes(&snapshot.state)?,
             None => TwinState::blank(),
         };
-        let mut loaded = Loaded { state, commands: Default::default() };
+        let mut loaded = Loaded::new(state);
         for turn in &tail {
-            loaded.take(&turn.events, self.settings.dedupe_records_max);
+            loaded.take(id, &turn.events, self.settings.dedupe_records_max);
         }
         Ok(loaded)
     }

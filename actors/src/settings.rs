@@ -36,6 +36,16 @@ pub struct Settings {
     pub command_waiters_max: usize,
     /// `supervision.*`.
     pub restart: RestartPolicy,
+    /// `rules.late_max`: a record older than the newest of its twin by more than this joins no window of a rule.
+    pub rules_late_max: Duration,
+    /// `webhooks.allow_private`: whether rules may call addresses of loopback, private and link-local networks.
+    pub webhooks_allow_private: bool,
+    /// `webhooks.timeout`: for one call of a webhook, from the look-up of its name to the head of the answer.
+    pub webhooks_timeout: Duration,
+    /// `webhooks.patience`: a call that has failed for this long is given up.
+    pub webhooks_patience: Duration,
+    /// `webhooks.waiting_max`: calls that wait; beyond it new ones are refused and counted.
+    pub webhooks_waiting_max: usize,
     /// `twins.turn_budget`: a behaviour's turn that takes longer is counted and logged.
     pub turn_budget: Duration,
 }
@@ -58,6 +68,11 @@ impl Default for Settings {
             live_readers_max: 1_000,
             command_waiters_max: 64,
             restart: RestartPolicy::default(),
+            rules_late_max: Duration::from_secs(300),
+            webhooks_allow_private: false,
+            webhooks_timeout: Duration::from_secs(10),
+            webhooks_patience: Duration::from_secs(24 * 3600),
+            webhooks_waiting_max: 10_000,
             turn_budget: Duration::from_millis(50),
         }
     }

@@ -3,7 +3,7 @@
 mod members;
 
 use hierarchy_models::{
-    Alert, ModelId, Name, Severity, Timestamp, TwinId, Value,
+    Alert, AlertId, AlertState, ModelId, Name, Severity, Timestamp, TwinId, Value,
     event::{DisconnectReason, Status},
     tree::Path,
     value::Map,
@@ -67,6 +67,32 @@ pub struct RollupView {
     pub values: Members<FoldView>,
 }
 
+/// An alert that stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AlertView {
+    /// What `/alerts/{id}` knows it by.
+    pub id: AlertId,
+    pub name: Name,
+    pub severity: Severity,
+    /// `raised` or `acknowledged`.
+    pub state: AlertState,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub details: Map,
+    pub raised_at: Timestamp,
+    pub last_at: Timestamp,
+    pub count: u64,
+}
+
+impl AlertView {
+    pub fn of(twin: &TwinId, alert: &Alert) -> Self {
+        let Alert { name, severity, text, details, raised_at, last_at, count, acknowledged, .. } = alert.clone();
+        let state = if acknowledged.is_some() { AlertState::Acknowledged } else { AlertState::Raised };
+        Self { id: AlertId::of(twin, alert), name, severity, state, text, details, raised_at, last_at, count }
+    }
+}
+
 /// A message that was refused or that a behaviour failed on, kept for reading.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KeptMessage {
@@ -110,7 +136,7 @@ pub struct TwinView {
     pub metadata: Map,
     pub tags: Vec<Name>,
     pub rollups: RollupView,
-    pub alerts: Vec<Alert>,
+    pub alerts: Vec<AlertView>,
     pub supervision: SupervisionView,
     pub diagnostics: DiagnosticsView,
 }

@@ -41,6 +41,7 @@ pub fn publish(config: &Config) {
         ("live.queue_events_max", twins.live_queue_events_max as f64),
         ("live.readers_max", twins.live_readers_max as f64),
         ("commands.waiters_max", twins.command_waiters_max as f64),
+        ("webhooks.waiting_max", twins.webhooks_waiting_max as f64),
     ];
     for (name, value) in limits {
         metrics::gauge!("twinfold_limit", "name" => name).set(value);

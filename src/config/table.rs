@@ -87,11 +87,20 @@ pub static SETTINGS: &[Setting] = &[
     setting("live.queue_events_max", Count(|c, v| fit(v, &mut c.twins.live_queue_events_max)), "4096", "live events waiting for one slow reader; beyond it the reader starts again from a snapshot"),
     setting("live.readers_max", Count(|c, v| fit(v, &mut c.twins.live_readers_max)), "1000", "readers of the live stream at once"),
     setting("commands.waiters_max", Count(|c, v| fit(v, &mut c.twins.command_waiters_max)), "64", "callers waiting on one twin's commands"),
+    setting("rules.late_max", Duration(|c, v| c.twins.rules_late_max = v), "5m", "a record older than the newest of its twin by more than this joins no window of a rule"),
+    setting("webhooks.allow_private", Parsed { what: "true or false", set: |c, v| flag(v).map(|allow| c.twins.webhooks_allow_private = allow) }, "false", "whether rules may call addresses of loopback, private and link-local networks"),
+    setting("webhooks.timeout", Duration(|c, v| c.twins.webhooks_timeout = v), "10s", "for one call of a webhook, from the look-up of its name to the head of the answer"),
+    setting("webhooks.patience", Duration(|c, v| c.twins.webhooks_patience = v), "1d", "a call of a webhook that has failed for this long is given up"),
+    setting("webhooks.waiting_max", Count(|c, v| fit(v, &mut c.twins.webhooks_waiting_max)), "10000", "calls of webhooks that wait; beyond it new ones are refused and counted"),
     setting("supervision.restarts_max", Count(|c, v| fit(v, &mut c.twins.restart.restarts_max)), "5", "restarts of a twin allowed within the window; one more quarantines it"),
     setting("supervision.window", Duration(|c, v| c.twins.restart.window = v), "1m", "the window in which restarts are counted"),
     setting("supervision.backoff", Duration(|c, v| c.twins.restart.backoff = v), "10ms", "pause before the first restart; doubled for each that follows"),
     setting("supervision.backoff_max", Duration(|c, v| c.twins.restart.backoff_max = v), "5s", "longest pause before a restart"),
 ];
+
+fn flag(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("{text:?} is neither true nor false"))
+}
 
 /// Fills a field that may be narrower than what can be written.
 fn fit<T: TryFrom<u64>>(value: u64, field: &mut T) -> Result<(), String> {

@@ -21,14 +21,16 @@ pub fn mark_rollup(body: &SharedBody) {
     }
 }
 
-/// Sees to it that the twin is woken in time, in memory or not.
-pub fn register_wake(b: &mut Body) {
-    if let Some(at) = b.state.wake_at()
+/// Sees to it that the twin is woken in time, in memory or not. Whether that is sooner than was known.
+pub fn register_wake(b: &mut Body) -> bool {
+    if let Some(at) = b.wake_at()
         && b.wake_registered.is_none_or(|known| at < known)
     {
         b.wake_registered = Some(at);
         b.runtime().wakes.push(at, b.id.clone());
+        return true;
     }
+    false
 }
 
 /// After a twin was read back: it is changed, whether a list knows it or not.

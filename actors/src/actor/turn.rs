@@ -15,6 +15,7 @@ use crate::{
     device::{CloseReason, Downlink, Refusal},
     envelope::{Answer, Answerer, Problem, Reply},
     error::TwinError,
+    rules::{self, Occasion},
     twin::{
         Decided, Rejection, decide,
         decide::{Input, Said, number},
@@ -23,7 +24,14 @@ use crate::{
 
 impl TwinActor {
     /// Decides, applies, hands to the lane. `answer` is made after the events were applied and sent when they are durable.
-    pub(super) fn decide(&self, input: Input, answerer: Answerer, now: Timestamp, answer: impl FnOnce(&SharedBody) -> Reply) {
+    pub(super) fn decide(&self, input: Input, answerer: Answerer, now: Timestamp, answer: impl FnOnce(&SharedBody) -> Reply + 'static) {
+        if let Some(work) = rules::prepare(&self.body) {
+            // What its rules remember is read first; the letter goes on when it is there.
+            return wait(&self.body, work, move |actor, past| {
+                rules::recall(&actor.body, past);
+                actor.decide(input, answerer, now, answer);
+            });
+        }
         let ends = match &input {
             Input::Disconnect { session, .. } => Some(*session),
             _ => None,
@@ -32,7 +40,8 @@ impl TwinActor {
             Input::Register(new) => new.seq_base,
             _ => 0,
         };
-        let decided = {
+        let occasion = Occasion::of(&input);
+        let (decided, has_rules) = {
             let b = self.body.borrow();
             if b.suspect {
                 let error = b.host().lane.broken();
@@ -42,7 +51,7 @@ impl TwinActor {
             let started = Instant::now();
             let decided = decide(&b.id, &b.state, &*b.kind, input, now);
             note_duration(&b, started.elapsed());
-            decided
+            (decided, b.rules.has_any())
         };
         match decided {
             Ok(decided) => {
@@ -57,6 +66,7 @@ impl TwinActor {
                     drop(b);
                     return answerer.send(Err(store_problem(&error)));
                 }
+                let decided = if has_rules { rules::follow(&self.body, decided, occasion, now) } else { decided };
                 self.carry_out(decided, seq_base, ends, answerer, now, answer);
             }
             Err(Rejection::Device(refusal)) => self.refuse(refusal, answerer),
@@ -80,10 +90,10 @@ impl TwinActor {
         answer: impl FnOnce(&SharedBody) -> Reply,
     ) {
         let Decided { events, outbound, said } = decided;
-        let (events, live) = {
+        let (events, told) = {
             let mut b = self.body.borrow_mut();
             let events = number(b.state.seq.max(seq_base), now, events);
-            let live = b.apply(&events);
+            let told = b.apply(&events);
             let over = ends.is_some_and(|session| b.linked.as_ref().is_some_and(|l| l.session == session));
             let was_linked = b.linked.is_some() && !b.state.connection.connected;
             if (over || was_linked)
@@ -93,7 +103,7 @@ impl TwinActor {
                 // The twin itself ended the session: it is unregistered, or has another gateway.
                 let _ = linked.link.deliver(&b.id, Downlink::Close(CloseReason::Revoked));
             }
-            (events, live)
+            (events, told)
         };
         let reply = match (said, answer(&self.body)) {
             (Said::Connected { session_present }, Ok(Answer::Connected { subscriptions, held_packets, attached, .. })) => {
@@ -107,7 +117,7 @@ impl TwinActor {
             return self.answer_durable(answerer, reply);
         }
         mark(&self.body);
-        let completion = Completion::new(&self.body).answering(answerer, reply).telling(live, outbound).following(&events);
+        let completion = Completion::new(&self.body).answering(answerer, reply).telling(told, outbound).following(&events);
         let (host, id) = {
             let mut b = self.body.borrow_mut();
             register_wake(&mut b);

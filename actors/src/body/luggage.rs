@@ -7,6 +7,7 @@ use hierarchy_models::{Timestamp, TwinId, rollup::Aggregate, tree::Path};
 use super::{Body, Extras};
 use crate::{
     host::Host,
+    rules::Hosted,
     twin::{TwinState, decide::Input},
 };
 
@@ -20,6 +21,7 @@ pub struct Luggage {
     registry_dirty: bool,
     last_used: Timestamp,
     wake_registered: Option<Timestamp>,
+    rules: Hosted,
     extras: Option<Box<Extras>>,
 }
 
@@ -36,16 +38,17 @@ impl Body {
             registry_dirty: self.registry_dirty,
             last_used: self.last_used(),
             wake_registered: self.wake_registered,
+            rules: std::mem::take(&mut self.rules),
             extras: self.extras.take(),
         }
     }
 
     /// The twin on its new thread, and the end of its connection that is to be recorded there.
     pub fn unpack(host: &Rc<Host>, luggage: Luggage) -> (Self, Option<Input>) {
-        let Luggage { id, path, state, below, dirty, registry_dirty, last_used, wake_registered, extras } = luggage;
+        let Luggage { id, path, state, below, dirty, registry_dirty, last_used, wake_registered, rules, extras } = luggage;
         let end = host.lost_connection(&state);
         let fresh = Self::new(host, id, path, state, Aggregate::default());
         let last_used = AtomicI64::new(last_used.as_millis());
-        (Self { below, dirty, registry_dirty, last_used, wake_registered, extras, ..fresh }, end)
+        (Self { below, dirty, registry_dirty, last_used, wake_registered, rules, extras, ..fresh }, end)
     }
 }

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     actor::mark_rollup,
+    background::alerts_and_calls,
     body::{Body, Luggage, SharedBody, TwinCell},
     device::{CloseReason, Downlink},
     directory::TwinRef,
@@ -42,7 +43,11 @@ impl Host {
             take_rows(&body, &mut rows);
             let Collected { snapshots, registry, commands, deleted } = rows;
             let projection = Projection { through: None, snapshots, registry, commands, deleted };
-            if let Err(error) = self.runtime.store.project(projection).await {
+            let written = match alerts_and_calls(&self.runtime).await {
+                Ok(()) => self.runtime.store.project(projection).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = written {
                 tracing::warn!(twin = %id, %error, "the twin cannot be written and stays in memory");
                 self.again(&body);
                 body.borrow_mut().leaving = false;

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use hierarchy_models::{
-    Event, EventBody, Raw, Timestamp,
+    Alert, Event, EventBody, Raw, Timestamp,
+    alert::Acknowledgement,
     event::{Encoding, Status},
     limits::{KEPT_PAYLOAD_BYTES_MAX, POISON_MAX, REJECTED_MAX},
     patch::merge,
@@ -95,10 +96,23 @@ impl TwinState {
             CommandDelivered { id } => self.inbox_mut().delivered(id, now),
             CommandEnded { id, state, result } => self.inbox_mut().ended(id, *state, result.clone(), now),
             AlertRaised(alert) => match self.alerts.iter_mut().find(|a| a.name == alert.name) {
-                Some(open) => *open = (**alert).clone(),
-                None => self.alerts.push((**alert).clone()),
+                // What an older program raised has no number of its own.
+                Some(open) => *open = Alert { seq: open.seq, ..(**alert).clone() },
+                None => self.alerts.push(Alert { seq: if alert.seq == 0 { event.seq } else { alert.seq }, ..(**alert).clone() }),
             },
-            AlertCleared { name } => self.alerts.retain(|a| a.name != *name),
+            AlertAcknowledged { name, by } => {
+                if let Some(alert) = self.alerts.iter_mut().find(|a| a.name == *name) {
+                    alert.acknowledged = Some(Acknowledgement { at: now, by: by.clone() });
+                }
+            }
+            AlertCleared { name } | AlertEnded { name, .. } => self.alerts.retain(|a| a.name != *name),
+            RuleTurned { rule, on, at } => {
+                let on_now = &mut self.rare_mut().rules_on;
+                on_now.retain(|(known, _)| known != rule);
+                if *on {
+                    on_now.push((rule.clone(), *at));
+                }
+            }
             BehaviourState { state } => self.rare_mut().behaviour = state.clone(),
             TimerSet { name, due } => {
                 let timers = &mut self.rare_mut().timers;
@@ -106,7 +120,7 @@ impl TwinState {
                 timers.push((name.clone(), *due));
             }
             TimerFired { name } => self.rare_mut().timers.retain(|(n, _)| n != name),
-            Emitted { .. } => {}
+            Emitted { .. } | WebhookQueued { .. } => {}
             Registered { .. }
             | Unregistered
             | MetadataPatched { .. }

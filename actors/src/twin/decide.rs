@@ -1,7 +1,7 @@
 //! What follows from an input: events, and what to say to whoever asked. Reads the twin, never changes it.
 
 use hierarchy_models::{
-    Command, CommandId, CommandState, DeviceMessage, Event, EventBody, Name, Timestamp, TwinId,
+    Alert, AlertId, Command, CommandId, CommandState, DeviceMessage, Event, EventBody, Name, Timestamp, TwinId,
     event::{DisconnectReason, Status},
     limits::{INBOX_COMMANDS_MAX, PROPERTIES_BYTES_MAX},
     value::{Map, map_heap_bytes},
@@ -39,7 +39,10 @@ pub fn decide(id: &TwinId, twin: &TwinState, kind: &dyn Kind, input: Input, now:
         _ if !twin.registered => Err(TwinError::NoSuchTwin(id.clone()).into()),
         Input::Unregister { if_version } => {
             check_version(twin, if_version)?;
-            done(vec![EventBody::Unregistered])
+            // Its alerts end with it, each by its own word, so that none is listed as standing on nothing.
+            let mut events: Vec<EventBody> = twin.alerts.iter().map(|a| EventBody::AlertCleared { name: a.name.clone() }).collect();
+            events.push(EventBody::Unregistered);
+            done(events)
         }
         Input::Patch { patch, if_version } => {
             check_version(twin, if_version)?;
@@ -90,18 +93,37 @@ pub fn decide(id: &TwinId, twin: &TwinState, kind: &dyn Kind, input: Input, now:
             let open = twin.inbox.as_deref().and_then(|i| i.get(&command)).is_some_and(|c| !c.state.is_end());
             done(if open { vec![EventBody::CommandDelivered { id: command }] } else { vec![] })
         }
+        Input::AcknowledgeAlert { alert, by } => match standing(id, twin, &alert)? {
+            Alert { acknowledged: Some(_), .. } => done(vec![]),
+            Alert { name, .. } => done(vec![EventBody::AlertAcknowledged { name: name.clone(), by }]),
+        },
+        Input::ClearAlert { alert, by } => {
+            let name = standing(id, twin, &alert)?.name.clone();
+            done(vec![EventBody::AlertEnded { name, by, at: now }])
+        }
+        Input::Evaluate => done(vec![]),
         Input::Wake => wake(twin, kind, now),
         Input::Poison { what, error, raw, quarantine } => {
             let mut events = vec![EventBody::Poisoned { what, error: error.clone(), raw }];
             if let Some(restarts) = quarantine {
                 let mut cx = crate::kind::Context::new(twin, now);
                 cx.raise(QUARANTINED, hierarchy_models::Severity::Critical, &error, Map::new());
+                for event in &mut cx.events {
+                    if let EventBody::AlertRaised(alert) = event {
+                        alert.source = "supervision".into();
+                    }
+                }
                 events.push(EventBody::Quarantined { until_released: true, restarts, error });
                 events.append(&mut cx.events);
             }
             done(events)
         }
     }
+}
+
+/// The open alert of this id.
+fn standing<'a>(id: &TwinId, twin: &'a TwinState, alert: &AlertId) -> Result<&'a Alert, TwinError> {
+    twin.alerts.iter().find(|a| AlertId::of(id, a) == *alert).ok_or_else(|| TwinError::NoSuchAlert(alert.clone()))
 }
 
 fn held_too_many() -> Rejection {

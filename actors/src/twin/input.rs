@@ -1,7 +1,7 @@
 //! What can be asked of a twin's core, and what it can answer.
 
 use hierarchy_models::{
-    Command, CommandId, DeviceMessage, EventBody, ModelId, Name, TwinId,
+    AlertId, Command, CommandId, DeviceMessage, EventBody, ModelId, Name, TwinId,
     event::{DisconnectReason, Status, Subscriptions, Will},
     value::Map,
 };
@@ -56,6 +56,18 @@ pub enum Input {
     Queue(Box<Command>),
     Cancel(CommandId),
     Delivered(CommandId),
+    /// Somebody has seen an alert.
+    AcknowledgeAlert {
+        alert: AlertId,
+        by: Name,
+    },
+    /// Somebody ends an alert.
+    ClearAlert {
+        alert: AlertId,
+        by: Name,
+    },
+    /// Has the twin's rules looked at; decides nothing itself.
+    Evaluate,
     /// Time has passed: commands may have expired, timers may be due, a session may be over.
     Wake,
     /// A message was given up after its turn failed.

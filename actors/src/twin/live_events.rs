@@ -1,6 +1,6 @@
 //! What a live reader is told of an event: the members of the twin's document that it changed, in absolute values.
 
-use hierarchy_models::{Command, Event, EventBody, Timestamp, TwinId, Value, event::shown_seq, tree::Path, value::Map};
+use hierarchy_models::{AlertRecord, Command, Event, EventBody, Timestamp, TwinId, Value, event::shown_seq, tree::Path, value::Map};
 
 use super::{slots::Slot, state::TwinState};
 use crate::live::{LiveEvent, LiveKind};
@@ -37,7 +37,33 @@ fn command(c: &Command) -> Value {
     Value::from(map)
 }
 
-/// The live event of one event, read off the twin after it was applied.
+/// What became of an alert.
+pub fn live_alert(path: &Path, record: &AlertRecord, event: &Event) -> LiveEvent {
+    let AlertRecord { twin, alert, cleared } = record;
+    let mut data = Map::from([
+        ("id".into(), Value::from(record.id().as_str())),
+        ("name".into(), Value::Text(alert.name.clone())),
+        ("state".into(), Value::from(record.state().as_str())),
+        ("severity".into(), Value::from(alert.severity.as_str())),
+        ("text".into(), Value::from(alert.text.as_str())),
+        ("count".into(), Value::Int(alert.count as i64)),
+        ("raised_at".into(), time(alert.raised_at)),
+    ]);
+    if let Some(word) = &alert.acknowledged {
+        data.insert("acknowledged_at".into(), time(word.at));
+        data.insert("acknowledged_by".into(), Value::Text(word.by.clone()));
+    }
+    if let Some(end) = cleared {
+        data.insert("cleared_at".into(), time(end.at));
+        if !end.by.is_empty() {
+            data.insert("cleared_by".into(), Value::Text(end.by.clone()));
+        }
+    }
+    let data = Value::from(data);
+    LiveEvent { kind: LiveKind::Alert, twin: twin.clone(), path: path.clone(), seq: shown_seq(event.seq), at: event.received_at, data }
+}
+
+/// The live event of one event, but for those of alerts, read off the twin after it was applied.
 pub fn live_event(id: &TwinId, path: &Path, twin: &TwinState, event: &Event) -> Option<LiveEvent> {
     use EventBody::*;
     let (kind, data) = match &event.body {
@@ -64,24 +90,6 @@ pub fn live_event(id: &TwinId, path: &Path, twin: &TwinState, event: &Event) -> 
         }
         CommandQueued(c) => (LiveKind::Command, command(c)),
         CommandDelivered { id } | CommandEnded { id, .. } => (LiveKind::Command, command(twin.inbox.as_deref()?.get(id)?)),
-        AlertRaised(alert) => {
-            let severity = match alert.severity {
-                hierarchy_models::Severity::Info => "info",
-                hierarchy_models::Severity::Warning => "warning",
-                hierarchy_models::Severity::Critical => "critical",
-            };
-            let data = [
-                ("name", Value::Text(alert.name.clone())),
-                ("state", Value::from("raised")),
-                ("severity", Value::from(severity)),
-                ("text", Value::from(alert.text.as_str())),
-                ("count", Value::Int(alert.count as i64)),
-            ];
-            (LiveKind::Alert, data.into_iter().collect())
-        }
-        AlertCleared { name } => {
-            (LiveKind::Alert, [("name", Value::Text(name.clone())), ("state", Value::from("cleared"))].into_iter().collect())
-        }
         MetadataPatched { .. } => (LiveKind::State, one("metadata", twin.metadata.clone())),
         DesiredPatched { .. } => (LiveKind::State, one("desired", super::view::desired_document(twin))),
         TagsSet { tags } => (LiveKind::State, one("tags", tags.iter().map(|t| Value::Text(t.clone())).collect::<Vec<_>>())),

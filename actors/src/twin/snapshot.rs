@@ -150,6 +150,8 @@ struct StateWire {
     restarts: u64,
     #[prost(string, optional, tag = "30")]
     quarantined: Option<String>,
+    #[prost(message, repeated, tag = "41")]
+    rules_on: Vec<TimerWire>,
 }
 
 fn damaged(detail: impl ToString) -> Error {
@@ -267,6 +269,7 @@ impl TwinState {
             poison: rare.poison.iter().map(kept_to).collect(),
             restarts: rare.restarts,
             quarantined: rare.quarantined.clone(),
+            rules_on: rare.rules_on.iter().map(|(n, at)| TimerWire { name: n.to_string(), due: at.as_millis() }).collect(),
         }
         .encode_to_vec()
     }
@@ -295,6 +298,7 @@ impl TwinState {
             poison: w.poison.into_iter().map(kept_from).collect(),
             restarts: w.restarts,
             quarantined: w.quarantined,
+            rules_on: w.rules_on.into_iter().map(|r| (r.name.into(), time(r.due))).collect(),
         };
         Ok(Self {
             seq: w.seq,

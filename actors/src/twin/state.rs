@@ -47,6 +47,8 @@ pub struct Rare {
     pub behaviour: Value,
     pub poison: VecDeque<KeptMessage>,
     pub restarts: u64,
+    /// Rules whose condition stands as true, and since when by the time of the records.
+    pub rules_on: Vec<(Name, Timestamp)>,
     /// Why it is quarantined, when it is.
     pub quarantined: Option<String>,
 }
@@ -118,6 +120,10 @@ impl TwinState {
 
     pub fn quarantined(&self) -> Option<&str> {
         self.rare.as_deref().and_then(|r| r.quarantined.as_deref())
+    }
+
+    pub fn rules_on(&self) -> &[(Name, Timestamp)] {
+        self.rare.as_deref().map_or(&[], |r| &r.rules_on)
     }
 
     pub fn knows_record(&self, hash: u64) -> bool {

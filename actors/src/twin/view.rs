@@ -9,7 +9,9 @@ use hierarchy_models::{
 };
 
 use super::{slots::Slots, state::TwinState};
-use crate::view::{AlertCounts, ConnectionView, DiagnosticsView, FoldView, Members, RollupView, SupervisionView, TwinView, ValueView};
+use crate::view::{
+    AlertCounts, AlertView, ConnectionView, DiagnosticsView, FoldView, Members, RollupView, SupervisionView, TwinView, ValueView,
+};
 
 fn values(slots: &Slots) -> Members<ValueView> {
     slots.iter().map(|(name, s)| (name.clone(), ValueView { value: s.value.clone(), at: s.at, received_at: s.received_at })).collect()
@@ -72,7 +74,7 @@ pub fn view(id: &TwinId, path: &Path, twin: &TwinState, below: &Aggregate) -> Tw
         metadata: twin.metadata.clone(),
         tags: twin.tags.clone(),
         rollups: rollup_view(twin, below),
-        alerts: twin.alerts.clone(),
+        alerts: twin.alerts.iter().map(|alert| AlertView::of(id, alert)).collect(),
         supervision: SupervisionView {
             state: if twin.quarantined().is_some() { "quarantined" } else { "running" },
             restarts: rare.map_or(0, |r| r.restarts),

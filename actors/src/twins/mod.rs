@@ -1,8 +1,10 @@
 //! The runtime as everybody else sees it: one cheap handle that hides where a twin lives.
 
+mod alerts;
 mod commands;
 mod reads;
 mod registry;
+mod rules;
 mod tree;
 
 pub(crate) use registry::row_of;
@@ -31,6 +33,7 @@ use crate::{
     kind::Kinds,
     live::LiveFilter,
     meters,
+    rules::webhooks,
     runtime::Runtime,
     settings::Settings,
     twin::{decide::Input, device_input::Speaker},
@@ -115,7 +118,9 @@ impl Twins {
     ) -> Result<Self, TwinError> {
         meters::register();
         let runtime = Runtime::new(store, identities, settings, clock, kinds);
+        runtime.rules.load(&*runtime.store).await?;
         let turns = background::recover(&runtime).await?;
+        runtime.webhooks.load(&*runtime.store, runtime.settings.webhooks_waiting_max).await?;
         if turns > 0 {
             tracing::info!(turns, "recovered what the last run had not written behind");
         }
@@ -218,7 +223,7 @@ impl Twins {
         self.runtime.store.kind()
     }
 
-    /// Runs one round of everything that otherwise goes by the tick: roll-ups up, wakes, staleness, a flush. For tests
+    /// Runs one round of everything that otherwise goes by the tick: roll-ups up, wakes, staleness, a flush, retention. For tests
     /// with a hand-moved clock.
     pub async fn tick(&self) -> Result<(), TwinError> {
         let runtime = &self.runtime;
@@ -232,7 +237,11 @@ impl Twins {
             }
             tokio::task::yield_now().await;
         }
-        background::flush(runtime).await
+        background::flush(runtime).await?;
+        if let Some(retention) = runtime.settings.history_retention {
+            background::forget(runtime, retention).await;
+        }
+        Ok(())
     }
 }
 
@@ -263,6 +272,7 @@ fn start_background(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
                 actix_rt::spawn(background::run_wakes(for_thread.clone()));
                 actix_rt::spawn(background::run_surveys(for_thread.clone()));
                 actix_rt::spawn(background::run_retention(for_thread.clone()));
+                actix_rt::spawn(webhooks::run(for_thread.clone()));
                 background::run(for_thread).await;
                 // The jobs of the last flush still come through this thread: it ends with the process.
                 std::future::pending::<()>().await;

@@ -12,6 +12,7 @@ use persistence::{Page, Projection, RegistryEntry, RegistryQuery};
 
 use super::{Registered, Registration, TwinPatch, Twins, error_of};
 use crate::{
+    background::alerts_and_calls,
     body::registry_row,
     device::CloseReason,
     directory::TwinRef,
@@ -257,7 +258,10 @@ async fn remove(runtime: &Arc<Runtime>, id: &TwinId, if_version: Option<u64>) ->
     // Nobody gathers rows between the deletion of its rows and the end of its actor.
     let _shared = runtime.rows.read().await;
     let gate = runtime.directory.begin_move(id, twin);
-    let written = runtime.store.project(Projection { deleted: vec![id.clone()], ..Projection::default() }).await;
+    let written = match alerts_and_calls(runtime).await {
+        Ok(()) => runtime.store.project(Projection { deleted: vec![id.clone()], ..Projection::default() }).await,
+        Err(error) => Err(error),
+    };
     // When its rows cannot be taken away now, its shell stays for the next flush to do it.
     let gone = written.is_ok();
     if let Some(host) = runtime.host_of(twin).filter(|_| gone) {

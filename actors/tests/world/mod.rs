@@ -73,8 +73,12 @@ impl World {
 
     /// The process dies now; a new one starts on what is durable.
     pub async fn crash(self) -> Self {
+        self.crash_with(settings()).await
+    }
+
+    pub async fn crash_with(self, settings: Settings) -> Self {
         let store = Arc::new(self.store.crash());
-        Self::on(store, self.clock.clone(), settings(), Kinds::built_in()).await
+        Self::on(store, self.clock.clone(), settings, Kinds::built_in()).await
     }
 
     pub fn now(&self) -> Timestamp {

@@ -1,0 +1,92 @@
+//! Rules as everybody else sees them: making, changing, removing, trying.
+
+use std::sync::Arc;
+
+use hierarchy_models::{
+    Timestamp,
+    rule::{CompiledRule, Rule, RuleError},
+};
+
+use super::Twins;
+use crate::{
+    error::TwinError,
+    rules::{Trial, TrialOutcome, run_trial, sweep},
+};
+
+/// A fault in a rule, as a call's error.
+pub fn error_of_rule(error: RuleError) -> TwinError {
+    match error {
+        RuleError::Text { member, error } => TwinError::RuleText { pointer: member, error },
+        RuleError::Member { member, reason } => TwinError::Invalid { pointer: member, reason },
+    }
+}
+
+fn compile(rule: Rule) -> Result<CompiledRule, TwinError> {
+    CompiledRule::new(rule).map_err(error_of_rule)
+}
+
+impl Twins {
+    /// By id.
+    pub fn rules(&self) -> Vec<Arc<CompiledRule>> {
+        self.runtime.rules.set().all().to_vec()
+    }
+
+    pub fn rule(&self, id: &str) -> Result<Arc<CompiledRule>, TwinError> {
+        self.runtime.rules.set().get(id).cloned().ok_or_else(|| TwinError::NoSuchRule(id.into()))
+    }
+
+    /// Durable and in force when it returns.
+    pub async fn create_rule(&self, rule: Rule) -> Result<Arc<CompiledRule>, TwinError> {
+        // Without an id it gets one.
+        let id = if rule.id.is_empty() { uuid::Uuid::now_v7().simple().to_string().into() } else { rule.id.clone() };
+        let rule = Rule { id: id.clone(), ..rule };
+        let now = self.runtime.clock.now();
+        let make = |old: Option<&Arc<CompiledRule>>| match old {
+            Some(_) => Err(TwinError::RuleExists(rule.id.clone())),
+            None => compile(Rule { created_at: now, changed_at: now, ..rule }),
+        };
+        let (old, new) = self.runtime.rules.put(&*self.runtime.store, &id, make).await?;
+        self.sweep(old, Some(new.clone()));
+        Ok(new)
+    }
+
+    /// `change` gets the rule as it is. What the windows of its unchanged parts hold stays.
+    pub async fn change_rule(
+        &self,
+        id: &str,
+        change: impl FnOnce(Rule) -> Result<Rule, TwinError>,
+    ) -> Result<Arc<CompiledRule>, TwinError> {
+        let now = self.runtime.clock.now();
+        let make = |old: Option<&Arc<CompiledRule>>| {
+            let old = old.ok_or_else(|| TwinError::NoSuchRule(id.into()))?;
+            let Rule { id, created_at, .. } = old.rule.clone();
+            compile(Rule { id, created_at, changed_at: now, ..change(old.rule.clone())? })
+        };
+        let (old, new) = self.runtime.rules.put(&*self.runtime.store, id, make).await?;
+        self.sweep(old, Some(new.clone()));
+        Ok(new)
+    }
+
+    /// Its alerts are cleared by and by.
+    pub async fn delete_rule(&self, id: &str) -> Result<(), TwinError> {
+        let old = self.runtime.rules.remove(&*self.runtime.store, id).await?;
+        self.sweep(Some(old), None);
+        Ok(())
+    }
+
+    fn sweep(&self, old: Option<Arc<CompiledRule>>, new: Option<Arc<CompiledRule>>) {
+        actix_rt::spawn(sweep(self.runtime.clone(), old, new));
+    }
+
+    /// What a rule would have raised and cleared over the stored history of one twin. `from` is included, `to` is not; both by the time
+    /// of the records.
+    pub async fn try_rule(
+        &self,
+        rule: Rule,
+        twin: hierarchy_models::TwinId,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    ) -> Result<TrialOutcome, TwinError> {
+        run_trial(&self.runtime, Trial { rule: compile(rule)?, twin, from, to }).await
+    }
+}
