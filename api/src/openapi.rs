@@ -99,7 +99,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use actors::{TreeNode, view};
-    use hierarchy_models::{Alert, ModelId, Severity, Timestamp, TwinId, Value, event::Status, tree::Path};
+    use hierarchy_models::{AlertId, AlertState, ModelId, Severity, Timestamp, TwinId, Value, event::Status, tree::Path};
     use serde_json::Value as Json;
 
     use super::*;
@@ -216,9 +216,11 @@ mod tests {
         let value = || view::ValueView { value: Value::Int(1), at, received_at: at };
         let kept = view::KeptMessage { at, what: String::new(), reason: String::new(), payload: String::new() };
         let fold = view::FoldView { count: 1, sum: 1.0, avg: Some(1.0), min: 1.0, max: 1.0, last: 1.0, last_at: at };
-        let alert = Alert {
+        let alert = view::AlertView {
+            id: AlertId::parse("0000000000000-1-room-1").unwrap(),
             name: "hot".into(),
             severity: Severity::Info,
+            state: AlertState::Raised,
             text: String::new(),
             details: Default::default(),
             raised_at: at,

@@ -23,6 +23,14 @@ impl From<TwinError> for Problem {
         match error {
             TwinError::NoSuchTwin(twin) => Problem::new(problem::NO_SUCH_TWIN, detail).with("twin", twin.as_str()),
             TwinError::NoSuchCommand { .. } => Problem::new(problem::NO_SUCH_COMMAND, detail),
+            TwinError::NoSuchAlert(_) => Problem::new(problem::NO_SUCH_ALERT, detail),
+            TwinError::AlertCleared(_) => Problem::new(problem::ALERT_CLEARED, detail),
+            TwinError::NoSuchRule(_) => Problem::new(problem::NO_SUCH_RULE, detail),
+            TwinError::RuleExists(_) => Problem::new(problem::RULE_EXISTS, detail).pointing_at("/id"),
+            TwinError::RuleText { pointer, error } => {
+                let problem = Problem::new(problem::INVALID_EXPRESSION, detail).pointing_at(&pointer);
+                problem.with("line", error.line).with("column", error.column)
+            }
             TwinError::AlreadyRegistered(_) => Problem::new(problem::ALREADY_REGISTERED, detail).pointing_at("/id"),
             TwinError::HasChildren { .. } => Problem::new(problem::HAS_CHILDREN, detail),
             TwinError::NoSuchParent { .. } => Problem::new(problem::NO_SUCH_PARENT, detail).pointing_at("/parent"),
@@ -62,7 +70,7 @@ fn of_store(error: &StoreError) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use hierarchy_models::{CommandId, TwinId, tree::TreeError};
+    use hierarchy_models::{AlertId, CommandId, TwinId, rule::TextError, tree::TreeError};
 
     use super::*;
 
@@ -70,6 +78,7 @@ mod tests {
     fn every_failure_of_the_runtime_has_its_status() {
         let twin = || TwinId::new("room-1").unwrap();
         let store = |e| TwinError::Store(e);
+        let alert = || AlertId::parse("0000000000000-1-t").unwrap();
         let unavailable = || StoreError::Unavailable { doing: "appending", detail: "secret host name".into() };
         let cases: Vec<(TwinError, u16, &str)> = vec![
             (TwinError::NoSuchTwin(twin()), 404, "no-such-twin"),
@@ -79,6 +88,11 @@ mod tests {
             (TwinError::NoSuchParent { parent: twin() }, 422, "no-such-parent"),
             (TwinError::NoSuchGateway { gateway: twin() }, 422, "no-such-gateway"),
             (TwinError::Tree(TreeError::Loop { twin: twin(), parent: twin() }), 409, "tree-conflict"),
+            (TwinError::NoSuchAlert(alert()), 404, "no-such-alert"),
+            (TwinError::AlertCleared(alert()), 409, "alert-cleared"),
+            (TwinError::NoSuchRule("r".into()), 404, "no-such-rule"),
+            (TwinError::RuleExists("r".into()), 409, "rule-exists"),
+            (TwinError::RuleText { pointer: "/when".into(), error: TextError::at("a >", 3, "no") }, 400, "invalid-expression"),
             (TwinError::VersionMismatch { current: 3 }, 412, "version-mismatch"),
             (TwinError::Invalid { pointer: "/metadata/a".into(), reason: "no".into() }, 400, "invalid-member"),
             (TwinError::Limit { limit: "inbox.commands_max", detail: "64".into() }, 429, "limit-reached"),

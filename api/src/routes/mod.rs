@@ -1,5 +1,6 @@
 //! Every route, one file for each thing it is about. A route reads its request, asks the runtime, writes the answer.
 
+mod alerts;
 mod commands;
 mod credentials;
 mod events;
@@ -13,6 +14,8 @@ mod path;
 mod principals;
 mod probes;
 mod register;
+mod rule_body;
+mod rules;
 mod tree;
 mod twin;
 
@@ -33,6 +36,9 @@ pub fn keyed(routes: &mut ServiceConfig) {
     routes.service(tree::read).service(history::history).service(events::events);
     routes.service(live::live);
     routes.service(commands::send).service(commands::list).service(commands::read).service(commands::cancel);
+    routes.service(alerts::list).service(alerts::read).service(alerts::acknowledge).service(alerts::clear);
+    routes.service(rules::test).service(rules::list).service(rules::create).service(rules::read).service(rules::change);
+    routes.service(rules::delete);
     routes.service(principals::list).service(principals::create).service(principals::read).service(principals::delete);
 }
 

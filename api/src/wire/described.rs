@@ -93,9 +93,13 @@ pub struct Rollups {
 
 #[derive(ToSchema)]
 pub struct Alert {
+    /// What `/alerts/{aid}` knows it by.
+    id: String,
     name: String,
     /// `info`, `warning` or `critical`.
     severity: String,
+    /// `raised` or `acknowledged`.
+    state: String,
     #[schema(nullable = false)]
     text: Option<String>,
     #[schema(nullable = false, value_type = Option<Object>)]
@@ -210,7 +214,9 @@ pages!(
     TwinPage of super::twin::ListItem,
     CommandPage of super::command::CommandDocument,
     EventPage of super::event::EventDocument,
-    PrincipalPage of Principal
+    PrincipalPage of Principal,
+    AlertPage of super::alert::AlertDocument,
+    RulePage of super::rule::RuleDocument
 );
 
 /// Raw values, or buckets when `every` was given.

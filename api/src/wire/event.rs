@@ -131,6 +131,10 @@ fn described(body: EventBody) -> (&'static str, Value) {
             ("quarantined", json!({"until_released": until_released, "restarts": restarts, "error": error}))
         }
         Released => ("released", json!({})),
+        AlertAcknowledged { name, by } => ("alert_acknowledged", json!({"name": name, "by": by})),
+        AlertEnded { name, by, at } => ("alert_cleared", json!({"name": name, "by": by, "at": at})),
+        RuleTurned { rule, on, at } => ("rule_turned", json!({"rule": rule, "on": on, "at": at})),
+        WebhookQueued { rule, action, payload } => ("webhook_queued", json!({"rule": rule, "action": action, "payload": payload})),
     }
 }
 

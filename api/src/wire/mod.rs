@@ -3,10 +3,13 @@
 //! They stand here and not in the domain: a domain type that serialises itself for one edge cannot be changed without
 //! asking that edge's clients.
 
+pub mod alert;
 pub mod command;
 pub mod described;
 pub mod event;
 pub mod history;
+pub mod rule;
+pub mod rule_body;
 pub mod tree;
 pub mod twin;
 

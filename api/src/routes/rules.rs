@@ -1,0 +1,218 @@
+//! Rules: making, reading, changing, removing them, and trying one on history.
+//!
+//! Operators write rules; one that calls a webhook needs an administrator, as it sends what the server knows to the outside. A key with a
+//! scope sees and writes rules under twins of its scope only.
+
+use actix_web::{
+    HttpResponse, delete, get,
+    http::StatusCode,
+    patch, post,
+    web::{Data, Path},
+};
+use actors::{TwinError, Twins, identity::Role};
+use hierarchy_models::{
+    TwinId,
+    rule::{Action, CompiledRule, Rule},
+};
+
+use super::rule_body::{Change, Draft, Test, Tested};
+use crate::{
+    access::{Access, Caller, Operator, Viewer},
+    body::Body,
+    json,
+    params::{NoParams, Params},
+    problem::{self, Problem},
+    query::Page,
+    replay::{Answer, IdempotencyKey, Replays},
+    uncut::uncut,
+    wire::{
+        described::{Idempotent, Paging, RulePage},
+        page,
+        rule::{RuleDocument, RuleTestOutcome},
+        rule_body,
+    },
+};
+
+/// Rules, by id.
+#[utoipa::path(operation_id = "listRules", tag = "rules", params(Paging), responses((status = 200, description = "One page of rules", body = RulePage)))]
+#[get("/rules")]
+pub async fn list(caller: Caller<Viewer>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
+    let (limit, cursor) = (params.limit()?, params.cursor()?);
+    params.finish()?;
+    let (mut items, mut more) = (Vec::new(), false);
+    for rule in twins.rules() {
+        if cursor.as_ref().is_some_and(|cursor| rule.rule.id.as_str() <= cursor.as_str()) || !sees(&caller, &twins, &rule.rule).await? {
+            continue;
+        }
+        if items.len() == limit {
+            more = true;
+            break;
+        }
+        items.push(rule);
+    }
+    let cursor = items.last().filter(|_| more).map(|rule| rule.rule.id.to_string());
+    Ok(json::ok(&page(Page { items, cursor }, |rule| RuleDocument::from(&rule.rule))))
+}
+
+/// Makes a rule; it is in force when this answers, if it is enabled.
+#[utoipa::path(
+    operation_id = "createRule",
+    tag = "rules",
+    params(Idempotent),
+    request_body = rule_body::NewRule,
+    responses(
+        (status = 201, description = "Made", body = RuleDocument, headers(("Location" = String))),
+        (status = 409, response = crate::openapi::ProblemResponse),
+        (status = 422, response = crate::openapi::ProblemResponse),
+        (status = 429, response = crate::openapi::ProblemResponse),
+    )
+)]
+#[post("/rules")]
+pub async fn create(
+    caller: Caller<Operator>,
+    twins: Data<Twins>,
+    replays: Data<Replays>,
+    key: IdempotencyKey,
+    _params: NoParams,
+    body: Body<Draft>,
+) -> Result<HttpResponse, Problem> {
+    let rule = body.value.into_rule();
+    may_write(&caller, &twins, &rule).await?;
+    let slot = key.slot(&caller, "/rules");
+    let answer = uncut(async move {
+        let work = async {
+            let rule = twins.create_rule(rule).await?;
+            Ok(made(&rule))
+        };
+        replays.once(slot, &body.bytes, work).await
+    });
+    Ok(answer.await?.into_response())
+}
+
+fn made(rule: &CompiledRule) -> Answer {
+    let location = Some(format!("/api/v1/rules/{}", rule.rule.id));
+    let body = serde_json::to_value(RuleDocument::from(&rule.rule)).unwrap_or_default();
+    Answer { status: StatusCode::CREATED, location, etag: None, body }
+}
+
+/// One rule.
+#[utoipa::path(
+    operation_id = "readRule",
+    tag = "rules",
+    params(("rid" = String, Path, description = "The rule")),
+    responses((status = 200, description = "The rule", body = RuleDocument))
+)]
+#[get("/rules/{rid}")]
+pub async fn read(caller: Caller<Viewer>, twins: Data<Twins>, rid: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
+    Ok(json::ok(&RuleDocument::from(&find(&caller, &twins, &rid).await?)))
+}
+
+/// Changes a rule at once, for all twins. Windows that it still asks for go on.
+#[utoipa::path(
+    operation_id = "patchRule",
+    tag = "rules",
+    params(("rid" = String, Path, description = "The rule")),
+    request_body(content(
+        (rule_body::RulePatch = "application/merge-patch+json"),
+        (rule_body::RulePatch = "application/json"),
+    )),
+    responses((status = 200, description = "The rule as it is now", body = RuleDocument))
+)]
+#[patch("/rules/{rid}")]
+pub async fn change(
+    caller: Caller<Operator>,
+    twins: Data<Twins>,
+    rid: Path<String>,
+    _params: NoParams,
+    body: Body<Change>,
+) -> Result<HttpResponse, Problem> {
+    let change = body.value;
+    // What it will be is checked here, and made of what it is then.
+    let preview = change.clone().apply(find(&caller, &twins, &rid).await?);
+    may_write(&caller, &twins, &preview).await?;
+    let changed = uncut(async move { Ok(twins.change_rule(&rid, |rule| Ok(change.apply(rule))).await?) }).await?;
+    Ok(json::ok(&RuleDocument::from(&changed.rule)))
+}
+
+/// Removes a rule. The alerts it raised are cleared.
+#[utoipa::path(
+    operation_id = "deleteRule",
+    tag = "rules",
+    params(("rid" = String, Path, description = "The rule")),
+    responses((status = 204, description = "Gone"))
+)]
+#[delete("/rules/{rid}")]
+pub async fn delete(caller: Caller<Operator>, twins: Data<Twins>, rid: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
+    find(&caller, &twins, &rid).await?;
+    uncut(async move { Ok(twins.delete_rule(&rid).await?) }).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Runs a rule over the stored history of one twin: what it would have raised and cleared, and when. Nothing is raised.
+#[utoipa::path(
+    operation_id = "testRule",
+    tag = "rules",
+    request_body = rule_body::RuleTest,
+    responses(
+        (status = 200, description = "What it would have raised", body = RuleTestOutcome),
+        (status = 404, response = crate::openapi::ProblemResponse),
+        (status = 429, response = crate::openapi::ProblemResponse),
+    )
+)]
+#[post("/rules/test")]
+pub async fn test(caller: Caller<Operator>, twins: Data<Twins>, _params: NoParams, body: Body<Test>) -> Result<HttpResponse, Problem> {
+    let Test { rule, twin, from, to } = body.value;
+    caller.reach_existing(&twins, &twin).await?;
+    let (rule, prefix) = match rule {
+        Tested::Known(id) => (find(&caller, &twins, &id).await?, ""),
+        Tested::Draft(draft) => (draft.into_rule_named("test"), "/rule"),
+    };
+    let outcome = twins.try_rule(rule, twin, from, to).await.map_err(|error| below(prefix, error))?;
+    Ok(json::ok(&RuleTestOutcome::from(outcome)))
+}
+
+/// The same fault where the rule is a member of a larger body.
+fn below(prefix: &str, error: TwinError) -> Problem {
+    match error {
+        TwinError::RuleText { pointer, error } => TwinError::RuleText { pointer: format!("{prefix}{pointer}"), error }.into(),
+        TwinError::Invalid { pointer, reason } => TwinError::Invalid { pointer: format!("{prefix}{pointer}"), reason }.into(),
+        other => other.into(),
+    }
+}
+
+/// Whether the rule looks at nothing but what the caller may see.
+async fn sees(access: &Access, twins: &Twins, rule: &Rule) -> Result<bool, Problem> {
+    match (access.scope(), &rule.under) {
+        (None, _) => Ok(true),
+        (Some(_), None) => Ok(false),
+        (Some(_), Some(under)) => match access.reach(twins, under).await {
+            Ok(()) => Ok(true),
+            Err(problem) if problem.kind() == problem::NO_SUCH_TWIN => Ok(false),
+            Err(problem) => Err(problem),
+        },
+    }
+}
+
+async fn find(access: &Access, twins: &Twins, rid: &str) -> Result<Rule, Problem> {
+    let shown = || rid.chars().take(64).collect::<String>();
+    let no_such = || Problem::new(problem::NO_SUCH_RULE, format!("there is no rule {:?}", shown()));
+    let rule = twins.rule(rid).map_err(|_| no_such())?;
+    if sees(access, twins, &rule.rule).await? { Ok(rule.rule.clone()) } else { Err(no_such()) }
+}
+
+async fn may_write(access: &Access, twins: &Twins, rule: &Rule) -> Result<(), Problem> {
+    if rule.actions.iter().any(|action| matches!(action, Action::Webhook { .. })) {
+        access.need(Role::Admin)?;
+    }
+    let missing = |under: &TwinId| Problem::member("/under", format!("there is no twin {under}"));
+    match (&rule.under, access.scope()) {
+        (Some(under), _) => match access.reach_existing(twins, under).await {
+            Err(problem) if problem.kind() == problem::NO_SUCH_TWIN => Err(missing(under)),
+            other => other,
+        },
+        (None, Some(scope)) => {
+            Err(Problem::new(problem::FORBIDDEN, format!("this key is confined to {scope}: name a twin in it")).pointing_at("/under"))
+        }
+        (None, None) => Ok(()),
+    }
+}
