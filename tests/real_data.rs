@@ -92,3 +92,53 @@ fn ten_months_of_an_office_come_back_exactly_and_outlive_a_crash() {
     let server = server.restart();
     check(&server, &rows);
 }
+
+/// The labelled faults of the data set.
+const FAULTS: [(&str, &str); 2] =
+    [("2013-12-15T07:00:00.000Z", "2013-12-30T09:00:00.000Z"), ("2014-03-29T15:00:00.000Z", "2014-04-20T22:00:00.000Z")];
+
+/// When it was raised and cleared, with what it said, oldest first.
+fn told(alerts: &[Value]) -> Vec<(Value, Value, Value, Value)> {
+    let mut told: Vec<_> =
+        alerts.iter().map(|a| (a["raised_at"].clone(), a["cleared_at"].clone(), a["severity"].clone(), a["text"].clone())).collect();
+    told.sort_by_key(|(raised_at, ..)| raised_at.to_string());
+    told
+}
+
+#[test]
+fn a_rule_finds_both_faults_of_an_office_and_its_trial_says_the_same() {
+    let Some(rows) = data() else {
+        return skip("real_data", "../shared/data/ambient_temperature.csv is missing");
+    };
+    let server = Server::start();
+    let api = server.api();
+    let mut device = server.connected("sensor");
+    // As docs/rules.md writes it.
+    let rule = json!({
+        "id": "air-conditioning", "model": "Device",
+        "when": "avg(temperature, 1d) > 80 || avg(temperature, 1d) < 60",
+        "clear": "avg(temperature, 1d) < 78 && avg(temperature, 1d) > 62",
+        "actions": [{"alert": {"severity": "warning", "text": "{avg(temperature, 1d)} °F on average over a day"}}],
+    });
+    api.post("/rules", rule.clone()).expect(201);
+    for (time, value) in &rows {
+        device.say("devices/sensor/telemetry", json!({"at": time, "values": {"temperature": value}}).to_string());
+    }
+    let alerts = api.all("/alerts");
+    let raised: Vec<&str> = alerts.iter().map(|a| a["raised_at"].as_str().unwrap()).collect();
+    for (from, to) in FAULTS {
+        assert!(raised.iter().any(|at| (from..=to).contains(at)), "no alert between {from} and {to}: {raised:?}");
+    }
+    let outside = raised.iter().filter(|at| !FAULTS.iter().any(|(from, to)| (*from..=*to).contains(*at))).count();
+    assert!(outside <= 3, "{outside} alerts outside the faults: {raised:?}");
+    for known in [json!("air-conditioning"), rule] {
+        let trial = api.post("/rules/test", json!({"rule": known, "twin": "sensor"})).expect(200);
+        assert_eq!(trial["records"], ROWS);
+        assert_eq!(told(trial["items"].as_array().unwrap()), told(&alerts));
+    }
+    // Within a span the windows are warm from before it.
+    let (from, to) = FAULTS[1];
+    let part = api.post("/rules/test", json!({"rule": "air-conditioning", "twin": "sensor", "from": from, "to": to})).expect(200);
+    let within: Vec<Value> = alerts.iter().filter(|a| (from..to).contains(&a["raised_at"].as_str().unwrap())).cloned().collect();
+    assert_eq!(told(part["items"].as_array().unwrap()), told(&within));
+}

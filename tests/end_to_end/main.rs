@@ -21,6 +21,7 @@ mod quality_of_service;
 mod refusals;
 mod restarts;
 mod roll_ups;
+mod rules;
 mod sessions;
 mod settings;
 mod stock_clients;
