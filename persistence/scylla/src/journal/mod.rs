@@ -28,7 +28,7 @@ use tokio::{
 };
 
 pub use self::frame::Frame;
-use self::{committer::Append, log::Log};
+use self::{committer::Append, log::Log, watch::Watch};
 
 const APPENDING: &str = "appending to the journal";
 /// What a batch takes of the queue's room at least.
@@ -42,6 +42,7 @@ pub struct Journal {
     pub logs: Vec<Arc<Log>>,
     queues: Mutex<Option<Vec<mpsc::UnboundedSender<Append>>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    owner: Arc<Watch>,
     watch: AbortHandle,
     /// Bounds what waits in the queues, in units of [`ROOM_UNIT_BYTES`].
     room: Arc<Semaphore>,
@@ -195,12 +196,19 @@ impl Journal {
         metrics::backlog(self.backlog_bytes());
     }
 
-    pub fn ready(&self) -> Result<(), Error> {
+    /// Whether an append would be taken, as far as this process knows.
+    fn willing(&self) -> Result<(), Error> {
         self.shared.fence.check()?;
         if self.queues.lock().is_none() {
             return Err(closed());
         }
         self.logs.iter().find_map(|log| log.flight.lock().trouble.clone()).map_or(Ok(()), Err)
+    }
+
+    /// The same, and whether the cluster answers and knows of no other owner.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.willing()?;
+        self.owner.look().await
     }
 
     /// Commits what waits, as far as the cluster lets it, and ends the tasks.

@@ -6,18 +6,33 @@
 
 use std::{sync::Arc, time::Duration};
 
+use persistence::Error;
+
 use super::{Shared, cells::CqlCells};
 use crate::fence::Head;
 
-/// Runs until the fence is raised.
-pub async fn watch(cells: CqlCells, mine: Head, shared: Arc<Shared>, every: Duration) {
-    while shared.fence.check().is_ok() {
-        tokio::time::sleep(every).await;
-        // A cluster that does not answer says nothing about who owns it.
-        if let Ok(Some(now)) = cells.peek_head().await
-            && now.epoch > mine.epoch
-        {
-            shared.fence.raise(cells.log, &format!("its epoch is {} now and was {}", now.epoch, mine.epoch));
+pub struct Watch {
+    pub cells: CqlCells,
+    pub mine: Head,
+    pub shared: Arc<Shared>,
+}
+
+impl Watch {
+    /// Fails when the cluster does not answer, and when it says that another process owns the log.
+    pub async fn look(&self) -> Result<(), Error> {
+        match self.cells.peek_head().await? {
+            Some(now) if now.epoch > self.mine.epoch => {
+                Err(self.shared.fence.raise(self.cells.log, &format!("its epoch is {} now and was {}", now.epoch, self.mine.epoch)))
+            }
+            _ => self.shared.fence.check(),
+        }
+    }
+
+    /// Looks until the fence is raised. A cluster that does not answer says nothing about who owns it.
+    pub async fn run(self: Arc<Self>, every: Duration) {
+        while self.shared.fence.check().is_ok() {
+            tokio::time::sleep(every).await;
+            let _ = self.look().await;
         }
     }
 }
