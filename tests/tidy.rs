@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "tidy/budgets.rs"]
+mod budgets;
 #[path = "tidy/layers.rs"]
 mod layers;
 #[path = "tidy/metrics.rs"]
@@ -110,4 +112,10 @@ fn what_the_documents_point_at_exists() {
         assert!(documents.iter().any(|d| d.path == must), "{must} is missing");
     }
     demand(documents.iter().flat_map(|d| paths::missing(d, &|path| root().join(path).exists())).collect());
+}
+
+#[test]
+fn budgets_only_fall() {
+    let now = files(".rs").into_iter().find(|file| file.path == budgets::TABLE).unwrap();
+    demand(budgets::raised(&now, &budgets::history()));
 }

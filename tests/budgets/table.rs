@@ -46,7 +46,7 @@ pub const BUDGETS: [Budget; 17] = [
     budget(CHANGED_READ, ALLOCATIONS,       33.6,     33.1, "2026-11-21"),
     budget(CHANGED_READ, ALLOCATED,      17870.0,  15547.0, "2026-11-21"),
     budget(TWIN,         HELD,            1480.0,   1286.0, "2026-11-21"),
-    budget(TWIN_IN_ROOM, HELD,            4020.0,   3495.0, "2026-11-21"),
+    budget(TWIN_IN_ROOM, HELD,            2090.0,   1826.0, "2026-11-21"),
     budget(CONNECTION,   HELD,            4410.0,   3838.0, "2026-11-21"),
     budget(WINDOW_1,     INSTRUCTIONS,  52000.0,  46000.0, "2026-11-21"),
     budget(WINDOW_16,    INSTRUCTIONS,  27300.0,  23750.0, "2026-11-21"),

@@ -1,6 +1,6 @@
 //! Shows each rule something broken: a rule that cannot fail is no rule.
 
-use super::{File, layers, metrics, paths, source};
+use super::{File, budgets, layers, metrics, paths, source};
 
 fn manifest(name: &str, dependencies: &str) -> File {
     File::new("x/Cargo.toml", &format!("[package]\nname = \"{name}\"\n{dependencies}"))
@@ -71,6 +71,17 @@ fn a_path_to_nowhere_is_found() {
     let there = ["api/Cargo.toml", "api", "api/src/access.rs"];
     let missing = paths::missing(&map, &|path| there.contains(&path));
     assert_eq!(missing, ["docs/A.md: src/gone.rs does not exist", "docs/A.md: src/access.rs does not exist"]);
+}
+
+#[test]
+fn a_raised_budget_is_found_whichever_commit_was_lower() {
+    let table = |name: &str, at_most: &str| File::new(name, &format!("    budget(TWIN,  HELD,  {at_most},  1.0, \"2026-11-21\"),\n"));
+    let former = [table("c3", "1480.0"), table("c2", "1400.0"), table("c1", "1530.0")];
+    let broken = budgets::raised(&table("now", "1480.0"), &former);
+    assert_eq!(broken.len(), 1);
+    assert!(broken[0].contains("TWIN HELD") && broken[0].contains("c2"), "{broken:?}");
+    assert!(budgets::raised(&table("now", "1400.0"), &former).is_empty());
+    assert!(budgets::raised(&table("now", "9.0"), &[]).is_empty());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::{
     cells::{CqlCells, Statements},
     committer::Committer,
     log::Log,
-    watch::watch,
+    watch::Watch,
 };
 use crate::{
     Options,
@@ -80,15 +80,16 @@ impl Journal {
             logs.push(log);
             queues.push(queue);
         }
-        let watch = tokio::spawn(watch(cells_of(0), head, shared.clone(), options.watch_every)).abort_handle();
+        let owner = Arc::new(Watch { cells: cells_of(0), mine: head, shared: shared.clone() });
+        let watch = tokio::spawn(owner.clone().run(options.watch_every)).abort_handle();
         metrics::owned(true);
         let room_units = options.queue_bytes_max.div_ceil(ROOM_UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS >> 1);
         let journal = Self {
             epoch: head.epoch,
-            claimed: head,
             logs,
             queues: Mutex::new(Some(queues)),
             tasks: Mutex::new(tasks),
+            owner,
             watch,
             room: Arc::new(Semaphore::new(room_units)),
             room_units,
