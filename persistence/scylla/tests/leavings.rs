@@ -65,6 +65,24 @@ async fn segments_go_when_they_are_projected_and_those_that_somebody_left_with_t
 }
 
 #[tokio::test]
+async fn a_log_that_holds_nothing_has_one_segment_however_often_it_is_taken_over() {
+    if !there() {
+        return;
+    }
+    let place = KeyspacePlace::default();
+    let session = session(&place.options).await;
+    for _ in 0..4 {
+        place.open_here().await.store.close().await.unwrap();
+    }
+    let segments = segments(&session).await;
+    assert!(segments.len() == usize::from(place.options.logs) && segments.values().all(|all| all.len() == 1), "{segments:?}");
+    let store = place.open_here().await.store;
+    store.append(batch(&id("a"), 1)).await.unwrap();
+    drop(store);
+    assert_eq!(common::seqs(&*place.open_here().await.store, &id("a")).await, [1]);
+}
+
+#[tokio::test]
 async fn an_hour_of_wakes_goes_when_it_is_over_and_nobody_wants_it() {
     if !there() {
         return;
