@@ -95,14 +95,14 @@ async fn an_hour_of_wakes_goes_when_it_is_over_and_nobody_wants_it() {
         Projection { snapshots: vec![snapshot], ..Projection::default() }
     };
     // Hours are looked through by the first flush of a process, and then once an hour.
-    project(&*place.open_here().await.store, wants(1, Some(5))).await;
+    project(&place.open_here().await.store, wants(1, Some(5))).await;
     let store = place.open_here().await.store;
     project(&store, Projection::default()).await;
     assert_eq!((rows(&session, "wake_hour").await, rows(&session, "wake").await), (1, 1), "somebody wants it");
     let far = i64::from(i32::MAX) * 3_600;
     project(&store, wants(2, Some(far))).await;
     assert_eq!((rows(&session, "wake_hour").await, rows(&session, "wake").await), (2, 1));
-    project(&*place.open_here().await.store, Projection::default()).await;
+    project(&place.open_here().await.store, Projection::default()).await;
     assert_eq!(rows(&session, "wake_hour").await, 1);
     // An hour that was dropped is listed again when somebody wants it.
     let store = place.open_here().await.store;
