@@ -21,9 +21,12 @@ pub trait Chunk: Sized {
     fn push(&mut self, frame: u64, head: &EventHead, event: &[u8]);
 }
 
+/// Chunks of one twin by shelf.
+type Shelves<C> = Vec<(<C as Chunk>::Shelf, Vec<C>)>;
+
 /// Chunks by twin and shelf.
 pub struct Fold<C: Chunk> {
-    twins: HashMap<String, Vec<(C::Shelf, Vec<C>)>>,
+    twins: HashMap<String, Shelves<C>>,
     bytes: usize,
 }
 

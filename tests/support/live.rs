@@ -69,7 +69,8 @@ impl Live {
     /// Reads on until the stream ends; one that stays open and silent is a failure.
     pub fn until_it_ends(mut self) {
         let mut line = String::new();
-        while self.lines.read_line(&mut line).expect("the stream ends in time") > 0 {
+        // An empty chunk is the end; the connection may stay.
+        while self.lines.read_line(&mut line).expect("the stream ends in time") > 0 && line.trim_end() != "0" {
             line.clear();
         }
     }

@@ -9,7 +9,7 @@ use persistence::{Batch, Error, Journal as JournalTrait, Mark, Origin, Registry,
 use crate::{
     Options, ScyllaIdentities,
     commands::Commands,
-    cql::{Cql, Statement, Use},
+    cql::Cql,
     documents,
     journal::Journal,
     projections::{retention::Retention, shelves::Shelves, snapshots::Snapshots},
@@ -36,7 +36,6 @@ pub(crate) struct Core {
     pub documents: documents::Statements,
     pub retention: Retention,
     pub projecting: tokio::sync::Mutex<()>,
-    check: Statement,
 }
 
 impl Core {
@@ -71,7 +70,6 @@ impl ScyllaStore {
             documents: documents::Statements::prepare(cql.clone()).await?,
             retention: Retention::prepare(cql.clone(), options.history_ttl.is_some()).await?,
             projecting: tokio::sync::Mutex::new(()),
-            check: cql.prepare(Use::Read, "SELECT v FROM meta WHERE k = 'schema'").await?,
             shelves,
             cql,
         });
@@ -119,10 +117,8 @@ impl Store for ScyllaStore {
     }
 
     async fn ready(&self) -> Result<(), Error> {
-        self.core.journal.ready()?;
-        let answer = self.core.cql.row::<(String,)>(CHECKING, &self.core.check, ());
         let slow = |_| Error::Unavailable { doing: CHECKING, detail: format!("no answer within {READY_WAIT_MAX:?}") };
-        tokio::time::timeout(READY_WAIT_MAX, answer).await.map_err(slow)?.map(drop)
+        tokio::time::timeout(READY_WAIT_MAX, self.core.journal.ready()).await.map_err(slow)?
     }
 
     async fn taken_over(&self) -> String {

@@ -65,6 +65,24 @@ async fn segments_go_when_they_are_projected_and_those_that_somebody_left_with_t
 }
 
 #[tokio::test]
+async fn a_log_that_holds_nothing_has_one_segment_however_often_it_is_taken_over() {
+    if !there() {
+        return;
+    }
+    let place = KeyspacePlace::default();
+    let session = session(&place.options).await;
+    for _ in 0..4 {
+        place.open_here().await.store.close().await.unwrap();
+    }
+    let segments = segments(&session).await;
+    assert!(segments.len() == usize::from(place.options.logs) && segments.values().all(|all| all.len() == 1), "{segments:?}");
+    let store = place.open_here().await.store;
+    store.append(batch(&id("a"), 1)).await.unwrap();
+    drop(store);
+    assert_eq!(common::seqs(&*place.open_here().await.store, &id("a")).await, [1]);
+}
+
+#[tokio::test]
 async fn an_hour_of_wakes_goes_when_it_is_over_and_nobody_wants_it() {
     if !there() {
         return;
@@ -77,14 +95,14 @@ async fn an_hour_of_wakes_goes_when_it_is_over_and_nobody_wants_it() {
         Projection { snapshots: vec![snapshot], ..Projection::default() }
     };
     // Hours are looked through by the first flush of a process, and then once an hour.
-    project(&*place.open_here().await.store, wants(1, Some(5))).await;
+    project(&place.open_here().await.store, wants(1, Some(5))).await;
     let store = place.open_here().await.store;
     project(&store, Projection::default()).await;
     assert_eq!((rows(&session, "wake_hour").await, rows(&session, "wake").await), (1, 1), "somebody wants it");
     let far = i64::from(i32::MAX) * 3_600;
     project(&store, wants(2, Some(far))).await;
     assert_eq!((rows(&session, "wake_hour").await, rows(&session, "wake").await), (2, 1));
-    project(&*place.open_here().await.store, Projection::default()).await;
+    project(&place.open_here().await.store, Projection::default()).await;
     assert_eq!(rows(&session, "wake_hour").await, 1);
     // An hour that was dropped is listed again when somebody wants it.
     let store = place.open_here().await.store;

@@ -54,6 +54,18 @@ async fn a_server_with_nothing_to_append_finds_out_that_it_was_taken_over() {
     second.ready().await.unwrap();
 }
 
+#[tokio::test]
+async fn who_asks_whether_a_server_is_ready_hears_that_it_was_taken_over() {
+    if !there() {
+        return;
+    }
+    let place = KeyspacePlace::default();
+    let first = place.open_here().await.store;
+    first.ready().await.unwrap();
+    let _second = place.open_here().await.store;
+    assert!(matches!(first.ready().await, Err(Error::InUse { .. })), "nothing was appended, and nobody looks by himself here");
+}
+
 /// Appends until it is fenced; what was acknowledged.
 async fn append_until_fenced(store: &dyn Store, twin: &str) -> u64 {
     let twin = id(twin);

@@ -1,6 +1,6 @@
 //! TLS to a node that takes nothing else and wants a certificate: who shows and trusts the right ones is in, everybody else is told.
 //!
-//! The node is its own, 127.0.0.21, so that other tests keep theirs.
+//! The node is its own, 127.0.0.41, so that other tests keep theirs.
 
 #![allow(clippy::unwrap_used)]
 
@@ -16,8 +16,8 @@ use persistence::{Error, Journal};
 use persistence_scylla::{Options, ScyllaStore, TlsFiles};
 use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 
-const NODE: &str = "21";
-const ADDRESS: &str = "127.0.0.21";
+const NODE: &str = "41";
+const ADDRESS: &str = "127.0.0.41";
 /// What the node's certificate is for beside its address.
 const NAME: &str = "cluster.example";
 

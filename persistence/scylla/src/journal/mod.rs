@@ -31,8 +31,7 @@ use tokio::{
 };
 
 pub use self::frame::Frame;
-use self::{committer::Append, log::Log};
-use crate::fence::Head;
+use self::{committer::Append, log::Log, watch::Watch};
 
 const APPENDING: &str = "appending to the journal";
 /// What a batch takes of the queue's room at least.
@@ -43,11 +42,10 @@ const CLOSE_WAIT_MAX: Duration = Duration::from_secs(4);
 pub struct Journal {
     /// Of this process's ownership; that of every later one is higher.
     pub epoch: u64,
-    /// The first log, as it was claimed.
-    claimed: Head,
     pub logs: Vec<Arc<Log>>,
     queues: Mutex<Option<Vec<mpsc::UnboundedSender<Append>>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    owner: Arc<Watch>,
     watch: AbortHandle,
     /// Bounds what waits in the queues, in units of [`ROOM_UNIT_BYTES`].
     room: Arc<Semaphore>,
@@ -196,7 +194,8 @@ impl Journal {
         metrics::backlog(self.backlog_bytes());
     }
 
-    pub fn ready(&self) -> Result<(), Error> {
+    /// Whether an append would be taken, as far as this process knows.
+    fn willing(&self) -> Result<(), Error> {
         self.shared.fence.check()?;
         if self.queues.lock().is_none() {
             return Err(closed());
@@ -204,10 +203,15 @@ impl Journal {
         self.logs.iter().find_map(|log| log.flight.lock().trouble.clone()).map_or(Ok(()), Err)
     }
 
-    /// Looks whether another process has taken the logs over, which an append would find out, and all that is not one would not.
+    /// The same, and whether the cluster answers and knows of no other owner.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.willing()?;
+        self.look().await
+    }
+
+    /// Whether another process has taken the logs over, which an append finds out, and what is not one would not.
     pub async fn look(&self) -> Result<(), Error> {
-        self.shared.fence.check()?;
-        watch::look(&self.logs[0].cells, self.claimed, &self.shared).await
+        self.owner.look().await
     }
 
     /// Commits what waits, as far as the cluster lets it, and ends the tasks.

@@ -12,7 +12,7 @@ use super::{
     cells::{CqlCells, Statements},
     committer::Committer,
     log::Log,
-    watch::watch,
+    watch::Watch,
 };
 use crate::{
     Options,
@@ -31,10 +31,17 @@ fn lost(log: i16, lost: Lost) -> Error {
 async fn take(cells: CqlCells, owner: Uuid, epoch: u64, memory_bytes_max: u64) -> Result<(Log, Tenure, u64), Error> {
     let of_log = |e| lost(cells.log, e);
     let head = fence::claim(&cells, owner, Some(epoch)).await.map_err(of_log)?;
-    let (tenure, chain) = fence::take_over(&cells, head).await.map_err(of_log)?;
+    let (tenure, mut chain) = fence::take_over(&cells, head).await.map_err(of_log)?;
     let floor = cells.floor().await?;
-    sweep(&cells, floor.seg).await?;
     let projected = floor.next - 1;
+    if tenure.next == floor.next && !chain.is_empty() {
+        // Nothing is left to project, and no flush would ever move the checkpoint: every start would leave one more empty segment.
+        cells.set_checkpoint(tenure.seg, projected).await?;
+        chain.clear();
+        sweep(&cells, tenure.seg).await?;
+    } else {
+        sweep(&cells, floor.seg).await?;
+    }
     let (mut bytes, mut highest) = (0, 0);
     for seg in chain.iter().filter(|sealed| sealed.end > projected + 1).map(|sealed| sealed.seg) {
         let (more, number) = cells.sizes(seg, projected).await?;
@@ -80,15 +87,16 @@ impl Journal {
             logs.push(log);
             queues.push(queue);
         }
-        let watch = tokio::spawn(watch(cells_of(0), head, shared.clone(), options.watch_every)).abort_handle();
+        let owner = Arc::new(Watch { cells: cells_of(0), mine: head, shared: shared.clone() });
+        let watch = tokio::spawn(owner.clone().run(options.watch_every)).abort_handle();
         metrics::owned(true);
         let room_units = options.queue_bytes_max.div_ceil(ROOM_UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS >> 1);
         let journal = Self {
             epoch: head.epoch,
-            claimed: head,
             logs,
             queues: Mutex::new(Some(queues)),
             tasks: Mutex::new(tasks),
+            owner,
             watch,
             room: Arc::new(Semaphore::new(room_units)),
             room_units,

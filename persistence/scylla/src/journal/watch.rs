@@ -11,41 +11,52 @@ use persistence::{Error, metrics};
 use super::{Shared, cells::CqlCells};
 use crate::fence::{self, Head, Lost};
 
-/// Raises the fence when somebody else has claimed the log since; the error says that, or that it cannot be known.
-pub async fn look(cells: &CqlCells, mine: Head, shared: &Shared) -> Result<(), Error> {
-    let head = cells.peek_head().await?;
-    match head.filter(|now| now.owner != mine.owner && now.epoch > mine.epoch) {
-        Some(now) => Err(shared.fence.raise(cells.log, &format!("its epoch is {} now and was {}", now.epoch, mine.epoch))),
-        None => Ok(()),
-    }
+pub struct Watch {
+    pub cells: CqlCells,
+    /// As it was claimed.
+    pub mine: Head,
+    pub shared: Arc<Shared>,
 }
 
-/// Runs until the fence is raised.
-pub async fn watch(cells: CqlCells, mut mine: Head, shared: Arc<Shared>, every: Duration) {
-    while shared.fence.check().is_ok() {
-        tokio::time::sleep(every).await;
-        // A cluster that does not answer says nothing about who owns it.
-        if look(&cells, mine, &shared).await.is_ok() && cells.cql.stamps.wants_epoch() {
-            mine = renew(&cells, mine, &shared).await;
+impl Watch {
+    /// Fails when the cluster does not answer, and when it says that another process owns the log.
+    pub async fn look(&self) -> Result<(), Error> {
+        self.shared.fence.check()?;
+        match self.cells.peek_head().await? {
+            Some(now) if now.owner != self.mine.owner && now.epoch > self.mine.epoch => {
+                Err(self.shared.fence.raise(self.cells.log, &format!("its epoch is {} now and was {}", now.epoch, self.mine.epoch)))
+            }
+            _ => self.shared.fence.check(),
         }
     }
-}
 
-async fn renew(cells: &CqlCells, mine: Head, shared: &Shared) -> Head {
-    let renewed = match fence::renew(cells, mine).await {
-        Ok(head) => cells.cql.stamps.begin(head.epoch).map(|()| head),
-        Err(Lost::Fenced(why)) => Err(shared.fence.raise(cells.log, &why)),
-        Err(Lost::Unknown(error)) => Err(error),
-    };
-    match renewed {
-        Ok(head) => {
-            tracing::info!(epoch = head.epoch, "went on in the next epoch");
-            head
+    /// Looks until the fence is raised. A cluster that does not answer says nothing about who owns it.
+    pub async fn run(self: Arc<Self>, every: Duration) {
+        let mut latest = self.mine;
+        while self.shared.fence.check().is_ok() {
+            tokio::time::sleep(every).await;
+            if self.look().await.is_ok() && self.cells.cql.stamps.wants_epoch() {
+                latest = self.renew(latest).await;
+            }
         }
-        Err(error) => {
-            // The next look tries again; there is room for it.
-            metrics::failed("renew", &error);
-            mine
+    }
+
+    async fn renew(&self, latest: Head) -> Head {
+        let renewed = match fence::renew(&self.cells, latest).await {
+            Ok(head) => self.cells.cql.stamps.begin(head.epoch).map(|()| head),
+            Err(Lost::Fenced(why)) => Err(self.shared.fence.raise(self.cells.log, &why)),
+            Err(Lost::Unknown(error)) => Err(error),
+        };
+        match renewed {
+            Ok(head) => {
+                tracing::info!(epoch = head.epoch, "went on in the next epoch");
+                head
+            }
+            Err(error) => {
+                // The next look tries again; there is room for it.
+                metrics::failed("renew", &error);
+                latest
+            }
         }
     }
 }
