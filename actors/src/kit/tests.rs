@@ -184,7 +184,8 @@ fn assertions_fail_with_what_is_there_instead() {
         kit.event("x", json!({}));
         kit
     };
-    let fails: [(fn(&TwinTestKit<Relay>), &str); 6] = [
+    type Expectation = fn(&TwinTestKit<Relay>);
+    let fails: [(Expectation, &str); 6] = [
         (|kit| kit.expect_no_effects(), "Emitted { name: \"heard\""),
         (|kit| drop(kit.expect_alert("a").text.clone()), "no alert \"a\" stands on r; there stand []"),
         (|kit| drop(kit.expect_event("other")), "the event \"other\" should follow, but there is"),
