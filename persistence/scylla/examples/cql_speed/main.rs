@@ -1,4 +1,4 @@
-//! What this store costs on a cluster: `cargo run --release -p persistence-scylla --example speed [host:port] [twins]`.
+//! What this store costs on a cluster: `cargo run --release -p persistence-scylla --example cql_speed [host:port] [twins]`.
 //!
 //! Three parts, in a keyspace `speed_…` that stays behind. *Appends*: callers that append one batch after another, as the batchers of
 //! the runtime's threads do: turns a second, how long an append takes, CPU time and allocations of this process a turn. *Wire*: the same
