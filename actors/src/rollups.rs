@@ -23,6 +23,7 @@ use crate::{
     envelope::{Answer, Ask, Envelope},
     error::TwinError,
     live::{LiveEvent, LiveKind},
+    models::Known,
     runtime::{Place, Runtime},
     twin::{snapshot::contribution_from_bytes, view::rollup_view},
     view::DefinedView,
@@ -80,18 +81,18 @@ pub async fn gather(runtime: &Arc<Runtime>, parent: &TwinId, listed: Vec<Child>,
     for (child, answer) in asked.iter().zip(answers) {
         let contribution = match answer {
             Ok(Answer::Contribution(contribution)) => *contribution,
-            _ => at_rest(runtime, child)?,
+            _ => at_rest(&runtime.models.known(), child)?,
         };
         below.update(&child.id, contribution, stale_after, now);
     }
     Ok(below)
 }
 
-fn at_rest(runtime: &Runtime, child: &Child) -> Result<Contribution, TwinError> {
+fn at_rest(known: &Known, child: &Child) -> Result<Contribution, TwinError> {
     if !child.contribution.is_empty() {
         return Ok(contribution_from_bytes(&child.contribution)?);
     }
-    let devices = u64::from(!runtime.models.known().catalogue.is_place(&child.model));
+    let devices = u64::from(!known.catalogue.is_place(&child.model));
     Ok(Contribution { counts: Counts { devices, ..Counts::default() }, ..Contribution::default() })
 }
 

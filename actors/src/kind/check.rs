@@ -12,7 +12,7 @@ use hierarchy_models::{
 };
 
 use super::Turn;
-use crate::twin::{TwinState, command_check};
+use crate::twin::{TwinState, command_check, outbox::queued};
 
 pub fn check(turn: &Turn, twin: &TwinState) -> Result<(), String> {
     // Its own state is no effect on anything else.
@@ -23,7 +23,7 @@ pub fn check(turn: &Turn, twin: &TwinState) -> Result<(), String> {
     for event in &turn.events {
         check_effect(event)?;
     }
-    let sent = turn.events.iter().filter(|e| matches!(e, EventBody::OutboundQueued(_))).count();
+    let sent = queued(&turn.events);
     if sent > 0 && twin.outbox().len() + sent > OUTBOX_COMMANDS_MAX {
         return Err(format!("OUTBOX_COMMANDS_MAX is reached: {} commands to other twins wait", twin.outbox().len()));
     }

@@ -114,7 +114,8 @@ async fn rest(
 
 /// What twins at rest, with none below them, come to: by their rows, and by their snapshots when more is asked than the rows hold.
 pub async fn of_quiet(runtime: &Arc<Runtime>, rows: &[Child], asks: Option<&Arc<Asks>>) -> Result<Vec<Contribution>, TwinError> {
-    let Some(asks) = asks else { return rows.iter().map(|row| super::at_rest(runtime, row)).collect() };
+    let known = runtime.models.known();
+    let Some(asks) = asks else { return rows.iter().map(|row| super::at_rest(&known, row)).collect() };
     let mut all = Vec::with_capacity(rows.len());
     for rows in rows.chunks(SNAPSHOTS_AT_ONCE) {
         let ids: Vec<TwinId> = rows.iter().map(|row| row.id.clone()).collect();
@@ -123,10 +124,10 @@ pub async fn of_quiet(runtime: &Arc<Runtime>, rows: &[Child], asks: Option<&Arc<
             // One without a snapshot has said nothing yet.
             let twin = twin.unwrap_or_else(|| TwinState {
                 model: row.model.clone(),
-                is_place: runtime.models.known().catalogue.is_place(&row.model),
+                is_place: known.catalogue.is_place(&row.model),
                 ..TwinState::blank()
             });
-            all.push(seen::at_rest(&runtime.models.known(), &twin, asks));
+            all.push(seen::at_rest(&known, &twin, asks));
         }
     }
     Ok(all)

@@ -12,7 +12,7 @@ use super::hosted::Held;
 use crate::{
     alerts::{Says, raised},
     body::Body,
-    twin::Decided,
+    twin::{Decided, outbox::queued},
 };
 
 /// Adds the effects to the turn that the rules looked at. Beyond [`EFFECTS_PER_TURN_MAX`] of them the rest waits for
@@ -24,7 +24,9 @@ pub fn add(b: &Body, held: &mut Held, turned: Vec<Turned>, decided: &mut Decided
         return;
     }
     let cause = if decided.events.is_empty() { 0 } else { b.state.seq + 1 };
-    let mut effects = Effects { b, cause, now, standing: b.state.alerts.clone(), events: Vec::new() };
+    let waiting = b.state.outbox().len() + queued(&decided.events);
+    let outbox_room = OUTBOX_COMMANDS_MAX.saturating_sub(waiting);
+    let mut effects = Effects { b, cause, now, outbox_room, standing: b.state.alerts.clone(), events: Vec::new() };
     for rule in orphans {
         effects.end(rule, held);
     }
@@ -50,6 +52,8 @@ struct Effects<'a> {
     b: &'a Body,
     cause: u64,
     now: Timestamp,
+    /// Commands that the outbox still takes, those of the turn itself counted.
+    outbox_room: usize,
     /// Alerts as they are after the effects so far.
     standing: Vec<Alert>,
     events: Vec<EventBody>,
@@ -124,12 +128,12 @@ impl Effects<'_> {
         // A root has no parent to command.
         let Some(to) = to else { return };
         let ttl = Duration::try_from_secs_f64(ttl).unwrap_or_default();
-        let queued = self.events.iter().filter(|event| matches!(event, EventBody::OutboundQueued(_))).count();
-        if self.b.state.outbox().len() + queued >= OUTBOX_COMMANDS_MAX {
+        if self.outbox_room == 0 {
             metrics::counter!("twinfold_outbound_failed_total").increment(1);
             tracing::warn!(twin = %self.b.id, command = %name, "OUTBOX_COMMANDS_MAX is reached: a rule's command is not sent");
             return;
         }
+        self.outbox_room -= 1;
         let expires_at = self.now.plus(ttl.min(COMMAND_TTL_MAX));
         let command = OutboundCommand { to, name: name.clone(), payload: payload.clone(), expires_at };
         self.events.push(EventBody::OutboundQueued(Box::new(command)));

@@ -1,7 +1,7 @@
 //! What a twin has to say to other twins, until they have taken it. It is the twin's state, as the inbox is: a command that a
 //! durable turn asked for outlives every crash, and is sent again under the same idempotency key.
 
-use hierarchy_models::{OutboundCommand, Timestamp};
+use hierarchy_models::{EventBody, OutboundCommand, Timestamp};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutboxEntry {
@@ -14,4 +14,9 @@ impl OutboxEntry {
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.command.expires_at <= now
     }
+}
+
+/// Commands to other twins that a turn asks for.
+pub fn queued(events: &[EventBody]) -> usize {
+    events.iter().filter(|event| matches!(event, EventBody::OutboundQueued(_))).count()
 }
