@@ -47,12 +47,16 @@ impl Record {
     #[allow(clippy::disallowed_methods)] // The load's own clock, for whoever reads the file after a failure.
     fn line(&self, what: &str, device: &str, number: u64) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
-        writeln!(self.file.lock().unwrap(), "{what} {device} {number} {now}").unwrap();
+        let line = format!("{what} {device} {number} {now}\n");
+        self.file.lock().unwrap().write_all(line.as_bytes()).unwrap();
     }
 
     pub fn read(&self) -> Recorded {
         let mut recorded = Recorded::default();
-        for line in fs::read_to_string(&self.path).unwrap().lines() {
+        let text = fs::read_to_string(&self.path).unwrap();
+        // Somebody may be at the last line just now.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        for line in whole.lines() {
             let words: Vec<&str> = line.split(' ').collect();
             let lists = match words[0] {
                 "sent" => &mut recorded.sent,

@@ -4,7 +4,7 @@
 use std::{
     collections::HashSet,
     io::{self, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -44,8 +44,10 @@ struct Awaited {
 }
 
 impl Wire {
+    /// At the node's own address and another port: the driver goes where the node says it is, by the port that it was told.
     pub fn to(node: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let there = node.to_socket_addrs().unwrap().next().unwrap();
+        let listener = TcpListener::bind((there.ip(), 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Shared {
             node: node.to_owned(),

@@ -9,8 +9,8 @@ use common::{KeyspacePlace, id, row, there};
 use hierarchy_models::{Name, TwinId, Value};
 use persistence::{Projection, Projections, Registry, RegistryQuery, RegistryRow, Snapshot};
 
-/// More than the server of tests/cql takes in one row.
-const TOO_MUCH: usize = 5 * 1024 * 1024;
+/// More than the server of tests/cql takes in one row (half of its `commitlog_segment_size`), and less than it takes in one frame (16 MiB).
+const TOO_MUCH: usize = 13 * 1024 * 1024;
 
 fn under(twin: &str, parent: &str) -> RegistryRow {
     RegistryRow { parent: Some(id(parent)), ..row(twin, 1) }
@@ -43,7 +43,8 @@ async fn a_snapshot_that_was_given_up_is_mixed_into_no_later_one() {
     if !there() || std::env::var_os("TWINFOLD_TEST_CQL").is_some() {
         return;
     }
-    let store = KeyspacePlace::default().open_here().await.store;
+    let place = KeyspacePlace::default();
+    let store = place.open_here().await.store;
     let of = |twin: &TwinId, seq, state: Bytes| Snapshot { twin: twin.clone(), seq, state, contribution: Bytes::new(), wake_at: None };
     for round in 0..4 {
         // As many as are on their way at once, so that some are when the server has refused the big one.

@@ -79,8 +79,7 @@ async fn with_a_time_to_live_only_whole_days_are_looked_through() {
     assert_eq!(store.forget_history(noon, 1_000).await.unwrap(), 0, "no day is looked at twice");
     // The same keyspace without a time to live: by the instant.
     drop(store);
-    let KeyspacePlace { options } = place;
-    let place = KeyspacePlace::new(Options { history_ttl: None, ..options });
+    let place = KeyspacePlace::new(Options { history_ttl: None, ..place.options.clone() });
     let store = place.open_here().await.store;
     assert_eq!(store.forget_history(noon, 1_000).await.unwrap(), 1);
     assert_eq!(values(&*store, &a).await, 1);

@@ -81,9 +81,9 @@ async fn only_who_shows_and_trusts_the_right_certificates_is_let_in() {
         ("another name", TlsFiles { name: Some("elsewhere.example".into()), ..right.clone() }),
     ];
     for (what, tls) in wrong {
-        let refused = ScyllaStore::open(place(&tls).options).await.err();
+        let refused = ScyllaStore::open(place(&tls).options.clone()).await.err();
         assert!(matches!(refused, Some(Error::Unavailable { .. })), "{what}: {refused:?}");
     }
     let plain = KeyspacePlace::new(Options { nodes: vec![format!("{ADDRESS}:9042")], ..options() });
-    assert!(ScyllaStore::open(plain.options).await.is_err(), "no TLS at all");
+    assert!(ScyllaStore::open(plain.options.clone()).await.is_err(), "no TLS at all");
 }

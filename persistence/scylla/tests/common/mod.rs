@@ -66,6 +66,7 @@ pub fn options() -> Options {
     Options { nodes: vec![server()], keyspace, replication: Replication::Everywhere(1), logs: LOGS, watch_every, ..Options::default() }
 }
 
+/// A keyspace that stays: to drop one costs the server more than to keep it, for as long as it lives.
 pub struct KeyspacePlace {
     pub options: Options,
 }
