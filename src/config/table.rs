@@ -76,6 +76,10 @@ pub static SETTINGS: &[Setting] = &[
     with_flag("scylla-replication", setting("scylla.replication", Parsed { what: "text or none", set: |c, v| c.scylla.set_replication(v) }, "none", "copies of each row in a keyspace that is created, as `3` or `dc1:3,dc2:3`; `none`: three, or as many as there are nodes")),
     setting("scylla.logs", Count(|c, v| c.scylla.set_logs(v)), "16", "logs of the journal in a keyspace that is created, for ever; a commit costs a lightweight transaction for each log it touches"),
     setting("scylla.patience", Duration(|c, v| c.scylla.options.append_patience = v), "60s", "how long a commit waits for a cluster in trouble before the devices hear of it"),
+    setting("scylla.queue_max_bytes", Size(|c, v| fit(v, &mut c.scylla.options.queue_bytes_max)), "32MiB", "turns that wait for a commit; beyond it devices wait"),
+    setting("scylla.backlog_memory_max_bytes", Size(|c, v| fit(v, &mut c.scylla.options.backlog_memory_bytes_max)), "64MiB", "journal not yet projected that stays in memory; what is older is read from the cluster again when it is needed"),
+    setting("scylla.segment_frames_max", Count(|c, v| fit(v, &mut c.scylla.options.segment_frames_max)), "4096", "frames after which a log goes on in a new segment, one partition each"),
+    setting("scylla.in_flight_max", Count(|c, v| fit(v, &mut c.scylla.options.in_flight_max)), "128", "statements under way at once, those of the journal not counted"),
     with_flag("redis-url", setting("redis.url", SecretOrNone(|c, v| c.redis_url = v), "none", "routes between nodes when several run")),
     with_flag("auth-admin-token", setting("auth.admin_token", SecretOrNone(|c, v| c.admin_token = v), "none", "the first administrator's key; `none`: generated into `data_dir/admin-token`, mode 0600")),
 

@@ -28,6 +28,8 @@ fn lived() -> Server {
     device.say("devices/t/diagnostics", r#"{"uptime": 1}"#);
     device.publish("devices/t/telemetry", "{broken");
     server.api().patch("/twins/t", json!({"desired": {"setpoint": 21}, "tags": ["x"]})).expect(200);
+    device.lose();
+    until("that it was lost is known", || server.api().twin("t")["connection"]["state"] == "disconnected");
     server.api().post("/twins/t/commands", json!({"name": "open", "ttl": 3600})).expect(202);
     server
 }
@@ -91,10 +93,8 @@ fn a_device_key_outlives_a_restart() {
 
 #[test]
 fn a_second_server_on_the_same_data_is_refused() {
-    if std::env::var("TWINFOLD_TEST_STORE").is_ok_and(|store| store == "scylla") {
-        return; // there the second one takes over: persistence/scylla/tests/takeover.rs
-    }
-    let server = Server::start();
+    // In a keyspace the second one takes over instead: tests/cluster/taking_over.rs.
+    let server = Server::with(&[("STORE", "embedded")]);
     let data = server.data_dir();
     let output = crate::support::server::twinfold(
         &["serve", "--http-bind", "127.0.0.1:0", "--mqtt-bind", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()],

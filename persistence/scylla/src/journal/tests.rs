@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hierarchy_models::{Event, EventBody, Timestamp, TwinId};
 use parking_lot::Mutex;
@@ -143,6 +143,9 @@ fn two_segments() -> Log<Memory> {
     Log::new(cells, Backlog::new(0, 4, 0, u64::MAX), vec![Sealed { seg: 1, end: 3 }], 2)
 }
 
+/// Who waits longer waits for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 #[tokio::test]
 async fn no_frame_is_acknowledged_for_another_that_came_late() {
     let cells = Memory::default();
@@ -160,7 +163,7 @@ async fn no_frame_is_acknowledged_for_another_that_came_late() {
 
     cells.0.lock().appends_lost = 1;
     shared.closing.store(true, std::sync::atomic::Ordering::Relaxed);
-    committer.run(waiting).await;
+    tokio::time::timeout(PATIENCE, committer.run(waiting)).await.expect("it ends by itself");
 
     assert!(matches!(first_answered.await.unwrap(), Err(Error::Unavailable { .. })));
     assert!(matches!(second_answered.await.unwrap(), Err(Error::Unavailable { .. })), "the first may be there under its id");
