@@ -79,6 +79,7 @@ impl App {
     pub async fn start_with(config: Config, kinds: Kinds) -> Result<Self, Error> {
         let dir = &config.data_dir;
         secrets::make_data_dir(dir)?;
+        Doors::are_free(&config)?;
         let Opened { store, identities } = stores::open(&config).await?;
         let has_twins = store.count().await.map_err(|error| stores::StoreError::new(&config, error))? > 0;
         let master = secrets::master_key(dir, has_twins)?;

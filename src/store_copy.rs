@@ -101,7 +101,7 @@ pub async fn copy(from: &Opened, to: &Opened, mut each: impl FnMut()) -> Result<
     copied.removed += remove::twins(from, to).await?;
     copied.identities = copy_identities(from, to).await?;
     copied.removed += remove::identities(from, to).await?;
-    for kind in actors::identity::DOCUMENT_KINDS {
+    for kind in actors::documents::KINDS {
         copied.removed += remove::documents(from, to, kind).await?;
         copied.documents += copy_documents(from, to, kind).await?;
     }
@@ -111,12 +111,14 @@ pub async fn copy(from: &Opened, to: &Opened, mut each: impl FnMut()) -> Result<
 
 /// How many events it has, and whether all was there already.
 async fn copy_twin(from: &Opened, to: &Opened, id: TwinId) -> Result<(u64, bool), Error> {
-    let there = read(to, &id, u64::MAX).await.map_err(Error::To)?;
-    let beginning = read(from, &id, there.events).await.map_err(Error::From)?;
+    // Retention may have taken from the old store what the new one still has.
+    let first = first_of(from, &id).await.map_err(Error::From)?;
+    let there = read(to, &id, first, u64::MAX).await.map_err(Error::To)?;
+    let beginning = read(from, &id, first, there.events).await.map_err(Error::From)?;
     if (there.events, there.hash) != (beginning.events, beginning.hash) {
         return Err(Error::NotACopy(id));
     }
-    let wanted = read(from, &id, u64::MAX).await.map_err(Error::From)?;
+    let wanted = read(from, &id, first, u64::MAX).await.map_err(Error::From)?;
     if there == wanted {
         return Ok((wanted.events, true));
     }
@@ -130,14 +132,22 @@ async fn copy_twin(from: &Opened, to: &Opened, id: TwinId) -> Result<(u64, bool)
         deleted: there.has_rows().then(|| id.clone()).into_iter().collect(),
     };
     to.store.project(projection).await.map_err(Error::To)?;
-    if read(to, &id, u64::MAX).await.map_err(Error::To)? == wanted { Ok((wanted.events, false)) } else { Err(Error::Differs(id)) }
+    if read(to, &id, first, u64::MAX).await.map_err(Error::To)? == wanted { Ok((wanted.events, false)) } else { Err(Error::Differs(id)) }
 }
 
-/// A twin, with the count and the hash of its first `events_max` events.
-async fn read(side: &Opened, id: &TwinId, events_max: u64) -> Result<Twin, StoreError> {
+/// The number of the first event that is left of a twin: 0 of one that is not registered, and beyond all of one that has none left.
+async fn first_of(side: &Opened, id: &TwinId) -> Result<u64, StoreError> {
+    let query = EventQuery { twin: id.clone(), after_seq: 0, stream: None, from: None, to: None, limit: 1, cursor: None };
+    let first = side.store.events(query).await?.items.first().map(|logged| logged.event.seq);
+    let nothing = if side.store.entry(id).await?.is_some() { u64::MAX } else { 0 };
+    Ok(first.unwrap_or(nothing))
+}
+
+/// A twin, with the count and the hash of `events_max` events from number `first` on.
+async fn read(side: &Opened, id: &TwinId, first: u64, events_max: u64) -> Result<Twin, StoreError> {
     let (mut hasher, mut events, mut bytes) = (DefaultHasher::new(), 0, Vec::new());
     each_event(side, id, |logged| {
-        if events < events_max {
+        if events < events_max && logged.event.seq >= first {
             bytes.clear();
             codec::encode_event(&logged.event, &mut bytes);
             bytes.hash(&mut hasher);

@@ -22,8 +22,8 @@ use persistence::{Error, Page, Store};
 
 use crate::{error::TwinError, runtime::Runtime, twin::TwinState};
 
-const STANDING: &str = "alert";
-const CLEARED: &str = "alert-cleared";
+pub(crate) const STANDING: &str = "alert";
+pub(crate) const CLEARED: &str = "alert-cleared";
 /// Documents written at the same time, so that the store can share a sync among them.
 const WRITTEN_AT_ONCE: usize = 64;
 /// Documents of one kind read at once.

@@ -18,8 +18,7 @@ use subtle::ConstantTimeEq;
 
 use crate::error::TwinError;
 
-/// Kinds of documents that the runtime keeps in its store.
-pub const DOCUMENT_KINDS: [&str; 2] = [principals::KIND, crate::models::DOCUMENT_KIND];
+pub(crate) use principals::KIND as DOCUMENT_KIND;
 
 /// What a person or a system may do. Each includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ pub mod clock;
 mod completion;
 pub mod device;
 mod directory;
+pub mod documents;
 mod envelope;
 mod error;
 mod host;

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, ErrorKind},
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
 };
 
 use actors::Twins;
@@ -47,6 +47,19 @@ pub struct Doors {
 }
 
 impl Doors {
+    /// That nobody else listens where this server is to: known before it takes a store over from another one.
+    pub fn are_free(config: &Config) -> Result<(), DoorError> {
+        let mqtt = &config.mqtt;
+        let tls = mqtt.tls.as_ref().map(|tls| tls.bind);
+        for (key, addr) in [("mqtt.bind", mqtt.bind), ("mqtt.tls.bind", tls), ("mqtt.websocket_bind", mqtt.websocket_bind)] {
+            if let Some(addr) = addr {
+                TcpListener::bind(addr).map_err(|source| DoorError::Mqtt(gateway::Error::Bind { key, addr, source }))?;
+            }
+        }
+        let address = config.http.bind;
+        TcpListener::bind(address).map(drop).map_err(|source| DoorError::Http(StartError::Bind { address, source }))
+    }
+
     /// On an error nothing listens any more, and the runtime is shut down.
     pub async fn open(twins: &Twins, config: &Config) -> Result<Self, DoorError> {
         let metrics = recorder::installed().map_err(DoorError::Metrics)?;

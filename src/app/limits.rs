@@ -3,7 +3,7 @@
 //! Debian starts a program with 1,024 open files, which is fewer than the devices this one takes by default. The soft bound
 //! is raised to the hard one; when even that is too small it is said at the start, by name, and not by refused connections.
 
-use crate::config::Config;
+use crate::config::{Config, StoreKind};
 
 /// Files that the store, its readers and the runtime keep open beside the sockets.
 const FILES_BESIDE_SOCKETS: u64 = 128;
@@ -43,7 +43,16 @@ pub fn publish(config: &Config) {
         ("commands.waiters_max", twins.command_waiters_max as f64),
         ("webhooks.waiting_max", twins.webhooks_waiting_max as f64),
     ];
-    for (name, value) in limits {
+    let scylla = &config.scylla.options;
+    let of_the_cluster = [
+        ("scylla.queue_max_bytes", scylla.queue_bytes_max as f64),
+        ("scylla.backlog_memory_max_bytes", scylla.backlog_memory_bytes_max as f64),
+        ("scylla.segment_frames_max", scylla.segment_frames_max as f64),
+        ("scylla.in_flight_max", scylla.in_flight_max as f64),
+        ("scylla.patience", scylla.append_patience.as_secs_f64()),
+    ];
+    let of_the_store = if config.store == StoreKind::Scylla { &of_the_cluster[..] } else { &[] };
+    for (name, value) in limits.iter().chain(of_the_store).copied() {
         metrics::gauge!("twinfold_limit", "name" => name).set(value);
     }
 }

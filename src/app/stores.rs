@@ -1,11 +1,12 @@
 //! The store that the configuration names, opened.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use persistence::{Error, Identities, Store};
 use persistence_embedded::EmbeddedStore;
 use persistence_scylla::{Options, ScyllaStore, TlsError, TlsFiles};
 
+use super::secrets;
 use crate::config::{Config, StoreKind};
 
 /// A store and, apart from it, who may connect.
@@ -21,6 +22,11 @@ pub enum StoreError {
     Open { place: String, error: Error },
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(
+        "{} is missing, and keyspace {keyspace} holds twins. Without this key no device could log in: bring it from the server that has \
+         the keyspace, or from a backup. Nothing was taken over", path.display()
+    )]
+    KeyElsewhere { path: PathBuf, keyspace: String },
 }
 
 impl StoreError {
@@ -35,14 +41,10 @@ impl StoreError {
 
 /// The one that `config.store` names.
 pub async fn open(config: &Config) -> Result<Opened, StoreError> {
-    let opened = match config.store {
-        StoreKind::Embedded => embedded(config).await,
-        StoreKind::Scylla => {
-            let tls = config.scylla.tls.as_ref().map(TlsFiles::read).transpose()?;
-            scylla(Options { tls, ..config.scylla.options.clone() }).await
-        }
-    };
-    opened.map_err(|error| StoreError::new(config, error))
+    match config.store {
+        StoreKind::Embedded => embedded(config).await.map_err(|error| StoreError::new(config, error)),
+        StoreKind::Scylla => scylla(config).await,
+    }
 }
 
 async fn embedded(config: &Config) -> Result<Opened, Error> {
@@ -53,7 +55,13 @@ async fn embedded(config: &Config) -> Result<Opened, Error> {
     Ok(Opened { store: opened.store, identities: opened.identities })
 }
 
-async fn scylla(options: Options) -> Result<Opened, Error> {
-    let opened = ScyllaStore::open(options).await?;
+/// Who opens a keyspace takes it from whoever has it, so what is sure to end this start ends it before.
+async fn scylla(config: &Config) -> Result<Opened, StoreError> {
+    let tls = config.scylla.tls.as_ref().map(TlsFiles::read).transpose()?;
+    let options = Options { tls, ..config.scylla.options.clone() };
+    let path = config.data_dir.join(secrets::MASTER_KEY_FILE);
+    let opened = ScyllaStore::open_when(options, |has_twins| !has_twins || path.exists()).await;
+    let opened = opened.map_err(|error| StoreError::new(config, error))?;
+    let opened = opened.ok_or_else(|| StoreError::KeyElsewhere { path, keyspace: config.scylla.options.keyspace.clone() })?;
     Ok(Opened { store: opened.store, identities: opened.identities })
 }

@@ -80,10 +80,13 @@ async fn furnish(side: &Opened) {
     }
     side.identities.put_identities(vec![identity("a", 3), identity("gone", 7)]).await.unwrap();
     side.identities.delete_identity(&id("gone")).await.unwrap();
-    side.store.put_document(actors::identity::DOCUMENT_KINDS[0], "p", "body".into()).await.unwrap();
+    for kind in actors::documents::KINDS {
+        side.store.put_document(kind, "p", "body".into()).await.unwrap();
+    }
 }
 
-const ALL: Copied = Copied { twins: 2, twins_found: 0, events: 5_000, identities: 2, documents: 1, removed: 0 };
+const ALL: Copied =
+    Copied { twins: 2, twins_found: 0, events: 5_000, identities: 2, documents: actors::documents::KINDS.len() as u64, removed: 0 };
 
 #[tokio::test]
 async fn a_copy_holds_what_the_original_holds_and_a_second_run_finds_it() {
@@ -114,7 +117,7 @@ async fn a_copy_that_was_stopped_goes_on_where_it_was() {
     assert!(to.store.backlog_bytes() > 0, "some events are there and no twin is");
     store.fail_projections(None);
     assert_eq!(copy(&from, &to, || {}).await.unwrap(), ALL);
-    let events = read(&to, &id("a"), u64::MAX).await.unwrap().events;
+    let events = read(&to, &id("a"), 0, u64::MAX).await.unwrap().events;
     assert_eq!(events, 2_500, "no event twice");
 }
 
@@ -125,7 +128,7 @@ async fn what_the_old_store_has_no_more_goes_from_the_new_one() {
     furnish(&from).await;
     copy(&from, &to, || {}).await.unwrap();
     // The old server ran on: a device was removed, a key was revoked, one that had ended was forgotten.
-    let kind = actors::identity::DOCUMENT_KINDS[0];
+    let kind = actors::documents::KINDS[0];
     from.store.project(Projection { deleted: vec![id("a")], ..Projection::default() }).await.unwrap();
     from.identities.delete_identity(&id("a")).await.unwrap();
     from.store.delete_document(kind, "p").await.unwrap();
@@ -142,12 +145,31 @@ async fn what_the_old_store_has_no_more_goes_from_the_new_one() {
 }
 
 #[tokio::test]
+async fn retention_may_take_from_the_old_store_between_two_copies() {
+    let ((_, from), (_, to)) = (memory(), memory());
+    furnish(&from).await;
+    copy(&from, &to, || {}).await.unwrap();
+    let third = Timestamp::from_millis(2_500 / 3 / 3).unwrap();
+    while from.store.forget_history(third, 1_000).await.unwrap() > 0 {}
+    let mut batch = Batch::default();
+    batch.push(&id("a"), &[event(2_501)]);
+    from.store.append(batch).await.unwrap();
+    from.store.project(Projection { through: Some(from.store.mark()), ..Projection::default() }).await.unwrap();
+    let copied = copy(&from, &to, || {}).await.unwrap();
+    assert!(copied.events < 4_500, "{copied:?}");
+    assert_eq!(read(&to, &id("a"), 2_400, u64::MAX).await.unwrap().events, 102, "the rest is there, once");
+    // Of a twin that has been quiet for long, nothing is left.
+    while from.store.forget_history(Timestamp::from_millis(1_000_000).unwrap(), 1_000).await.unwrap() > 0 {}
+    assert_eq!(copy(&from, &to, || {}).await.unwrap().events, 0);
+}
+
+#[tokio::test]
 async fn a_twin_that_no_copy_made_is_not_removed() {
     let ((_, from), (_, to)) = (memory(), memory());
     furnish(&to).await;
     assert!(matches!(copy(&from, &to, || {}).await, Err(Error::NotACopy(_))));
     assert_eq!(to.store.count().await.unwrap(), 2);
-    assert!(to.store.document(actors::identity::DOCUMENT_KINDS[0], "p").await.unwrap().is_some());
+    assert!(to.store.document(actors::documents::KINDS[0], "p").await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Two servers on one keyspace: the second takes over; the first stands aside, says so, and acknowledges nothing more.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use super::{
     support::{
@@ -9,7 +9,7 @@ use super::{
         json,
         live::Live,
         mqtt::Packet,
-        server::signal,
+        server::{signal, twinfold},
         until,
     },
     trial::Trial,
@@ -49,6 +49,32 @@ fn a_server_that_was_taken_over_stands_aside_and_says_so() {
     let (status, _) = first.stop();
     assert!(status.success(), "{status}");
     second.api().post("/twins/t/commands", json!({"name": "open", "ttl": 60})).expect(202);
+}
+
+/// A start that cannot come to anything leaves the keyspace with whoever has it.
+#[test]
+fn a_start_that_fails_takes_nothing_over() {
+    if !cql::there("cluster taking_over fails") {
+        return;
+    }
+    let (folder, keyspace) = (tempfile::tempdir().unwrap(), Keyspace::new());
+    let first = Server::on_cql(folder.path(), &keyspace, &[]);
+    let key = first.device("t");
+    let start = |data: &Path, http: &str| {
+        let mut settings: Vec<_> = keyspace.settings().into_iter().map(|(name, value)| (format!("TWINFOLD_{name}"), value)).collect();
+        settings.push(("TWINFOLD_DATA_DIR".into(), data.to_str().unwrap().into()));
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let output = twinfold(&["serve", "--http-bind", http, "--mqtt-bind", "127.0.0.1:0"], &settings);
+        assert!(!output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let told = start(&first.data_dir(), &first.http.to_string());
+    assert!(told.contains("another program listens"), "{told}");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let told = start(&elsewhere.path().join("data"), "127.0.0.1:0");
+    assert!(told.contains("master-key is missing") && told.contains("Nothing was taken over"), "{told}");
+    Connect::v5("t", &key).open(first.mqtt).say("devices/t/telemetry", r#"{"a": 1}"#);
+    first.api().get("//readyz").expect(200);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use subtle::ConstantTimeEq;
 use super::{Identities, Principal, Role};
 use crate::error::TwinError;
 
-pub(super) const KIND: &str = "principal";
+pub(crate) const KIND: &str = "principal";
 /// Principals there may be.
 pub const PRINCIPALS_MAX: usize = 10_000;
 /// Principals listed at once from the store.

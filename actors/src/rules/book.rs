@@ -17,7 +17,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::error::TwinError;
 
-const KIND: &str = "rule";
+pub const KIND: &str = "rule";
 
 /// In the order of their ids.
 #[derive(Default)]

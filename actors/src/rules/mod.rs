@@ -15,8 +15,9 @@ mod sweep;
 mod trial;
 pub mod webhooks;
 
-pub use book::RuleBook;
+pub use book::{KIND as RULE_KIND, RuleBook};
 pub use follow::{Occasion, follow};
 pub use hosted::{Hosted, prepare, recall};
 pub use sweep::sweep;
 pub use trial::{Trial, TrialAlert, TrialOutcome, run as run_trial};
+pub use webhooks::KIND as CALL_KIND;

@@ -12,8 +12,12 @@ use crate::{
     cql::Cql,
     documents,
     journal::Journal,
-    projections::{retention::Retention, shelves::Shelves, snapshots::Snapshots},
-    registry::Rows,
+    projections::{
+        retention::Retention,
+        shelves::{Shelves, go_by_themselves},
+        snapshots::Snapshots,
+    },
+    registry::{self, Rows},
     schema,
 };
 
@@ -58,8 +62,17 @@ pub struct Opened {
 impl ScyllaStore {
     /// Opens the store in a keyspace, or makes one there, on the runtime that this is called in.
     pub async fn open(options: Options) -> Result<Opened, Error> {
+        let opened = Self::open_when(options, |_| true).await?;
+        opened.ok_or_else(|| Error::Unavailable { doing: "opening the keyspace", detail: "nobody wants it".into() })
+    }
+
+    /// As [`Self::open`], unless `may`, which is told whether there are twins, says no: the keyspace is left with whoever has it.
+    pub async fn open_when(options: Options, may: impl FnOnce(bool) -> bool) -> Result<Option<Opened>, Error> {
         let cql = Arc::new(Cql::connect(&options).await?);
         let keyspace = schema::migrate(&cql, &options).await?;
+        if !may(registry::is_anybody_there(&cql).await?) {
+            return Ok(None);
+        }
         let journal = Journal::open(&cql, keyspace.logs, &options).await?;
         let shelves = Arc::new(Shelves::prepare(cql.clone(), options.history_ttl, journal.epoch).await?);
         let core = Arc::new(Core {
@@ -68,13 +81,13 @@ impl ScyllaStore {
             commands: Commands::prepare(cql.clone(), shelves.clone()).await?,
             registry: Rows::open(cql.clone()).await?,
             documents: documents::Statements::prepare(cql.clone()).await?,
-            retention: Retention::prepare(cql.clone(), options.history_ttl.is_some()).await?,
+            retention: Retention::prepare(cql.clone(), go_by_themselves(options.history_ttl, cql.clock())).await?,
             projecting: tokio::sync::Mutex::new(()),
             shelves,
             cql,
         });
         let identities = Arc::new(ScyllaIdentities::prepare(core.clone()).await?);
-        Ok(Opened { store: Arc::new(Self { core }), identities })
+        Ok(Some(Opened { store: Arc::new(Self { core }), identities }))
     }
 }
 

@@ -5,7 +5,7 @@
 mod common;
 
 use bytes::Bytes;
-use common::{KeyspacePlace, id, row, there};
+use common::{KeyspacePlace, id, ours, row};
 use hierarchy_models::{Name, TwinId, Value};
 use persistence::{Projection, Projections, Registry, RegistryQuery, RegistryRow, Snapshot};
 
@@ -18,7 +18,7 @@ fn under(twin: &str, parent: &str) -> RegistryRow {
 
 #[tokio::test]
 async fn rows_that_landed_are_there_and_the_others_are_not() {
-    if !there() || std::env::var_os("TWINFOLD_TEST_CQL").is_some() {
+    if !ours() {
         return;
     }
     let place = KeyspacePlace::default();
@@ -40,7 +40,7 @@ async fn rows_that_landed_are_there_and_the_others_are_not() {
 
 #[tokio::test]
 async fn a_snapshot_that_was_given_up_is_mixed_into_no_later_one() {
-    if !there() || std::env::var_os("TWINFOLD_TEST_CQL").is_some() {
+    if !ours() {
         return;
     }
     let place = KeyspacePlace::default();

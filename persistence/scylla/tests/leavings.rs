@@ -101,14 +101,21 @@ async fn an_hour_of_wakes_goes_when_it_is_over_and_nobody_wants_it() {
     assert_eq!((rows(&session, "wake_hour").await, rows(&session, "wake").await), (1, 1), "somebody wants it");
     let far = i64::from(i32::MAX) * 3_600;
     project(&store, wants(2, Some(far))).await;
-    assert_eq!((rows(&session, "wake_hour").await, rows(&session, "wake").await), (2, 1));
+    assert_eq!((rows(&session, "wake_hour").await, rows(&session, "wake").await), (2, 2), "what is stale goes with its hour");
     project(&place.open_here().await.store, Projection::default()).await;
-    assert_eq!(rows(&session, "wake_hour").await, 1);
+    assert_eq!((rows(&session, "wake_hour").await, rows(&session, "wake").await), (1, 1));
     // An hour that was dropped is listed again when somebody wants it.
     let store = place.open_here().await.store;
     project(&store, wants(3, Some(7))).await;
     let wakes = store.wakes(None, 10).await.unwrap();
     assert_eq!(wakes.iter().map(|(at, _)| at.as_millis()).collect::<Vec<_>>(), [7]);
+    // A rule that watches for silence moves the wake with every record.
+    for seq in 4..54 {
+        project(&store, wants(seq, Some(seq as i64))).await;
+    }
+    assert_eq!(rows(&session, "wake").await, 1 + 1, "one row a twin and hour");
+    let wakes = store.wakes(None, 10).await.unwrap();
+    assert_eq!(wakes.iter().map(|(at, _)| at.as_millis()).collect::<Vec<_>>(), [53]);
 }
 
 #[tokio::test]

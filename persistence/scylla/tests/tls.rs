@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::{KeyspacePlace, batch, id, node::Node, options, seqs, there};
+use common::{KeyspacePlace, batch, id, node::Node, options, ours, seqs};
 use persistence::{Error, Journal};
 use persistence_scylla::{Options, ScyllaStore, TlsFiles};
 use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
@@ -58,7 +58,7 @@ fn place(tls: &TlsFiles) -> KeyspacePlace {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_who_shows_and_trusts_the_right_certificates_is_let_in() {
-    if !there() || std::env::var_os("TWINFOLD_TEST_CQL").is_some() {
+    if !ours() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

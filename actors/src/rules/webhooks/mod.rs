@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::{error::TwinError, runtime::Runtime};
 use send::Sender;
 
-const KIND: &str = "webhook";
+pub const KIND: &str = "webhook";
 /// Calls made at the same time.
 const IN_FLIGHT_MAX: usize = 8;
 const TICK: Duration = Duration::from_millis(100);

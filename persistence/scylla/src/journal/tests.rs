@@ -15,7 +15,7 @@ use super::{
     cells::Readable,
     committer::{Append, Committer},
     frame::Frame,
-    log::{Log, Read},
+    log::{Flight, Log, Read},
 };
 use crate::fence::{self, Cells, Floor, Head, Sealed, Segment};
 
@@ -225,4 +225,13 @@ async fn a_frame_that_is_missing_and_was_not_projected_is_damage() {
     assert!(matches!(log.frames(1, 4, NO_LIMIT).await, Err(Error::Damaged { .. })));
     assert!(matches!(log.tail(&id("a")).await, Err(Error::Damaged { .. })));
     assert_eq!(log.read(2, 5, |_, _| Ok(true)).await.unwrap(), Read::Done);
+}
+
+#[test]
+fn a_turn_whose_caller_gave_up_on_a_slow_cluster_is_not_said_to_be_missing() {
+    let log = two_segments();
+    log.settled().unwrap();
+    // As `Journal::append` leaves it while the first try is still under way.
+    *log.flight.lock() = Flight { under_way: true, doubted: true, trouble: None };
+    assert!(matches!(log.settled(), Err(Error::Unavailable { .. })));
 }

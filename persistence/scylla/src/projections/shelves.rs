@@ -44,7 +44,7 @@ pub struct Shelves {
     days: Statement,
     heads: Statement,
     data: Statement,
-    ttl: i32,
+    ttl: Option<Duration>,
     /// The epoch in which this process became the owner.
     owner: u64,
     hasher: RandomState,
@@ -79,8 +79,19 @@ pub struct Head {
     pub size: usize,
 }
 
-fn seconds(ttl: Option<Duration>) -> i32 {
-    ttl.map_or(0, |ttl| i32::try_from(ttl.as_secs()).unwrap_or(i32::MAX).clamp(1, 20 * 365 * 24 * 3_600))
+/// Rows cannot be told to go away later than this, 2038-01-18, in seconds since 1970: Cassandra refuses the write.
+const TTL_END_MAX: i64 = 2_147_385_600;
+
+/// The time to live in seconds of a row written at `written` microseconds since 1970; 0, which is for ever, when it would end too late.
+fn seconds(ttl: Option<Duration>, written: i64) -> i32 {
+    let Some(ttl) = ttl else { return 0 };
+    let ttl = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX).max(1);
+    if (written / 1_000_000).saturating_add(ttl) > TTL_END_MAX { 0 } else { i32::try_from(ttl).unwrap_or(0) }
+}
+
+/// Whether chunks go away by themselves, now and for as long again as they live; where not, retention deletes them.
+pub fn go_by_themselves(ttl: Option<Duration>, now: i64) -> bool {
+    seconds(ttl.map(|ttl| ttl.saturating_mul(2)), now) > 0
 }
 
 /// The days of a chunk's events, so widened that a day of receipt has few different ones: by a power of two of days on either side.
@@ -116,7 +127,7 @@ impl Shelves {
             days: cql.prepare(Use::Read, "SELECT day, stream, at_day, at_last_day FROM history_day WHERE twin = ?").await?,
             heads: cql.prepare(Use::Read, heads).await?,
             data: cql.prepare(Use::Read, data).await?,
-            ttl: seconds(ttl),
+            ttl: ttl.filter(|_| go_by_themselves(ttl, cql.clock())),
             owner,
             cql,
             hasher: RandomState::new(),
@@ -193,7 +204,7 @@ impl Shelves {
         let values = (
             (twin, day, stream, chunk.frame as i64, owner as i64, chunk.last_frame as i64),
             (ms(chunk.at.0), ms(chunk.at.1), ms(chunk.received.0), ms(chunk.received.1)),
-            (chunk.events as i32, chunk.data.len() as i32, codec::FORMAT as i32, &chunk.data[..], self.ttl, written),
+            (chunk.events as i32, chunk.data.len() as i32, codec::FORMAT as i32, &chunk.data[..], seconds(self.ttl, written), written),
         );
         let ((a, b, c, d, e, f), (g, h, i, j), (k, l, m, n, o, p)) = values;
         self.cql.write(WRITING, &self.put, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)).await
@@ -252,6 +263,18 @@ impl Shelves {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_row_is_told_to_go_away_later_than_a_server_can_say() {
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+        let in_2026 = 1_795_000_000_000_000;
+        assert_eq!(seconds(None, in_2026), 0);
+        assert_eq!(seconds(Some(YEAR), in_2026), YEAR.as_secs() as i32);
+        assert_eq!(seconds(Some(YEAR * 12), in_2026), 0);
+        assert_eq!(seconds(Some(Duration::MAX), in_2026), 0);
+        assert!(go_by_themselves(Some(YEAR * 5), in_2026) && !go_by_themselves(Some(YEAR * 6), in_2026), "and it stays so while it runs");
+        assert!(!go_by_themselves(None, in_2026));
+    }
 
     #[test]
     fn a_day_has_few_rows_whatever_devices_say_about_when_it_happened() {

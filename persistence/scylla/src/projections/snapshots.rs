@@ -18,7 +18,7 @@ use persistence::{Error, Snapshot, metrics};
 
 use super::{
     shelves::AT_ONCE,
-    wakes::{Wake, Wakes, hour_of},
+    wakes::{PARTS, Wakes, hour_of},
 };
 use crate::cql::{Cql, Statement, Use, damaged, for_each};
 
@@ -28,8 +28,10 @@ const REMEMBERED_MAX: usize = 1 << 18;
 const NO_WAKE: i64 = i64::MIN;
 /// An hour of wakes is looked at for what is left of it when it is over for this long.
 const HOURS_KEPT: i64 = 2;
-/// Rows of one hour that are looked at for whether they are wanted still.
+/// Rows of hours that are over that one flush looks at for whether they are wanted still.
 const LEFT_ROWS_MAX: usize = 1_000;
+/// Rows of an hour that are read at once.
+const WAKES_AT_ONCE: usize = 10_000;
 const WRITING: &str = "writing a snapshot";
 const READING: &str = "reading a snapshot";
 
@@ -51,8 +53,29 @@ pub struct Snapshots {
     contribution: Statement,
     wakes: Wakes,
     written: Mutex<HashMap<TwinId, Written>>,
+    /// The hour of wakes that was read last, for who reads it page by page.
+    hour: tokio::sync::Mutex<Option<(i64, Vec<Wake>)>>,
     /// Hours of wakes up to here were looked at.
     tidied: AtomicI64,
+    /// How far that has come with the hours behind it.
+    tidying: Mutex<Tidying>,
+}
+
+/// When, and who.
+type Wake = (Timestamp, TwinId);
+
+/// The next row of an hour that is over to look at: no row before it is wanted.
+#[derive(Debug, Clone)]
+struct Tidying {
+    hour: i64,
+    part: i16,
+    after: String,
+}
+
+impl Tidying {
+    fn at(hour: i64) -> Self {
+        Self { hour, part: 0, after: String::new() }
+    }
 }
 
 impl Snapshots {
@@ -66,7 +89,9 @@ impl Snapshots {
             wakes: Wakes::prepare(cql.clone()).await?,
             cql,
             written: Mutex::default(),
+            hour: tokio::sync::Mutex::default(),
             tidied: AtomicI64::new(i64::MIN),
+            tidying: Mutex::new(Tidying::at(i64::MIN)),
         })
     }
 
@@ -111,20 +136,22 @@ impl Snapshots {
         self.replace(twin, Some(was), Written { seq: 0, wake_at: NO_WAKE, gone: true, here: true }, &[], &[]).await
     }
 
-    /// The wake that is wanted is there before the snapshot that wants it, the old one goes after: a crash leaves one too many.
+    /// The hour of the wake that is wanted is there before the snapshot that wants it.
     async fn replace(&self, twin: &TwinId, was: Option<Written>, now: Written, contribution: &[u8], state: &[u8]) -> Result<(), Error> {
         let id = twin.as_str();
-        let old_wake = was.map_or(NO_WAKE, |was| was.wake_at);
+        let is_listed = was.is_some_and(|was| was.here && was.wake_at != NO_WAKE && hour_of(was.wake_at) == hour_of(now.wake_at));
         // What becomes of the writes that now begin may remain unknown.
         self.written.lock().remove(twin);
-        // A wake that a former owner wrote may be deleted by it late, unless it is written here again.
-        if now.wake_at != NO_WAKE && (now.wake_at != old_wake || was.is_some_and(|was| !was.here)) {
-            self.wakes.put(now.wake_at, id).await?;
+        // An hour that a former owner wrote may be dropped by it late, unless it is written here again.
+        if now.wake_at != NO_WAKE && !is_listed {
+            let hour = hour_of(now.wake_at);
+            self.wakes.put(hour, id).await?;
+            let mut tidying = self.tidying.lock();
+            if tidying.hour == hour {
+                *tidying = Tidying::at(hour);
+            }
         }
         self.cql.write(WRITING, &self.put, (id, now.gone, now.seq as i64, now.wake_at, contribution, state)).await?;
-        if old_wake != NO_WAKE && now.wake_at != old_wake {
-            self.wakes.delete(old_wake, id).await?;
-        }
         self.remember(twin, now);
         Ok(())
     }
@@ -147,59 +174,103 @@ impl Snapshots {
         Ok(row.filter(|(gone, _)| !gone).map(|(_, contribution)| Bytes::from(contribution)).unwrap_or_default())
     }
 
-    pub async fn wakes(&self, after: Option<(Timestamp, TwinId)>, limit: usize) -> Result<Vec<(Timestamp, TwinId)>, Error> {
-        let mut after: Wake = after.map_or((i64::MIN, String::new()), |(at, twin)| (at.as_millis(), twin.to_string()));
+    pub async fn wakes(&self, after: Option<Wake>, limit: usize) -> Result<Vec<Wake>, Error> {
+        let first = after.as_ref().map_or(i64::MIN, |(at, _)| hour_of(at.as_millis()));
+        let mut kept = self.hour.lock().await;
+        if after.is_none() {
+            *kept = None;
+        }
         let mut found = Vec::new();
-        for hour in self.wakes.hours(hour_of(after.0), i64::MAX).await? {
-            loop {
-                let want = limit - found.len();
-                let some = self.wakes.of_hour(hour, &after, want).await?;
-                let all = some.len() < want;
-                let last = some.last().cloned();
-                found.extend(self.wanted(some).await?);
-                if found.len() >= limit {
-                    return Ok(found);
-                }
-                after = last.unwrap_or(after);
-                if all {
-                    break;
-                }
+        for hour in self.wakes.hours(first, i64::MAX).await? {
+            if kept.as_ref().is_none_or(|(of, _)| *of != hour) {
+                *kept = Some((hour, self.of_hour(hour).await?));
+            }
+            let all = kept.as_ref().map_or(&[][..], |(_, wakes)| wakes);
+            let begin = after.as_ref().map_or(0, |after| all.partition_point(|wake| wake <= after));
+            found.extend(all[begin..].iter().take(limit - found.len()).cloned());
+            if found.len() >= limit {
+                return Ok(found);
             }
         }
+        *kept = None;
         Ok(found)
     }
 
-    /// Those that their snapshots want.
-    async fn wanted(&self, rows: Vec<Wake>) -> Result<Vec<(Timestamp, TwinId)>, Error> {
-        let wanted = for_each(rows, AT_ONCE, |(at, twin)| async move {
+    /// The wakes of an hour that are wanted, soonest first.
+    async fn of_hour(&self, hour: i64) -> Result<Vec<Wake>, Error> {
+        let mut wanted = Vec::new();
+        for part in 0..PARTS {
+            let mut after = String::new();
+            loop {
+                let twins = self.wakes.of_part(hour, part, &after, WAKES_AT_ONCE).await?;
+                let Some(last) = twins.last() else { break };
+                after = last.clone();
+                wanted.extend(self.wanted(hour, twins).await?);
+            }
+        }
+        wanted.sort();
+        Ok(wanted)
+    }
+
+    /// Those whose snapshots want to be woken in this hour.
+    async fn wanted(&self, hour: i64, twins: Vec<String>) -> Result<Vec<Wake>, Error> {
+        let wanted = for_each(twins, AT_ONCE, |twin| async move {
             let twin = TwinId::new(&twin).map_err(|e| damaged(READING, e))?;
-            let wanted = self.written(&twin).await?.is_some_and(|written| !written.gone && written.wake_at == at);
-            Ok(wanted.then(|| (Timestamp::from_millis_clamped(at), twin)))
+            let at =
+                self.written(&twin).await?.filter(|written| !written.gone && written.wake_at != NO_WAKE).map(|written| written.wake_at);
+            Ok(at.filter(|at| hour_of(*at) == hour).map(|at| (Timestamp::from_millis_clamped(at), twin)))
         });
         Ok(wanted.await?.into_iter().flatten().collect())
     }
 
-    /// Drops the hours of wakes that are over and of which nothing is wanted, once an hour. Nobody writes snapshots meanwhile.
+    /// Drops the hours of wakes that are over and of which nothing is wanted, once an hour, a few rows at a time. Nobody writes
+    /// snapshots meanwhile.
     pub async fn tidy(&self, now: Timestamp) {
         let last = hour_of(now.as_millis()) - HOURS_KEPT;
         if self.tidied.load(Ordering::Relaxed) >= last {
             return;
         }
         match self.drop_hours(last).await {
-            Ok(()) => self.tidied.store(last, Ordering::Relaxed),
+            Ok(true) => self.tidied.store(last, Ordering::Relaxed),
+            Ok(false) => {}
             // Nothing depends on it: the next flush tries again.
             Err(error) => metrics::failed("tidy", &error),
         }
     }
 
-    async fn drop_hours(&self, last: i64) -> Result<(), Error> {
-        for hour in self.wakes.hours(i64::MIN, last).await? {
-            let left = self.wakes.of_hour(hour, &(i64::MIN, String::new()), LEFT_ROWS_MAX).await?;
-            if left.len() < LEFT_ROWS_MAX && self.wanted(left).await?.is_empty() {
+    /// Whether all of them were looked at.
+    async fn drop_hours(&self, last: i64) -> Result<bool, Error> {
+        let mut place = self.tidying.lock().clone();
+        let mut left = LEFT_ROWS_MAX;
+        for hour in self.wakes.hours(place.hour, last).await? {
+            if hour != place.hour {
+                place = Tidying::at(hour);
+            }
+            let mut is_wanted = false;
+            while place.part < PARTS && !is_wanted {
+                let twins = self.wakes.of_part(hour, place.part, &place.after, left).await?;
+                let is_last = twins.len() < left;
+                left -= twins.len();
+                place.after = twins.last().cloned().unwrap_or_default();
+                is_wanted = !self.wanted(hour, twins).await?.is_empty();
+                if is_last {
+                    place = Tidying { part: place.part + 1, ..Tidying::at(hour) };
+                }
+                if left == 0 && !is_wanted {
+                    *self.tidying.lock() = place;
+                    return Ok(false);
+                }
+            }
+            if !is_wanted {
                 self.wakes.drop_hour(hour).await?;
             }
+            if left == 0 {
+                *self.tidying.lock() = Tidying::at(hour + 1);
+                return Ok(false);
+            }
         }
-        Ok(())
+        *self.tidying.lock() = Tidying::at(i64::MIN);
+        Ok(true)
     }
 }
 

@@ -70,6 +70,12 @@ fn row_of(id: TwinId, (model, parent, gateway, status, created_at, seq, tags, me
     })
 }
 
+/// Whether any twin is registered.
+pub async fn is_anybody_there(cql: &Cql) -> Result<bool, Error> {
+    let any = cql.prepare(Use::Read, "SELECT id FROM twin LIMIT 1").await?;
+    Ok(cql.row::<(String,)>(READING, &any, ()).await?.is_some())
+}
+
 /// The tokens of a part: after the first, up to the second.
 fn part_of_ring(part: i64) -> (i64, i64) {
     let at = |part: i64| (i128::from(i64::MIN) + (i128::from(part) << 64) / i128::from(PARTS)).min(i64::MAX.into()) as i64;

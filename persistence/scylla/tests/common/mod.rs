@@ -47,15 +47,27 @@ pub fn there() -> bool {
     SEEN.fetch_or(reachable, Ordering::Relaxed);
     if !reachable {
         assert!(!SEEN.load(Ordering::Relaxed), "the CQL server at {} has died", server());
-        let test = std::thread::current().name().unwrap_or("a test of the CQL store").to_owned();
-        let why = format!("{test}: no CQL server at {}; tests/cql/cassandra starts one", server());
-        eprintln!("skipped: {why}");
-        if let Some(path) = std::env::var_os("TWINFOLD_TEST_SKIPS") {
-            let file = fs::OpenOptions::new().append(true).create(true).open(path);
-            let _ = file.and_then(|mut file| writeln!(file, "{why}"));
-        }
+        skip(&format!("no CQL server at {}; tests/cql/cassandra starts one", server()));
     }
     reachable
+}
+
+/// Whether a test may do to nodes what it likes, and knows how they are configured.
+pub fn ours() -> bool {
+    let is_given = std::env::var_os("TWINFOLD_TEST_CQL").is_some();
+    if is_given {
+        skip("TWINFOLD_TEST_CQL is somebody's, and not one of tests/cql/cassandra");
+    }
+    !is_given && there()
+}
+
+fn skip(why: &str) {
+    let why = format!("{}: {why}", std::thread::current().name().unwrap_or("a test of the CQL store"));
+    eprintln!("skipped: {why}");
+    if let Some(path) = std::env::var_os("TWINFOLD_TEST_SKIPS") {
+        let file = fs::OpenOptions::new().append(true).create(true).open(path);
+        let _ = file.and_then(|mut file| writeln!(file, "{why}"));
+    }
 }
 
 pub fn options() -> Options {
