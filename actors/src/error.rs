@@ -29,7 +29,7 @@ pub enum TwinError {
     NoSuchGateway { gateway: TwinId },
     #[error(transparent)]
     Tree(#[from] TreeError),
-    #[error("the twin has changed: its version is {current}")]
+    #[error("it has changed: its version is {current}")]
     VersionMismatch { current: u64 },
     /// `pointer` is the JSON pointer at fault.
     #[error("{reason}")]
@@ -51,6 +51,9 @@ pub enum TwinError {
     /// It does not fit the twin's model; `pointer` is the JSON pointer at fault.
     #[error("{reason}")]
     Misfit { pointer: String, reason: String },
+    /// The twin's behaviour, bound to this model, has refused it or panicked on it; nothing came of it.
+    #[error("the behaviour of {behaviour} failed on it: {error}")]
+    BehaviourFailed { behaviour: Name, error: String },
     #[error("this idempotency key was used for another request")]
     KeyReused,
     #[error("the twin has too much to do; try again shortly")]

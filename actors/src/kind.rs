@@ -61,6 +61,11 @@ pub enum Trigger<'a> {
 pub trait Kind: Send + Sync {
     fn turn(&self, trigger: &Trigger<'_>, cx: &mut Context<'_>) -> Result<(), String>;
 
+    /// The model it was bound to, for whoever reads of its failures; the twin's own when it does not say.
+    fn bound_to(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether it came with the program: such a kind is trusted to be quick, and is not told of its children.
     fn is_built_in(&self) -> bool {
         false

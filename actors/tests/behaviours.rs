@@ -7,7 +7,7 @@ mod world;
 use std::time::Duration;
 
 use actors::{
-    NewCommand,
+    NewCommand, TwinError,
     behaviour::{
         Alert, Behaviour, Children, Command, CommandEnded, Context, Error, Reply, Reported, Result, Telemetry, Timer, Value, json,
     },
@@ -239,8 +239,14 @@ fn an_answered_command_is_one_command_under_its_idempotency_key() {
 fn a_command_that_a_behaviour_fails_on_was_never_taken() {
     run(|| async {
         let world = world().await;
-        let error = world.try_command("hall", "explode", 60, None).await.unwrap_err().to_string();
-        assert!(error.contains("as you wish"), "{error}");
+        let error = world.try_command("hall", "explode", 60, None).await.unwrap_err();
+        let TwinError::BehaviourFailed { behaviour, error } = error else { panic!("{error:?}") };
+        assert_eq!((&*behaviour, &*error), ("Room", "panic: as you wish"));
+        let poisoned = world.log("hall").await.into_iter().find_map(|event| match event {
+            EventBody::Poisoned { what, raw, .. } => Some((what, raw.unwrap().bytes)),
+            _ => None,
+        });
+        assert_eq!(poisoned, Some(("command explode".into(), "null".into())), "kept with what it carried");
         assert!(world.commands_of("hall").await.is_empty());
         assert_eq!(world.view("hall").await.supervision.restarts, 1);
         assert_eq!(world.command("hall", "how-warm", 60).await.state, CommandState::Completed, "the next one is fine");

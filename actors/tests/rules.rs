@@ -4,11 +4,15 @@
 
 mod world;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use actors::AlertQuery;
+use actors::{
+    AlertQuery,
+    kind::{Context, Kind, Kinds, Trigger},
+};
 use hierarchy_models::{
-    AlertRecord, AlertState, Severity, Timestamp,
+    AlertRecord, AlertState, DeviceMessage, EventBody, Map, Record, Severity, Timestamp,
+    model::resolve,
     rule::{Action, Rule, Target},
 };
 use world::*;
@@ -25,6 +29,7 @@ fn rule(id: &str, when: &str) -> Rule {
         when: when.into(),
         clear: None,
         actions: vec![Action::Alert { name: None, severity: Severity::Warning, text: "{value}".into() }],
+        version: 1,
         created_at: Timestamp::EPOCH,
         changed_at: Timestamp::EPOCH,
     }
@@ -76,7 +81,7 @@ fn a_rule_looks_only_where_it_is_told_to() {
         let world = World::new().await;
         world.building(&["a", "b"]).await;
         world.register("elsewhere", "Device", None).await;
-        world.register("g", "Gateway", Some("room")).await;
+        world.register("g", "dtmi:t:Other;1", Some("room")).await;
         world
             .twins
             .create_rule(Rule {
@@ -112,15 +117,15 @@ fn a_rule_is_switched_on_changed_and_off_while_all_goes_on() {
         world.until_standing(&[("a", "long")]).await;
         // The window is that of before: it has five samples and not one.
         let changed = |r: Rule| Ok(Rule { when: "count(t, 1h) >= 6".into(), ..r });
-        world.twins.change_rule("long", changed).await.unwrap();
+        world.twins.change_rule("long", None, changed).await.unwrap();
         a.telemetry(r#"{"t": 40}"#).await.unwrap();
         assert_eq!(world.standing().await.len(), 1, "still so, of six");
-        world.twins.change_rule("long", |r| Ok(Rule { enabled: false, ..r })).await.unwrap();
+        world.twins.change_rule("long", None, |r| Ok(Rule { enabled: false, ..r })).await.unwrap();
         world.until_standing(&[]).await;
-        world.twins.change_rule("long", |r| Ok(Rule { enabled: true, ..r })).await.unwrap();
+        world.twins.change_rule("long", None, |r| Ok(Rule { enabled: true, ..r })).await.unwrap();
         a.telemetry(r#"{"t": 40}"#).await.unwrap();
         assert_eq!(world.standing().await.len(), 1);
-        world.twins.delete_rule("long").await.unwrap();
+        world.twins.delete_rule("long", None).await.unwrap();
         world.until_standing(&[]).await;
         assert_eq!(world.view("a").await.alerts, []);
     });
@@ -277,6 +282,80 @@ fn a_new_window_takes_nothing_from_a_longer_one() {
         let mut names: Vec<String> = world.standing().await.into_iter().map(|(_, name)| name).collect();
         names.sort();
         assert_eq!(names, ["hour", "short"]);
+    });
+}
+
+#[test]
+fn a_new_rule_takes_nothing_from_what_others_remember() {
+    run(|| async {
+        let world = World::new().await;
+        world.register("a", "Device", None).await;
+        world.twins.create_rule(rule("hour", "count(t, 1h) >= 3601")).await.unwrap();
+        world.twins.create_rule(rule("steady", "for(t > 0, 7200s)")).await.unwrap();
+        let a = world.connect("a").await;
+        let start = world.now().minus(Duration::from_secs(10_000));
+        // More samples than are read back for a day, of which the last hour's fit its window.
+        let mut second = 0u64;
+        while second < 7_200 {
+            let to = (second + 1_000).min(7_200);
+            let records =
+                (second..to).map(|n| Record { at: start.plus(Duration::from_secs(n)), id: None, values: vec![("t".into(), 1.into())] });
+            let message = DeviceMessage::Telemetry { stream: None, records: records.collect(), raw: raw() };
+            a.session.send(&a.name, message, None).await.unwrap();
+            second = to;
+        }
+        assert_eq!(world.standing().await, []);
+        for (id, when) in [("day", "for(avg(t, 1d) > 0, 1d)"), ("also", "count(t, 3600s) >= 3601 && max(t, 31d) > 0")] {
+            world.twins.create_rule(rule(id, when)).await.unwrap();
+        }
+        // Two at one instant: an hour at one a second has 3,600.
+        let at = start.plus(Duration::from_secs(7_200));
+        for _ in 0..2 {
+            a.record(None, Some(at), r#"{"t": 1}"#).await.unwrap();
+        }
+        let mut names: Vec<String> = world.standing().await.into_iter().map(|(_, name)| name).collect();
+        names.sort();
+        assert_eq!(names, ["also", "hour", "steady"]);
+    });
+}
+
+/// Says of each record what a rule says too.
+struct Alike;
+
+impl Kind for Alike {
+    fn turn(&self, trigger: &Trigger<'_>, cx: &mut Context<'_>) -> Result<(), String> {
+        if let Trigger::Telemetry { records, .. } = trigger {
+            match records[0].values.iter().any(|(name, _)| name == "calm") {
+                true => cx.clear("hot"),
+                false => cx.raise("hot", Severity::Warning, "by the behaviour", Map::new()),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_behaviour_and_a_rule_that_raise_one_alert_in_one_turn_count_twice() {
+    run(|| async {
+        let mut kinds = Kinds::built_in();
+        kinds.bind(resolve("Device").unwrap(), Arc::new(Alike));
+        let world = World::with(settings(), kinds).await;
+        world.register("a", "Device", None).await;
+        world.twins.create_rule(rule("hot", "t > 30")).await.unwrap();
+        let a = world.connect("a").await;
+        a.telemetry(r#"{"t": 31}"#).await.unwrap();
+        let [hot] = &world.listed(AlertState::Raised).await[..] else { panic!("one alert") };
+        assert_eq!((hot.alert.count, &*hot.alert.source), (2, "rule:hot"));
+        a.telemetry(r#"{"t": 29, "calm": true}"#).await.unwrap();
+        assert_eq!(world.standing().await, []);
+        let ends = |event: &EventBody| matches!(event, EventBody::AlertCleared { .. } | EventBody::AlertEnded { .. });
+        assert_eq!(world.log("a").await.iter().filter(|event| ends(event)).count(), 1, "what the one ended the other does not end again");
+        // The behaviour clears what stands, and the rule raises anew in the same turn.
+        a.telemetry(r#"{"u": 1}"#).await.unwrap();
+        assert_eq!(world.listed(AlertState::Raised).await[0].alert.count, 1);
+        a.telemetry(r#"{"t": 31, "calm": true}"#).await.unwrap();
+        let [hot] = &world.listed(AlertState::Raised).await[..] else { panic!("one alert") };
+        assert_eq!((hot.alert.count, &*hot.alert.source), (1, "rule:hot"), "another alert, not the old one counted again");
     });
 }
 

@@ -94,6 +94,7 @@ fn rule(url: String) -> Rule {
         when: "t > 30".into(),
         clear: None,
         actions: vec![Action::Webhook { url, secret: Some(SECRET.into()) }],
+        version: 1,
         created_at: Timestamp::EPOCH,
         changed_at: Timestamp::EPOCH,
     }
@@ -149,7 +150,7 @@ fn a_call_outlives_a_crash_written_behind_or_not() {
             }
             let world = world.crash_with(open()).await;
             let (address, heard) = server(Vec::new());
-            world.twins.change_rule("hot", |r| Ok(Rule { actions: rule(format!("http://{address}/")).actions, ..r })).await.unwrap();
+            world.twins.change_rule("hot", None, |r| Ok(Rule { actions: rule(format!("http://{address}/")).actions, ..r })).await.unwrap();
             let call = loop {
                 world.clock.advance(Duration::from_secs(1));
                 match heard.try_recv() {

@@ -73,19 +73,28 @@ impl IfMatch {
         match self {
             Self::Any => Ok(None),
             Self::OneOf(versions) if versions.len() == 1 => Ok(Some(versions[0])),
-            Self::OneOf(versions) => {
+            Self::OneOf(_) => {
                 let current = twins.get(twin).await?.version;
-                if versions.contains(&current) { Ok(Some(current)) } else { Err(mismatch(current)) }
+                self.allows(current).map(|()| Some(current))
             }
+        }
+    }
+
+    /// Whether a write may go on at this version.
+    pub fn allows(&self, current: u64) -> Result<(), Problem> {
+        match self {
+            Self::OneOf(versions) if !versions.contains(&current) => Err(mismatch(current)),
+            _ => Ok(()),
         }
     }
 
     /// For writes that the runtime cannot make conditional: compared just before, so two writers at the same instant
     /// may both pass.
     pub async fn check(&self, twins: &Twins, twin: &TwinId) -> Result<(), Problem> {
-        let Self::OneOf(versions) = self else { return Ok(()) };
-        let current = twins.get(twin).await?.version;
-        if versions.contains(&current) { Ok(()) } else { Err(mismatch(current)) }
+        if *self == Self::Any {
+            return Ok(());
+        }
+        self.allows(twins.get(twin).await?.version)
     }
 }
 
@@ -96,7 +105,7 @@ pub fn is_held(request: &HttpRequest, etag: &HeaderValue) -> bool {
 }
 
 fn mismatch(current: u64) -> Problem {
-    Problem::new(problem::VERSION_MISMATCH, format!("the twin has changed: its version is {current}")).with("version", current)
+    Problem::new(problem::VERSION_MISMATCH, format!("it has changed: its version is {current}")).with("version", current)
 }
 
 #[cfg(test)]

@@ -49,6 +49,9 @@ impl From<TwinError> for Problem {
             TwinError::ModelDiffers { model } => Problem::new(problem::MODEL_DIFFERS, detail).with("model", model.as_str()),
             TwinError::ModelInUse { model, by } => Problem::new(problem::MODEL_IN_USE, detail).with("model", model.as_str()).with("by", by),
             TwinError::Misfit { pointer, reason } => Problem::new(problem::MODEL_MISFIT, reason).pointing_at(&pointer),
+            TwinError::BehaviourFailed { behaviour, error } => {
+                Problem::new(problem::BEHAVIOUR_FAILED, detail).with("behaviour", behaviour.as_str()).with("error", error)
+            }
             TwinError::KeyReused => Problem::new(problem::KEY_REUSED, detail).with("header", "Idempotency-Key"),
             TwinError::Overloaded => Problem::new(problem::OVERLOADED, detail).retry_after(RETRY_SOON),
             TwinError::Stopping => Problem::new(problem::NOT_READY, detail).retry_after(RETRY_SOON),
@@ -114,6 +117,7 @@ mod tests {
             (TwinError::ModelDiffers { model: model() }, 409, "model-differs"),
             (TwinError::ModelInUse { model: model(), by: "a twin".into() }, 409, "model-in-use"),
             (TwinError::Misfit { pointer: "/desired/a".into(), reason: "no".into() }, 422, "model-misfit"),
+            (TwinError::BehaviourFailed { behaviour: "dtmi:a;1".into(), error: "no".into() }, 422, "behaviour-failed"),
             (TwinError::KeyReused, 422, "key-reused"),
             (TwinError::Overloaded, 503, "overloaded"),
             (TwinError::Stopping, 503, "not-ready"),

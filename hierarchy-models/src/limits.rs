@@ -70,6 +70,8 @@ pub const TIMERS_PER_TWIN_MAX: usize = 64;
 pub const TIMER_EVERY_MIN: Duration = Duration::from_millis(100);
 /// Bytes of a rule's expression, of its clear condition, of a text with placeholders.
 pub const RULE_TEXT_BYTES_MAX: usize = 2_048;
+/// Bytes of what a rule says of itself to people.
+pub const RULE_DESCRIPTION_BYTES_MAX: usize = 1_024;
 /// Rules there may be.
 pub const RULES_MAX: usize = 1_000;
 /// Rules in scope of one twin; further ones, in the order of their ids, do not run on it and are counted.

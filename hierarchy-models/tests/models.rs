@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use hierarchy_models::{
-    Map, ModelId, Record, Timestamp, Value,
+    CommandResult, Map, ModelId, Record, Timestamp, Value,
     dtdl::{self, Json, UndefinedExtensions},
     model::{BUILT_INS, Catalogue, Misfit, Model, schema::Mode},
 };
@@ -15,7 +15,7 @@ const DOCUMENT: &str = r#"[
   {"@context": "dtmi:dtdl:context;3", "@id": "dtmi:t:Fan;1", "@type": "Interface", "contents": [
     {"@type": "Telemetry", "name": "speed", "schema": "integer"},
     {"@type": "Property", "name": "target", "schema": "integer", "writable": true},
-    {"@type": "Command", "name": "stop"}]},
+    {"@type": "Command", "name": "stop", "response": {"name": "turns", "schema": "integer"}}]},
   {"@context": "dtmi:dtdl:context;3", "@id": "dtmi:t:Unit;1", "@type": "Interface", "extends": "dtmi:t:Base;1", "contents": [
     {"@type": "Telemetry", "name": "state", "schema": {"@type": "Enum", "valueSchema": "string", "enumValues": [
       {"name": "on", "enumValue": "on"}, {"name": "off", "enumValue": "off"}]}},
@@ -25,7 +25,8 @@ const DOCUMENT: &str = r#"[
     {"@type": "Property", "name": "since", "schema": "dateTime"},
     {"@type": "Component", "name": "fan", "schema": "dtmi:t:Fan;1"},
     {"@type": "Command", "name": "ventilate", "request": {"name": "how", "schema": {"@type": "Object", "fields": [
-      {"name": "level", "schema": "integer"}]}}},
+      {"name": "level", "schema": "integer"}]}},
+      "response": {"name": "since", "schema": "dateTime"}},
     {"@type": "Command", "name": "reset"}]}
 ]"#;
 
@@ -99,6 +100,50 @@ fn commands_fit_by_name_and_payload() {
     at(unit.check_command("reset", &payload(r#"{"now": true}"#)), "/payload");
     at(unit.check_command("explode", &Value::Null), "/name");
     at(unit.check_command("fan*start", &Value::Null), "/name");
+}
+
+#[test]
+fn an_answer_fits_where_the_model_says_what_is_answered() {
+    let unit = unit();
+    let answer = |name: &str, status: u16, payload: Value| unit.check_result(name, &CommandResult { status, payload });
+    assert_eq!(answer("ventilate", 200, "2026-01-01T00:00:00Z".into()), Ok(()));
+    at(answer("ventilate", 200, Value::Int(1)), "/payload");
+    at(answer("ventilate", 204, Value::Null), "/payload");
+    assert_eq!(answer("ventilate", 500, map(r#"{"why": "no power"}"#).into()), Ok(()), "what failed says why as it likes");
+    assert_eq!(answer("fan*stop", 200, Value::Int(9)), Ok(()));
+    at(answer("fan*stop", 200, "soon".into()), "/payload");
+    for (name, payload) in [("reset", Value::Int(1)), ("unknown", Value::Null), ("other*stop", Value::Int(1))] {
+        assert_eq!(answer(name, 200, payload), Ok(()), "{name}: the model does not say what it answers");
+    }
+}
+
+#[test]
+fn since_version_4_an_answer_may_be_nothing() {
+    let json: Json = serde_json::from_str(
+        r#"{"@context": "dtmi:dtdl:context;4", "@id": "dtmi:t:P;1", "@type": "Interface", "contents": [
+            {"@type": "Command", "name": "measure", "response": {"name": "level", "schema": "integer", "nullable": true}}]}"#,
+    )
+    .unwrap();
+    let catalogue = Catalogue::of(&dtdl::check([&json], UndefinedExtensions::Refuse).unwrap());
+    let model = catalogue.get(&ModelId::new("dtmi:t:P;1").unwrap()).unwrap();
+    let answer = |payload: Value| model.check_result("measure", &CommandResult { status: 200, payload });
+    assert_eq!((answer(Value::Null), answer(Value::Int(1))), (Ok(()), Ok(())));
+    at(answer("much".into()), "/payload");
+}
+
+#[test]
+fn events_and_diagnostics_fit_what_the_model_has_a_name_for() {
+    let unit = unit();
+    assert_eq!(unit.check_event("state", &"on".into()), Ok(()));
+    at(unit.check_event("state", &"broken".into()), "");
+    at(unit.check_event("where", &map(r#"{"type": "Circle"}"#).into()), "/type");
+    assert_eq!(unit.check_event("alarm", &map(r#"{"name": "hot"}"#).into()), Ok(()), "the model has no word for it");
+    let diagnostics = |json: &str| unit.check_diagnostics(&map(json).into());
+    assert_eq!(diagnostics(r#"{"uptime": 7, "temperature": 21.5, "serial": "x", "fan": {"speed": 1}}"#), Ok(()));
+    at(diagnostics(r#"{"uptime": 7, "temperature": "warm"}"#), "/temperature");
+    at(diagnostics(r#"{"serial": 7}"#), "/serial");
+    at(diagnostics(r#"{"fan": {"speed": "fast"}}"#), "/fan/speed");
+    assert_eq!(unit.check_diagnostics(&"fine".into()), Ok(()));
 }
 
 #[test]

@@ -14,7 +14,8 @@ fn fan(version: u32) -> Value {
             {"@type": "Telemetry", "name": "speed", "schema": "integer"},
             {"@type": "Property", "name": "target", "schema": "integer", "writable": true},
             {"@type": "Property", "name": "serial", "schema": "string"},
-            {"@type": "Command", "name": "spin", "request": {"name": "rounds", "schema": "integer"}},
+            {"@type": "Command", "name": "spin", "request": {"name": "rounds", "schema": "integer"},
+             "response": {"name": "done", "schema": "integer"}},
         ],
     })
 }
@@ -121,6 +122,35 @@ fn strict_validation_refuses_what_does_not_fit_and_names_the_field() {
     assert_eq!(send("spin", json!("often")).problem(422)["pointer"], "/payload");
     assert_eq!(send("fly", json!(1)).problem(422)["pointer"], "/name");
     send("spin", json!(3)).expect(202);
+}
+
+#[test]
+fn strict_validation_holds_events_diagnostics_and_answers_against_the_model() {
+    let server = Server::with(&[("MODELS__VALIDATION", "strict")]);
+    let api = server.api();
+    put(&api, FAN, &fan(1)).expect(201);
+    let key = server.twin(json!({"id": "f", "model": "dtmi:example:Fan;1"}));
+    let mut device = Connect::v5("f", &key).open(server.mqtt);
+    for (topic, payload, field) in
+        [("devices/f/events/speed", r#""fast""#, "must be"), ("devices/f/diagnostics", r#"{"uptime": 1, "speed": "fast"}"#, "/speed")]
+    {
+        let (code, reason) = device.publish(topic, payload);
+        assert_eq!(code, 0x99, "{payload}");
+        assert!(reason.contains(field), "{payload}: {reason}");
+    }
+    device.say("devices/f/events/alarm", r#"{"name": "hot"}"#);
+    device.say("devices/f/diagnostics", r#"{"uptime": 1, "speed": 900}"#);
+
+    let id = api.post("/twins/f/commands", json!({"name": "spin", "payload": 3})).expect(202)["id"].as_str().unwrap().to_owned();
+    let answer = |device: &mut Client, payload: &str| device.publish(&format!("devices/f/results/{id}"), payload);
+    let (code, reason) = answer(&mut device, r#"{"status": 200, "payload": "three"}"#);
+    assert!((code, reason.contains("/payload")) == (0x99, true), "{code:#x} {reason}");
+    let state = || api.get(&format!("/twins/f/commands/{id}")).expect(200)["state"].clone();
+    assert!(state() == "queued" || state() == "delivered", "it has not ended by that");
+    assert_eq!(answer(&mut device, r#"{"status": 200, "payload": 3}"#).0, 0);
+    assert_eq!(state(), "completed");
+    let rejected = api.twin("f")["diagnostics"]["rejected"].as_array().unwrap().clone();
+    assert_eq!(rejected.len(), 3, "each is kept for whoever mends the device: {rejected:?}");
 }
 
 #[test]

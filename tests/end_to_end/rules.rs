@@ -109,6 +109,33 @@ fn a_rule_is_changed_listed_and_removed() {
 }
 
 #[test]
+fn a_rule_is_written_at_the_version_that_is_named() {
+    let server = Server::start();
+    let api = server.api();
+    let made = api.post("/rules", hot(json!({})));
+    assert_eq!((made.header("etag"), &made.expect(201)["version"]), (Some("\"1\""), &json!(1)));
+    let change = |tag: &str, clear: &str| {
+        api.call(
+            "PATCH",
+            "/rules/hot",
+            &[("If-Match", tag), ("Content-Type", "application/json")],
+            Some(json!({"clear": clear}).to_string()),
+        )
+    };
+    let changed = change("\"1\"", "temperature < 27");
+    assert_eq!((changed.status, changed.header("etag")), (200, Some("\"2\"")));
+    let late = change("\"1\"", "temperature < 26").problem(412);
+    assert_eq!((&late["type"], &late["version"]), (&json!("urn:twinfold:problem:version-mismatch"), &json!(2)));
+    assert_eq!(api.get("/rules/hot").header("etag"), Some("\"2\""));
+    assert_eq!(api.get("/rules/hot").expect(200)["clear"], "temperature < 27");
+    api.patch("/rules/hot", json!({"enabled": false})).expect(200);
+    let delete = |tag: &str| api.call("DELETE", "/rules/hot", &[("If-Match", tag)], None);
+    delete("\"2\"").problem(412);
+    delete("nonsense").problem(400);
+    assert_eq!(delete("\"7\", \"3\"").status, 204);
+}
+
+#[test]
 fn a_confined_key_writes_rules_and_sees_alerts_of_its_own_part() {
     let server = Server::start();
     for site in ["north", "south"] {

@@ -1,7 +1,8 @@
 //! Whether what a device or a caller says fits the twin's model, and what becomes of it when it does not.
 
 use hierarchy_models::{
-    DeviceMessage, EventBody,
+    DeviceMessage, EventBody, Raw,
+    event::Encoding,
     model::{Misfit, Model, schema::Mode},
 };
 
@@ -23,7 +24,7 @@ pub fn refusal(b: &Body, input: &Input) -> Option<Result<Decided, Rejection>> {
     if validation == Validation::Off {
         return None;
     }
-    let misfit = misfit(model, input)?;
+    let misfit = misfit(b, model, input)?;
     // Whoever may not speak at all is told that, and leaves no trace.
     if let Input::Device { speaker, .. } = input
         && b.state.authorise(speaker).is_err()
@@ -35,13 +36,23 @@ pub fn refusal(b: &Body, input: &Input) -> Option<Result<Decided, Rejection>> {
     (validation == Validation::Strict).then(|| refused(input, misfit))
 }
 
-fn misfit(model: &Model, input: &Input) -> Option<Misfit> {
+fn misfit(b: &Body, model: &Model, input: &Input) -> Option<Misfit> {
     let checked = match input {
         Input::Device { message, .. } => match message {
             DeviceMessage::Telemetry { records, .. } => model.check_records(records),
             DeviceMessage::Reported { patch, .. } => model.check_reported(patch, Mode::Patch),
             DeviceMessage::ReportedFull { properties, .. } => model.check_reported(properties, Mode::Whole),
-            _ => return None,
+            DeviceMessage::Event { name, payload, .. } => model.check_event(name, payload),
+            DeviceMessage::Diagnostics { payload, .. } => model.check_diagnostics(payload),
+            DeviceMessage::Result { command, result } => {
+                let asked = b.state.inbox.as_deref().and_then(|inbox| inbox.get(command)).filter(|asked| !asked.state.is_end())?;
+                model.check_result(&asked.name, result)
+            }
+            DeviceMessage::Metadata { .. }
+            | DeviceMessage::Attach { .. }
+            | DeviceMessage::Detach { .. }
+            | DeviceMessage::Get
+            | DeviceMessage::Unreadable { .. } => return None,
         },
         Input::Patch { patch, .. } => match &patch.desired {
             // Along with another model goes a desired state that fits that one.
@@ -61,6 +72,13 @@ fn refused(input: &Input, misfit: Misfit) -> Result<Decided, Rejection> {
     let reason = misfit.to_string();
     let refusal = Refusal::Invalid { reason: reason.clone() };
     // Kept for whoever mends the device, as what cannot be read is.
-    let kept = message.raw().map(|raw| EventBody::Rejected { topic: message.kind().into(), reason, raw: raw.clone() });
+    let raw = match message {
+        // Of an answer no more is kept than what was read of it.
+        DeviceMessage::Result { result, .. } => {
+            serde_json::to_vec(result).ok().map(|bytes| Raw { encoding: Encoding::Json, bytes: bytes.into() })
+        }
+        message => message.raw().cloned(),
+    };
+    let kept = raw.map(|raw| EventBody::Rejected { topic: message.kind().into(), reason, raw });
     Ok(Decided { events: kept.into_iter().collect(), failed: None, said: Said::Refused(refusal) })
 }

@@ -1,6 +1,6 @@
 //! One turn of a twin: decide, apply, hand to the lane; and what happens when a behaviour fails in it.
 
-use hierarchy_models::{Raw, Timestamp, supervision::Verdict};
+use hierarchy_models::{Name, Raw, Timestamp, supervision::Verdict};
 
 use super::{
     TwinActor, conform,
@@ -141,11 +141,12 @@ impl TwinActor {
     /// A behaviour failed: ask the parent, wait, read the twin back, and put the message aside.
     fn fall(&self, error: String, what: String, raw: Option<Raw>, answerer: Answerer) {
         let body = self.body.clone();
-        let (runtime, lane, id, parent) = {
+        let (runtime, lane, id, parent, behaviour) = {
             let b = body.borrow();
-            (b.runtime().clone(), b.host().lane.clone(), b.id.clone(), b.state.parent.clone())
+            let behaviour = Name::from(b.kind.bound_to().unwrap_or(b.state.model.as_str()));
+            (b.runtime().clone(), b.host().lane.clone(), b.id.clone(), b.state.parent.clone(), behaviour)
         };
-        tracing::warn!(twin = %id, %what, %error, "a behaviour failed; the twin restarts");
+        tracing::warn!(twin = %id, %behaviour, %what, %error, "a behaviour failed; the twin restarts");
         metrics::counter!("twinfold_twin_restarts_total").increment(1);
         let recover = async move {
             lane.barrier(&body).await;
@@ -172,7 +173,7 @@ impl TwinActor {
                 Verdict::RestartAfter(_) => None,
             };
             let now = actor.body.borrow().runtime().clock.now();
-            let refusal = Refusal::Poisoned { error: error.clone() };
+            let refusal = Refusal::Poisoned { behaviour, error: error.clone() };
             let input = Input::Poison { what, error, raw, quarantine };
             actor.decide(input, answerer, now, |_| Err(Problem::Device(refusal)));
         });

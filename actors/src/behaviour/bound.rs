@@ -30,6 +30,10 @@ impl<B: Behaviour> Kind for Bound<B> {
         builtin::as_every_device(trigger, cx);
         turn::<B>(trigger, cx).map_err(|error| error.to_string())
     }
+
+    fn bound_to(&self) -> Option<&'static str> {
+        Some(B::MODEL)
+    }
 }
 
 fn turn<B: Behaviour>(trigger: &Trigger<'_>, cx: &mut kind::Context<'_>) -> Result<()> {

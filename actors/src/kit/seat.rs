@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use hierarchy_models::{
-    Command, CommandId, CommandResult, CommandState, DeviceMessage, Event, EventBody, ModelId, OutboundCommand, Timestamp, TwinId,
-    event::DisconnectReason, limits::DEDUPE_RECORDS_MAX, model, rollup::Aggregate, tree::Path, value::Map,
+    Command, CommandId, CommandResult, CommandState, DeviceMessage, Event, EventBody, ModelId, OutboundCommand, Raw, Timestamp, TwinId,
+    event::DisconnectReason, limits::DEDUPE_RECORDS_MAX, rollup::Aggregate, tree::Path, value::Map,
 };
 use serde_json::Value;
 
@@ -37,10 +37,16 @@ pub struct Seat {
 }
 
 impl Seat {
-    pub fn new(id: TwinId, path: Path, kind: Arc<dyn Kind>, model: ModelId, parent: Option<TwinId>, now: Timestamp) -> Result<Self> {
+    pub fn new(
+        id: TwinId,
+        path: Path,
+        kind: Arc<dyn Kind>,
+        (model, is_place): (ModelId, bool),
+        parent: Option<TwinId>,
+        now: Timestamp,
+    ) -> Result<Self> {
         let (twin, below) = (TwinState::blank(), Aggregate::default());
         let mut seat = Self { id, path, kind, twin, below, heard_children: None, passed_on: None, log: Vec::new() };
-        let is_place = model::is_place(&model);
         let new = NewTwin { model, is_place, parent, gateway: None, metadata: Map::new(), tags: Vec::new(), seq_base: 0 };
         seat.take(Input::Register(Box::new(new)), now)?;
         Ok(seat)
@@ -53,12 +59,12 @@ impl Seat {
             Ok(decided) => {
                 let events = self.apply(decided.events, now);
                 match (decided.failed, decided.said) {
-                    (Some(failure), _) => Err(self.fail(failure.what, failure.error, now)),
+                    (Some(failure), _) => Err(self.fail(failure.what, failure.error, None, now)),
                     (None, Said::Refused(refusal)) => Err(Error::new(refusal)),
                     (None, said) => Ok((events, said)),
                 }
             }
-            Err(Rejection::Failed { error, what, .. }) => Err(self.fail(what, error, now)),
+            Err(Rejection::Failed { error, what, raw }) => Err(self.fail(what, error, raw, now)),
             Err(Rejection::Device(refusal)) => Err(Error::new(refusal)),
             Err(Rejection::Call(error)) => Err(Error::new(error)),
         }
@@ -74,8 +80,8 @@ impl Seat {
     }
 
     /// As the server does: the message is kept for reading, and nothing else came of it.
-    fn fail(&mut self, what: String, error: String, now: Timestamp) -> Error {
-        self.apply(vec![EventBody::Poisoned { what, error: error.clone(), raw: None }], now);
+    fn fail(&mut self, what: String, error: String, raw: Option<Raw>, now: Timestamp) -> Error {
+        self.apply(vec![EventBody::Poisoned { what, error: error.clone(), raw }], now);
         Error::new(error)
     }
 

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::*;
 use crate::behaviour::{Alert, Behaviour, Children, Command, Context, Error, Event, Reply, Result, Telemetry, Timer, json};
 
+mod replay;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Passes on what it hears, to whoever its metadata names.

@@ -2,7 +2,7 @@
 
 mod rollups;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hierarchy_models::{Alert, Timestamp, TwinId, event::DisconnectReason, limits::COMMAND_TTL_DEFAULT, model, tree::Path};
 use serde_json::Value;
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     behaviour::{Behaviour, Children, Error, Result, load},
     kind::Kinds,
+    models::Known,
     settings::Settings,
     twin::{TwinPatch, decide::Input},
 };
@@ -29,8 +30,11 @@ const ROUNDS_MAX: usize = 1_000;
 /// last step, but for alerts and inboxes, which are as they stand.
 pub struct TreeTestKit {
     kinds: Kinds,
+    models: Arc<Known>,
     seats: BTreeMap<TwinId, Seat>,
     now: Timestamp,
+    /// Whether anything has happened beyond setting it up.
+    has_begun: bool,
     step: Vec<(TwinId, Effect)>,
     stale_after: Duration,
 }
@@ -39,8 +43,10 @@ impl Default for TreeTestKit {
     fn default() -> Self {
         Self {
             kinds: Kinds::built_in(),
+            models: Known::built_in(),
             seats: BTreeMap::new(),
             now: start(),
+            has_begun: false,
             step: Vec::new(),
             stale_after: Settings::default().stale_after,
         }
@@ -56,6 +62,19 @@ impl TreeTestKit {
     #[track_caller]
     pub fn with<B: Behaviour>(mut self) -> Self {
         self.kinds.bind_behaviour::<B>().unwrap_or_else(|error| panic!("{error}"));
+        self
+    }
+
+    /// Makes models known: an Interface, or an array of them. Twins of one without a behaviour of its own behave as those of its bases.
+    #[track_caller]
+    pub fn with_models(mut self, interfaces: Value) -> Self {
+        let interfaces = match interfaces {
+            Value::Array(list) => list,
+            one => vec![one],
+        };
+        let read = |one: &Value| serde_json::from_str(&one.to_string()).unwrap_or_else(|error| panic!("{error}"));
+        let models = self.models.and(interfaces.iter().map(read));
+        self.models = Arc::new(models.unwrap_or_else(|fault| panic!("{fault}")));
         self
     }
 
@@ -76,8 +95,9 @@ impl TreeTestKit {
             Some(parent) => self.find(parent)?.path.child(&id)?,
             None => Path::root(&id),
         };
-        let kind = self.kinds.of(&model).clone();
-        let seat = Seat::new(id.clone(), path, kind, model, parent, self.now)?;
+        let is_place = self.models.catalogue.is_place(&model);
+        let kind = self.kinds.inherited(&model, &self.models.catalogue, is_place).clone();
+        let seat = Seat::new(id.clone(), path, kind, (model, is_place), parent, self.now)?;
         self.seats.insert(id, seat);
         self.step.clear();
         self.settle()
@@ -105,6 +125,7 @@ impl TreeTestKit {
         self.step.clear();
         let id: TwinId = id.parse()?;
         let input = input(self.find(&id)?)?;
+        self.has_begun |= !matches!(input, Input::Patch { .. });
         self.take(&id, input)?;
         self.settle()
     }
@@ -229,7 +250,7 @@ impl TreeTestKit {
     }
 
     fn pass(&mut self, end: Timestamp) -> Result<()> {
-        self.step.clear();
+        (self.has_begun, self.step) = (true, Vec::new());
         for _ in 0..WAKES_MAX {
             let wake = self.seats.values().filter_map(|seat| Some((seat.twin.next_deadline()?, seat.id.clone()))).min();
             let silence = self.next_silence();
@@ -246,6 +267,32 @@ impl TreeTestKit {
             self.settle()?;
         }
         Err(Error::new(format!("after {WAKES_MAX} wakes the twins' timers do not come to rest")))
+    }
+
+    /// Takes the recorded events of twins in, each with the twin's id: all of them in the order of time, each at its own, as
+    /// [`super::TwinTestKit::replay`] does it for one. What twins of this tree sent each other is left out: their behaviours send now.
+    /// All of it is one step. The number of events that were done again.
+    ///
+    /// # Errors
+    /// The first call that failed, with its twin and its line. What came after it was done all the same, as in the server.
+    pub fn replay<'a>(&mut self, logs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<usize> {
+        let recorded = super::replay::read_all(logs)?;
+        let is_here = |sender: &str| self.seats.keys().any(|id| id.as_str() == sender);
+        let recorded: Vec<_> = recorded.into_iter().filter(|(_, one)| !one.is_sent_by(is_here)).collect();
+        if let Some((_, first)) = recorded.first().filter(|_| !self.has_begun) {
+            self.now = first.at;
+        }
+        let (mut effects, mut failed) = (Vec::new(), None);
+        for (id, one) in &recorded {
+            let passed = self.pass(self.now.max(one.at));
+            effects.append(&mut self.step);
+            let input = self.find(id).and_then(|seat| one.input(seat, self.now));
+            let taken = input.and_then(|input| self.take(id, input)).and_then(|()| self.settle());
+            effects.append(&mut self.step);
+            failed = failed.or(passed.and(taken.map_err(|error| one.at_its_line(error))).err());
+        }
+        self.step = effects;
+        failed.map_or(Ok(recorded.len()), Err)
     }
 
     pub fn now(&self) -> Timestamp {

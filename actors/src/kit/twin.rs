@@ -33,6 +33,8 @@ const SENT_MAX: usize = 1_000;
 pub struct TwinTestKit<B = ()> {
     seat: Seat,
     now: Timestamp,
+    /// Whether anything has happened beyond setting it up.
+    has_begun: bool,
     step: Vec<Effect>,
     behaviour: PhantomData<fn() -> B>,
 }
@@ -43,10 +45,10 @@ impl TwinTestKit<()> {
     pub fn of<B: Behaviour>(id: &str) -> TwinTestKit<B> {
         let id: TwinId = id.parse().unwrap_or_else(|error| panic!("{error}"));
         let model = model::resolve(B::MODEL).unwrap_or_else(|error| panic!("{error}"));
-        let path = Path::root(&id);
-        let seat = Seat::new(id, path, Arc::new(Bound::<B>::new()), model, None, start());
+        let (path, is_place) = (Path::root(&id), model::is_place(&model));
+        let seat = Seat::new(id, path, Arc::new(Bound::<B>::new()), (model, is_place), None, start());
         let seat = seat.unwrap_or_else(|error| panic!("{error}"));
-        TwinTestKit { seat, now: start(), step: Vec::new(), behaviour: PhantomData }
+        TwinTestKit { seat, now: start(), has_begun: false, step: Vec::new(), behaviour: PhantomData }
     }
 }
 
@@ -96,6 +98,7 @@ impl<B: Behaviour> TwinTestKit<B> {
     }
 
     fn take(&mut self, input: Input) -> Result<()> {
+        self.has_begun = true;
         let (events, _) = self.seat.take(input, self.now)?;
         self.step.extend(Effect::of(&events));
         for _ in 0..SENT_MAX {
@@ -228,7 +231,7 @@ impl<B: Behaviour> TwinTestKit<B> {
     }
 
     fn pass(&mut self, end: Timestamp) -> Result<()> {
-        self.step.clear();
+        (self.has_begun, self.step) = (true, Vec::new());
         for _ in 0..WAKES_MAX {
             let Some(due) = self.seat.twin.next_deadline().filter(|due| *due <= end) else {
                 self.now = end;
@@ -249,23 +252,29 @@ impl<B: Behaviour> TwinTestKit<B> {
     }
 
     /// Takes recorded events in, oldest first, each at its own time: lines of JSON as `GET /api/v1/twins/{id}/events` answers them, one
-    /// event or one page a line. What devices and people did is done again; what a behaviour made of it then is left out, for
-    /// this one decides now. All of it is one step. The number of events that were done again.
+    /// event or one page a line. What devices and people did is done again, messages that the behaviour of then failed on too (if they came
+    /// as JSON); what a behaviour made of it is left out, for this one decides now. So are changes of what is desired, of which the log does
+    /// not say whose they were: [`Self::with_desired`]. All of it is one step. The number of events that were done again.
+    ///
+    /// # Errors
+    /// The first call that failed, with its line. What came after it was done all the same, as in the server.
     pub fn replay(&mut self, ndjson: &str) -> Result<usize> {
         let recorded = super::replay::read(ndjson)?;
-        let mut effects = Vec::new();
-        if let Some(first) = recorded.first().filter(|_| self.seat.log.len() <= 1) {
+        let own = self.seat.id.to_string();
+        let recorded: Vec<_> = recorded.into_iter().filter(|one| !one.is_sent_by(|sender| sender == own)).collect();
+        if let Some(first) = recorded.first().filter(|_| !self.has_begun) {
             self.now = first.at;
         }
+        let (mut effects, mut failed) = (Vec::new(), None);
         for one in &recorded {
-            self.pass(self.now.max(one.at))?;
+            let passed = self.pass(self.now.max(one.at));
             effects.append(&mut self.step);
-            let input = one.input(&self.seat, self.now)?;
-            self.take(input)?;
+            let taken = one.input(&self.seat, self.now).and_then(|input| self.take(input));
             effects.append(&mut self.step);
+            failed = failed.or(passed.and(taken.map_err(|error| one.at_its_line(error))).err());
         }
         self.step = effects;
-        Ok(recorded.len())
+        failed.map_or(Ok(recorded.len()), Err)
     }
 
     pub fn now(&self) -> Timestamp {

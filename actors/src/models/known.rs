@@ -84,6 +84,12 @@ impl Known {
         Ok(Self { catalogue: Catalogue::of(&ontology), sources })
     }
 
+    /// What is known with these Interfaces too.
+    pub fn and(&self, interfaces: impl Iterator<Item = Json>) -> Result<Self, Fault> {
+        let more = interfaces.map(|document| Top { document: Arc::new(document), stored_in: None });
+        Self::of(self.tops().into_iter().chain(more).collect(), UndefinedExtensions::Allow)
+    }
+
     /// Every top-level Interface.
     pub fn tops(&self) -> Vec<Top> {
         let tops = self.sources.iter().filter(|(id, source)| **id == source.top);

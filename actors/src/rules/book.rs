@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 use persistence::{Error, Store};
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::error::TwinError;
+use crate::{error::TwinError, models::Known};
 
 pub const KIND: &str = "rule";
 
@@ -25,8 +25,9 @@ pub struct RuleSet(Vec<Arc<CompiledRule>>);
 
 impl RuleSet {
     /// Those that look at such a twin, as many as one twin may have.
-    pub fn over(&self, model: &ModelId, path: &Path) -> Vec<Arc<CompiledRule>> {
-        let mut over: Vec<Arc<CompiledRule>> = self.0.iter().filter(|rule| rule.is_over(model, path)).cloned().collect();
+    pub fn over(&self, known: &Known, model: &ModelId, path: &Path) -> Vec<Arc<CompiledRule>> {
+        let is_over = |rule: &&Arc<CompiledRule>| rule.is_over(|wanted| known.is_of(model, wanted), path);
+        let mut over: Vec<Arc<CompiledRule>> = self.0.iter().filter(is_over).cloned().collect();
         if over.len() > RULES_PER_TWIN_MAX {
             metrics::counter!("twinfold_rules_left_out_total").increment((over.len() - RULES_PER_TWIN_MAX) as u64);
             over.truncate(RULES_PER_TWIN_MAX);
@@ -46,7 +47,7 @@ impl RuleSet {
 
 #[derive(Default)]
 pub struct RuleBook {
-    /// Raised after each change; 0 until there was a rule.
+    /// Raised after each change of the rules, and of the models they name; 0 until there was a rule.
     generation: AtomicU64,
     has_timers: AtomicBool,
     set: RwLock<Arc<RuleSet>>,
@@ -93,6 +94,13 @@ impl RuleBook {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
+    /// Models came: every twin looks its rules up again when it next has something to do.
+    pub fn models_changed(&self) {
+        if self.set.read().all().iter().any(|rule| rule.rule.model.is_some()) {
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+    }
+
     /// Durable and in force when it returns. `make` gets the rule that is there; gives back the former one and the new one.
     pub async fn put(
         &self,
@@ -114,11 +122,17 @@ impl RuleBook {
         Ok((old, new))
     }
 
-    /// The rule that went.
-    pub async fn remove(&self, store: &dyn Store, id: &str) -> Result<Arc<CompiledRule>, TwinError> {
+    /// The rule that went, if `check` lets it go.
+    pub async fn remove(
+        &self,
+        store: &dyn Store,
+        id: &str,
+        check: impl FnOnce(&CompiledRule) -> Result<(), TwinError>,
+    ) -> Result<Arc<CompiledRule>, TwinError> {
         let _sole = self.changing.lock().await;
         let set = self.set();
         let old = set.get(id).cloned().ok_or_else(|| TwinError::NoSuchRule(Name::from(id)))?;
+        check(&old)?;
         store.delete_document(KIND, id).await?;
         self.publish(set.all().iter().filter(|rule| rule.rule.id != id).cloned().collect());
         Ok(old)

@@ -26,7 +26,8 @@ pub fn add(b: &Body, held: &mut Held, turned: Vec<Turned>, decided: &mut Decided
     let cause = if decided.events.is_empty() { 0 } else { b.state.seq + 1 };
     let waiting = b.state.outbox().len() + queued(&decided.events);
     let outbox_room = OUTBOX_COMMANDS_MAX.saturating_sub(waiting);
-    let mut effects = Effects { b, cause, now, outbox_room, standing: b.state.alerts.clone(), events: Vec::new() };
+    let mut effects =
+        Effects { b, cause, now, outbox_room, standing: standing_after(&b.state.alerts, &decided.events), events: Vec::new() };
     for rule in orphans {
         effects.end(rule, held);
     }
@@ -46,6 +47,22 @@ pub fn add(b: &Body, held: &mut Held, turned: Vec<Turned>, decided: &mut Decided
         effects.turn(turned);
     }
     decided.events.append(&mut effects.events);
+}
+
+/// The alerts as the turn so far leaves them.
+fn standing_after(before: &[Alert], events: &[EventBody]) -> Vec<Alert> {
+    let mut standing = before.to_vec();
+    for event in events {
+        match event {
+            EventBody::AlertRaised(alert) => {
+                standing.retain(|known| known.name != alert.name);
+                standing.push((**alert).clone());
+            }
+            EventBody::AlertCleared { name } | EventBody::AlertEnded { name, .. } => standing.retain(|known| known.name != *name),
+            _ => {}
+        }
+    }
+    standing
 }
 
 struct Effects<'a> {

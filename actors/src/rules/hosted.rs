@@ -11,7 +11,7 @@ use hierarchy_models::{
 
 use super::{
     facts::Then,
-    past::{self, Past, Wanted},
+    past::{Filling, Past, Source, Wanted},
 };
 use crate::body::SharedBody;
 
@@ -73,7 +73,8 @@ pub fn prepare(body: &SharedBody) -> Option<LocalBoxFuture<'static, Past>> {
     let (wanted, newest) = {
         let mut guard = body.borrow_mut();
         let b = &mut *guard;
-        let compiled = b.runtime().rules.set().over(&b.state.model, &b.path);
+        let (rules, known) = (b.runtime().rules.set(), b.runtime().models.known());
+        let compiled = rules.over(&known, &b.state.model, &b.path);
         b.rules.generation = generation;
         let old = b.rules.held.take();
         // One that stands as true and looks at this twin no more has yet to be ended.
@@ -108,27 +109,29 @@ pub fn prepare(body: &SharedBody) -> Option<LocalBoxFuture<'static, Past>> {
     Some(Box::pin(async move {
         // What is applied and not durable yet is not in history.
         lane.barrier(&body).await;
-        past::read(&*runtime.store, &id, after_seq, wanted, newest).await
+        let late_max = runtime.settings.rules_late_max;
+        Source { store: &*runtime.store, twin: &id, after_seq, newest, late_max }.read(wanted).await
     }))
 }
 
-/// Gives the rules what history has.
+/// Gives the rules what history has. What they remember by themselves stands.
 pub fn recall(body: &SharedBody, past: Past) {
     let mut guard = body.borrow_mut();
     let b = &mut *guard;
     let Some(mut held) = b.rules.held.take() else { return };
-    let mut filled = TwinRules::new(held.compiled.clone(), |_| false);
-    let mut facts = Then::new(b.id.as_str(), &b.state, Default::default());
-    let late_max = b.runtime().settings.rules_late_max;
-    let mut ignored = Vec::new();
-    for record in past.records {
-        if past.replay {
-            filled.record(record.at, &record.values, &mut facts, late_max, &mut ignored);
-            ignored.clear();
-        } else {
-            record.values.iter().for_each(|(name, value)| filled.remember(name, record.at, value));
-        }
+    for Filling { name, length_ms, samples } in past.fillings {
+        held.rules.fill(&name, length_ms, samples);
     }
-    held.rules.inherit(filled);
+    if !past.records.is_empty() {
+        let mut followed = TwinRules::new(held.compiled.clone(), |_| false);
+        let mut facts = Then::new(b.id.as_str(), &b.state, Default::default());
+        let late_max = b.runtime().settings.rules_late_max;
+        let mut ignored = Vec::new();
+        for record in past.records {
+            followed.record(record.at, &record.values, &mut facts, late_max, &mut ignored);
+            ignored.clear();
+        }
+        held.rules.follow_on(followed);
+    }
     b.rules.held = Some(held);
 }

@@ -10,6 +10,8 @@ mod effects;
 mod facts;
 mod follow;
 mod hosted;
+#[cfg(test)]
+mod kept;
 mod past;
 mod sweep;
 mod trial;
@@ -18,6 +20,6 @@ pub mod webhooks;
 pub use book::{KIND as RULE_KIND, RuleBook};
 pub use follow::{Occasion, follow};
 pub use hosted::{Hosted, prepare, recall};
-pub use sweep::sweep;
+pub use sweep::{sweep, sweep_models, sweep_moved};
 pub use trial::{Trial, TrialAlert, TrialOutcome, run as run_trial};
 pub use webhooks::KIND as CALL_KIND;

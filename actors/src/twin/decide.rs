@@ -1,8 +1,8 @@
 //! What follows from an input: events, and what to say to whoever asked. Reads the twin, never changes it.
 
 use hierarchy_models::{
-    Alert, AlertId, Command, CommandId, CommandResult, CommandState, DeviceMessage, Event, EventBody, Name, Timestamp, TwinId,
-    event::{DisconnectReason, Status},
+    Alert, AlertId, Command, CommandId, CommandResult, CommandState, DeviceMessage, Event, EventBody, Name, Raw, Timestamp, TwinId,
+    event::{DisconnectReason, Encoding, Status},
     limits::{INBOX_COMMANDS_MAX, PROPERTIES_BYTES_MAX},
     model,
     value::{Map, map_heap_bytes},
@@ -200,14 +200,14 @@ fn hear(
     now: Timestamp,
 ) -> Result<Decided, Rejection> {
     twin.authorise(speaker)?;
-    let what = message.kind();
+    let topic = message.kind();
     // A handle, not a copy.
     let raw = message.raw().cloned();
     let mut events = match (twin.hear(message, now), raw) {
         (Ok(events), _) => events,
         // It broke a rule: kept for whoever mends the device, as what cannot be read is.
         (Err(Refusal::Invalid { reason }), Some(raw)) => {
-            let events = vec![EventBody::Rejected { topic: what.into(), reason: reason.clone(), raw }];
+            let events = vec![EventBody::Rejected { topic: topic.into(), reason: reason.clone(), raw }];
             return Ok(Decided { events, failed: None, said: Said::Refused(Refusal::Invalid { reason }) });
         }
         (Err(refusal), _) => return Err(refusal.into()),
@@ -239,7 +239,15 @@ fn hear(
             events.append(&mut turn.events);
             done(events)
         }
-        Err(error) => Err(Rejection::Failed { error, what: what.into(), raw: Some(raw.clone()) }),
+        Err(error) => Err(Rejection::Failed { error, what: what_failed(topic, &trigger), raw: Some(raw.clone()) }),
+    }
+}
+
+/// With the name that stands in no payload, so that the message can be done again.
+fn what_failed(topic: &str, trigger: &Trigger<'_>) -> String {
+    match trigger {
+        Trigger::Telemetry { stream: Some(name), .. } | Trigger::Event { name, .. } => format!("{topic} {name}"),
+        _ => topic.into(),
     }
 }
 
@@ -305,7 +313,7 @@ fn queue(here: Surroundings<'_>, twin: &TwinState, kind: &dyn Kind, command: Com
     let turn = run_turn(kind, &Trigger::Command { command: &command }, here, twin, now).map_err(|error| Rejection::Failed {
         error,
         what: format!("command {}", command.name),
-        raw: None,
+        raw: serde_json::to_vec(&command.payload).ok().map(|bytes| Raw { encoding: Encoding::Json, bytes: bytes.into() }),
     })?;
     let Turn { events: mut effects, answer } = turn;
     let mut said = Said::Done;

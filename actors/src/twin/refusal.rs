@@ -1,5 +1,7 @@
 //! Why a twin does not take what its device says, in terms that a session can act on.
 
+use hierarchy_models::Name;
+
 /// Why a twin did not take a message. Nothing of it was recorded as accepted, so the device may send it again.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refusal {
@@ -19,8 +21,8 @@ pub enum Refusal {
     #[error("the store is not available; try again later")]
     StoreUnavailable,
     /// The twin's behaviour failed on this message (v5: 0x83). It is kept as a poison message and must not be sent again.
-    #[error("the twin failed on this message: {error}")]
-    Poisoned { error: String },
+    #[error("the behaviour of {behaviour} failed on this message: {error}")]
+    Poisoned { behaviour: Name, error: String },
     /// The twin is gone or the session was taken over or revoked: the connection should close.
     #[error("the session has ended")]
     SessionEnded,

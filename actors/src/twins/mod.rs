@@ -246,6 +246,7 @@ pub(crate) fn error_of(problem: Problem) -> TwinError {
         Problem::Call(error) => error,
         Problem::Returned(_) => TwinError::Overloaded,
         Problem::Device(Refusal::StoreFull) => persistence::Error::Full { doing: "recording a message", detail: "no room".into() }.into(),
+        Problem::Device(Refusal::Poisoned { behaviour, error }) => TwinError::BehaviourFailed { behaviour, error },
         Problem::Device(refusal) => TwinError::Invalid { pointer: String::new(), reason: refusal.to_string() },
     }
 }

@@ -9,6 +9,7 @@ use super::Twins;
 use crate::{
     error::TwinError,
     models::{Added, Known},
+    rules::sweep_models,
 };
 
 impl Twins {
@@ -25,8 +26,12 @@ impl Twins {
         if self.runtime.is_stopping() {
             return Err(TwinError::Stopping);
         }
+        let before = self.models();
         let added = self.runtime.models.put(&*self.runtime.store, interfaces).await?;
         self.models_changed().await;
+        if added.new > 0 && self.runtime.rules.generation() > 0 {
+            actix_rt::spawn(sweep_models(self.runtime.clone(), before));
+        }
         Ok(added)
     }
 

@@ -18,6 +18,7 @@ use crate::{
     directory::TwinRef,
     envelope::{Answer, Ask, Problem},
     error::TwinError,
+    rules::sweep_moved,
     runtime::Runtime,
     twin::decide::{Input, NewTwin},
     view::TwinView,
@@ -54,6 +55,10 @@ impl Twins {
             runtime.ask_at(twin, Ask::Core(Input::Register(Box::new(new)))).await.map_err(error_of)?;
             runtime.ask_at(twin, Ask::PathChanged(path)).await.map_err(error_of)?;
             self.write_row(&id).await?;
+            if runtime.rules.has_timers() {
+                // One that never sends anything is silent from here on.
+                let _ = runtime.ask_at(twin, Ask::Core(Input::Evaluate)).await;
+            }
             Ok(keys)
         };
         match outcome.await {
@@ -131,9 +136,14 @@ impl Twins {
     }
 
     async fn apply_patch(&self, id: &TwinId, patch: TwinPatch, if_version: Option<u64>) -> Result<TwinView, TwinError> {
+        let is_of_another_model = patch.model.is_some();
         let input = self.patch_input(patch, if_version)?;
         self.runtime.ask(id, Ask::Core(input)).await.map_err(error_of)?;
         self.write_row(id).await?;
+        if is_of_another_model && self.runtime.rules.generation() > 0 {
+            // Other rules look at it from here on; a silent device would not notice.
+            let _ = self.runtime.ask(id, Ask::Core(Input::Evaluate)).await;
+        }
         self.get(id).await
     }
 
@@ -166,6 +176,9 @@ impl Twins {
             self.tell_path(moved).await?;
         }
         let _ = runtime.ask(id, Ask::PassOn).await;
+        if runtime.rules.generation() > 0 {
+            actix_rt::spawn(sweep_moved(runtime.clone(), id.clone()));
+        }
         self.get(id).await
     }
 

@@ -31,6 +31,7 @@ impl Twins {
 
     /// Every twin in memory looks again at what its model defines; those that are not will when they start.
     pub(super) async fn models_changed(&self) {
+        self.runtime.rules.models_changed();
         let hosts = self.runtime.hosts.read().clone();
         join_all(hosts.iter().map(|host| host.call(|host| async move { host.redefine() }))).await;
     }

@@ -25,6 +25,13 @@ fn compile(rule: Rule) -> Result<CompiledRule, TwinError> {
     CompiledRule::new(rule).map_err(error_of_rule)
 }
 
+fn check_version(rule: &CompiledRule, if_version: Option<u64>) -> Result<(), TwinError> {
+    match if_version {
+        Some(version) if version != rule.rule.version => Err(TwinError::VersionMismatch { current: rule.rule.version }),
+        _ => Ok(()),
+    }
+}
+
 impl Twins {
     /// By id.
     pub fn rules(&self) -> Vec<Arc<CompiledRule>> {
@@ -43,24 +50,26 @@ impl Twins {
         let now = self.runtime.clock.now();
         let make = |old: Option<&Arc<CompiledRule>>| match old {
             Some(_) => Err(TwinError::RuleExists(rule.id.clone())),
-            None => compile(Rule { created_at: now, changed_at: now, ..rule }),
+            None => compile(Rule { version: 1, created_at: now, changed_at: now, ..rule }),
         };
         let (old, new) = self.runtime.rules.put(&*self.runtime.store, &id, make).await?;
         self.sweep(old, Some(new.clone()));
         Ok(new)
     }
 
-    /// `change` gets the rule as it is. What the windows of its unchanged parts hold stays.
+    /// `change` gets the rule as it is, at `if_version` when that is named. What the windows of its unchanged parts hold stays.
     pub async fn change_rule(
         &self,
         id: &str,
+        if_version: Option<u64>,
         change: impl FnOnce(Rule) -> Result<Rule, TwinError>,
     ) -> Result<Arc<CompiledRule>, TwinError> {
         let now = self.runtime.clock.now();
         let make = |old: Option<&Arc<CompiledRule>>| {
             let old = old.ok_or_else(|| TwinError::NoSuchRule(id.into()))?;
-            let Rule { id, created_at, .. } = old.rule.clone();
-            compile(Rule { id, created_at, changed_at: now, ..change(old.rule.clone())? })
+            check_version(old, if_version)?;
+            let Rule { id, version, created_at, .. } = old.rule.clone();
+            compile(Rule { id, version: version + 1, created_at, changed_at: now, ..change(old.rule.clone())? })
         };
         let (old, new) = self.runtime.rules.put(&*self.runtime.store, id, make).await?;
         self.sweep(old, Some(new.clone()));
@@ -68,8 +77,8 @@ impl Twins {
     }
 
     /// Its alerts are cleared by and by.
-    pub async fn delete_rule(&self, id: &str) -> Result<(), TwinError> {
-        let old = self.runtime.rules.remove(&*self.runtime.store, id).await?;
+    pub async fn delete_rule(&self, id: &str, if_version: Option<u64>) -> Result<(), TwinError> {
+        let old = self.runtime.rules.remove(&*self.runtime.store, id, |old| check_version(old, if_version)).await?;
         self.sweep(Some(old), None);
         Ok(())
     }

@@ -46,8 +46,9 @@ impl Draft {
     pub fn into_rule_named(self, id: &str) -> Rule {
         let Self { id: own, description, enabled, model, under, when, clear, actions } = self;
         let actions = actions.unwrap_or_else(|| vec![alert_of(&when)]);
-        let (created_at, changed_at) = (Timestamp::EPOCH, Timestamp::EPOCH);
-        Rule { id: own.unwrap_or_else(|| id.into()), description, enabled, model, under, when, clear, actions, created_at, changed_at }
+        let (version, created_at, changed_at) = (1, Timestamp::EPOCH, Timestamp::EPOCH);
+        let id = own.unwrap_or_else(|| id.into());
+        Rule { id, description, enabled, model, under, when, clear, actions, version, created_at, changed_at }
     }
 }
 

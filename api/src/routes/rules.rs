@@ -3,9 +3,14 @@
 //! Operators write rules; one that calls a webhook needs an administrator, as it sends what the server knows to the outside. A key with a
 //! scope sees and writes rules under twins of its scope only.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpResponse, delete, get,
-    http::StatusCode,
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
     patch, post,
     web::{Data, Path},
 };
@@ -21,17 +26,21 @@ use crate::{
     body::Body,
     json,
     params::{NoParams, Params},
+    precondition::IfMatch,
     problem::{self, Problem},
     query::Page,
     replay::{Answer, IdempotencyKey, Replays},
     uncut::uncut,
     wire::{
-        described::{Idempotent, Paging, RulePage},
+        described::{Conditional, Idempotent, Paging, RulePage},
         page,
         rule::{RuleDocument, RuleTestOutcome},
         rule_body,
     },
 };
+
+/// A change is worked out anew so often when others change the rule meanwhile.
+const ATTEMPTS_MAX: usize = 8;
 
 /// Rules, by id.
 #[utoipa::path(operation_id = "listRules", tag = "rules", params(Paging), responses((status = 200, description = "One page of rules", body = RulePage)))]
@@ -92,7 +101,15 @@ pub async fn create(
 fn made(rule: &CompiledRule) -> Answer {
     let location = Some(format!("/api/v1/rules/{}", rule.rule.id));
     let body = serde_json::to_value(RuleDocument::from(&rule.rule)).unwrap_or_default();
-    Answer { status: StatusCode::CREATED, location, etag: None, body }
+    Answer { status: StatusCode::CREATED, location, etag: Some(etag(&rule.rule)), body }
+}
+
+fn etag(rule: &Rule) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{}\"", rule.version)).unwrap_or(HeaderValue::from_static("\"0\""))
+}
+
+fn answer(rule: &Rule) -> HttpResponse {
+    json::answer(HttpResponse::Ok().insert_header((header::ETAG, etag(rule))), &RuleDocument::from(rule))
 }
 
 /// One rule.
@@ -100,51 +117,72 @@ fn made(rule: &CompiledRule) -> Answer {
     operation_id = "readRule",
     tag = "rules",
     params(("rid" = String, Path, description = "The rule")),
-    responses((status = 200, description = "The rule", body = RuleDocument))
+    responses((status = 200, description = "The rule", body = RuleDocument, headers(("ETag" = String, description = "What `If-Match` takes"))))
 )]
 #[get("/rules/{rid}")]
 pub async fn read(caller: Caller<Viewer>, twins: Data<Twins>, rid: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
-    Ok(json::ok(&RuleDocument::from(&find(&caller, &twins, &rid).await?)))
+    Ok(answer(&find(&caller, &twins, &rid).await?))
 }
 
 /// Changes a rule at once, for all twins. Windows that it still asks for go on.
 #[utoipa::path(
     operation_id = "patchRule",
     tag = "rules",
-    params(("rid" = String, Path, description = "The rule")),
+    params(("rid" = String, Path, description = "The rule"), Conditional),
     request_body(content(
         (rule_body::RulePatch = "application/merge-patch+json"),
         (rule_body::RulePatch = "application/json"),
     )),
-    responses((status = 200, description = "The rule as it is now", body = RuleDocument))
+    responses(
+        (status = 200, description = "The rule as it is now", body = RuleDocument, headers(("ETag" = String))),
+        (status = 412, response = crate::openapi::ProblemResponse),
+    )
 )]
 #[patch("/rules/{rid}")]
 pub async fn change(
     caller: Caller<Operator>,
     twins: Data<Twins>,
     rid: Path<String>,
+    if_match: IfMatch,
     _params: NoParams,
     body: Body<Change>,
 ) -> Result<HttpResponse, Problem> {
-    let change = body.value;
-    // What it will be is checked here, and made of what it is then.
-    let preview = change.clone().apply(find(&caller, &twins, &rid).await?);
-    may_write(&caller, &twins, &preview).await?;
-    let changed = uncut(async move { Ok(twins.change_rule(&rid, |rule| Ok(change.apply(rule))).await?) }).await?;
-    Ok(json::ok(&RuleDocument::from(&changed.rule)))
+    for _ in 0..ATTEMPTS_MAX {
+        let found = find(&caller, &twins, &rid).await?;
+        if_match.allows(found.version)?;
+        let (version, preview) = (found.version, body.value.clone().apply(found));
+        // What it will be is checked here, so it must still be what it is then.
+        may_write(&caller, &twins, &preview).await?;
+        let (twins, rid, change) = (twins.clone(), rid.to_string(), body.value.clone());
+        let changed = uncut(async move { Ok(twins.change_rule(&rid, Some(version), |rule| Ok(change.apply(rule))).await) }).await?;
+        match changed {
+            // Somebody else was faster; who named no version does not mind.
+            Err(TwinError::VersionMismatch { .. }) if if_match == IfMatch::Any => {}
+            changed => return Ok(answer(&changed?.rule)),
+        }
+    }
+    Err(Problem::new(problem::OVERLOADED, "others change this rule all the time").retry_after(Duration::from_secs(1)))
 }
 
 /// Removes a rule. The alerts it raised are cleared.
 #[utoipa::path(
     operation_id = "deleteRule",
     tag = "rules",
-    params(("rid" = String, Path, description = "The rule")),
-    responses((status = 204, description = "Gone"))
+    params(("rid" = String, Path, description = "The rule"), Conditional),
+    responses((status = 204, description = "Gone"), (status = 412, response = crate::openapi::ProblemResponse))
 )]
 #[delete("/rules/{rid}")]
-pub async fn delete(caller: Caller<Operator>, twins: Data<Twins>, rid: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
-    find(&caller, &twins, &rid).await?;
-    uncut(async move { Ok(twins.delete_rule(&rid).await?) }).await?;
+pub async fn delete(
+    caller: Caller<Operator>,
+    twins: Data<Twins>,
+    rid: Path<String>,
+    if_match: IfMatch,
+    _params: NoParams,
+) -> Result<HttpResponse, Problem> {
+    let found = find(&caller, &twins, &rid).await?;
+    if_match.allows(found.version)?;
+    let expected = (if_match != IfMatch::Any).then_some(found.version);
+    uncut(async move { Ok(twins.delete_rule(&rid, expected).await?) }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

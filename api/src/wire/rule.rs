@@ -35,6 +35,8 @@ pub struct RuleDocument {
     /// Each with one member: `alert`, `command`, `emit` or `webhook`.
     #[schema(value_type = Vec<Object>)]
     pub actions: Vec<Value>,
+    /// What `If-Match` takes: 1 for the rule as it was made, one more with each change.
+    pub version: u64,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
@@ -52,6 +54,7 @@ impl From<&Rule> for RuleDocument {
             when: rule.when.clone(),
             clear: rule.clear.clone(),
             actions: rule.actions.iter().map(action).collect(),
+            version: rule.version,
             created_at: rule.created_at,
             changed_at: rule.changed_at,
         }

@@ -106,7 +106,7 @@ mod tests {
             (Refusal::Quota { limit: "x", detail: reason() }, Some(0x97), None),
             (Refusal::StoreFull, Some(0x97), None),
             (Refusal::StoreUnavailable, Some(0x83), None),
-            (Refusal::Poisoned { error: error() }, Some(0x83), Some(0)),
+            (Refusal::Poisoned { behaviour: "dtmi:a;1".into(), error: error() }, Some(0x83), Some(0)),
             (Refusal::SessionEnded, None, None),
         ]
     }

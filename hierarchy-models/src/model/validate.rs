@@ -5,6 +5,7 @@
 
 use super::{Command, Component, Misfit, Model, Payload, Property, schema::Mode};
 use crate::{
+    command::{CommandResult, CommandState},
     id::Name,
     record::Record,
     value::{Map, Value},
@@ -67,6 +68,27 @@ impl Model {
         if self.telemetry.is_empty() { Ok(()) } else { Err(undeclared("telemetry", name)) }
     }
 
+    /// A special event: where the model has telemetry of its name, its payload is that. The language has no other word for events, and an
+    /// event that the model does not name fits.
+    ///
+    /// # Errors
+    /// The first part of the payload that does not fit.
+    pub fn check_event(&self, name: &str, payload: &Value) -> Result<(), Misfit> {
+        by_name(&self.telemetry, name, |t| &t.name).map_or(Ok(()), |telemetry| self.schemas.check(telemetry.schema, payload, Mode::Whole))
+    }
+
+    /// Diagnostics: what the model has a name for must be what it says; anything else fits.
+    ///
+    /// # Errors
+    /// The first member that does not fit.
+    pub fn check_diagnostics(&self, payload: &Value) -> Result<(), Misfit> {
+        let is_named = |name: &str| {
+            by_name(&self.telemetry, name, |t| &t.name).is_some() || self.property(name).is_some() || self.component(name).is_some()
+        };
+        let named = payload.as_map().into_iter().flatten().filter(|(name, _)| is_named(name));
+        named.into_iter().try_for_each(|(name, value)| self.check_reading(name, value))
+    }
+
     /// Reported properties: a merge patch of them, or (`Mode::Whole`) all of them.
     ///
     /// # Errors
@@ -126,6 +148,27 @@ impl Model {
             return if model.commands.is_empty() { Ok(()) } else { Err(refuse()) };
         };
         model.check_request(command, payload).map_err(|m| m.within("payload"))
+    }
+
+    /// What a device answers to a command. One that failed answers as it likes, and so does one of which the model does not say what it
+    /// answers.
+    ///
+    /// # Errors
+    /// Below `/payload`.
+    pub fn check_result(&self, name: &str, result: &CommandResult) -> Result<(), Misfit> {
+        let (model, name) = match name.split_once('*').map(|(component, name)| (self.component(component), name)) {
+            Some((Some(component), name)) => (&*component.model, name),
+            Some((None, _)) => return Ok(()),
+            None => (self, name),
+        };
+        let response = by_name(&model.commands, name, |c| &c.name).and_then(|command| command.response.as_ref());
+        let is_nothing = matches!(result.payload, Value::Null);
+        match response.filter(|_| result.end() == CommandState::Completed) {
+            Some(response) if !(response.nullable && is_nothing) => {
+                model.schemas.check(response.schema, &result.payload, Mode::Whole).map_err(|m| m.within("payload"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_request(&self, command: &Command, payload: &Value) -> Result<(), Misfit> {

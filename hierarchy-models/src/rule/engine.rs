@@ -110,9 +110,14 @@ impl TwinRules {
         self.due
     }
 
-    /// Takes a sample of the past into the windows, without looking at any rule.
-    pub fn remember(&mut self, name: &str, at: Timestamp, value: &Value) {
-        self.memory.put(name, at, value);
+    /// Fills a window with samples of the past, in any order, without looking at any rule. One that holds any stays as it is.
+    pub fn fill(&mut self, name: &str, length_ms: i64, samples: impl IntoIterator<Item = (Timestamp, Value)>) {
+        self.memory.fill(name, length_ms, samples);
+    }
+
+    /// Takes over since when conditions hold of which nothing is known here, from others that have followed them.
+    pub fn follow_on(&mut self, past: Self) {
+        self.memory.follow_on(past.memory);
     }
 
     /// Takes a record. One that is newer than all before it moves time on, and with it whatever was due until then; one that is older

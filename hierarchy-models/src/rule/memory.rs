@@ -107,6 +107,23 @@ impl Memory {
         }
     }
 
+    pub(super) fn fill(&mut self, name: &str, length_ms: i64, samples: impl IntoIterator<Item = (Timestamp, Value)>) {
+        let Some(place) = self.place(name, length_ms) else { return };
+        let window = &mut self.windows[place].2;
+        if window.newest().is_none() {
+            samples.into_iter().filter_map(|(at, value)| Some((at, value.as_f64()?))).for_each(|(at, number)| window.put(at, number));
+        }
+    }
+
+    /// What holds here is exact, as every record was seen; what others have read of the past may be cut short.
+    pub(super) fn follow_on(&mut self, past: Memory) {
+        for held in past.holds {
+            if let Some(mine) = self.holds.iter_mut().find(|mine| mine.condition == held.condition) {
+                mine.since = mine.since.or(held.since);
+            }
+        }
+    }
+
     fn place(&self, name: &str, length_ms: i64) -> Option<usize> {
         self.windows.iter().position(|(n, l, _)| n == name && *l == length_ms)
     }

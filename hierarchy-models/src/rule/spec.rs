@@ -8,7 +8,7 @@ use super::{error::RuleError, program::Program, template::Template};
 use crate::{
     alert::Severity,
     id::{COMMAND_ID_BYTES_MAX, CommandId, ModelId, Name, TwinId},
-    limits::{ACTIONS_PER_RULE_MAX, BEHAVIOUR_BYTES_MAX, COMMAND_TTL_DEFAULT, COMMAND_TTL_MAX, NAME_BYTES_MAX},
+    limits::{ACTIONS_PER_RULE_MAX, BEHAVIOUR_BYTES_MAX, COMMAND_TTL_DEFAULT, COMMAND_TTL_MAX, NAME_BYTES_MAX, RULE_DESCRIPTION_BYTES_MAX},
     time::Timestamp,
     tree::Path,
     value::Value,
@@ -28,7 +28,7 @@ pub struct Rule {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     pub enabled: bool,
-    /// Twins of this model; of any when absent.
+    /// Twins of this model and of those that extend it; of any when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelId>,
     /// This twin and all below it; all twins when absent.
@@ -39,8 +39,16 @@ pub struct Rule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clear: Option<String>,
     pub actions: Vec<Action>,
+    /// 1 for the rule as it was made, one more with each change.
+    #[serde(default = "first_version")]
+    pub version: u64,
     pub created_at: Timestamp,
     pub changed_at: Timestamp,
+}
+
+/// Of rules that were stored before they had any.
+fn first_version() -> u64 {
+    1
 }
 
 /// Who gets a rule's command.
@@ -110,8 +118,8 @@ fn text(pointer: &str, text: &str) -> Result<Program, RuleError> {
 impl CompiledRule {
     pub fn new(rule: Rule) -> Result<Self, RuleError> {
         CommandId::new(&rule.id).map_err(|_| member("/id", format!("must be 1 to {COMMAND_ID_BYTES_MAX} letters, digits, '-' and '_'")))?;
-        if rule.description.len() > 1_024 {
-            return Err(member("/description", "is longer than 1024 bytes"));
+        if rule.description.len() > RULE_DESCRIPTION_BYTES_MAX {
+            return Err(member("/description", format!("is longer than {RULE_DESCRIPTION_BYTES_MAX} bytes")));
         }
         if rule.actions.is_empty() || rule.actions.len() > ACTIONS_PER_RULE_MAX {
             return Err(member("/actions", format!("must be 1 to {ACTIONS_PER_RULE_MAX}")));
@@ -156,10 +164,15 @@ impl CompiledRule {
         self.programs().chain(self.text_programs()).map(Program::reach_ms).max().unwrap_or(0)
     }
 
-    /// Whether it looks at this twin. Switched off, it looks at none.
-    pub fn is_over(&self, model: &ModelId, path: &Path) -> bool {
-        let Rule { enabled, model: of, under, .. } = &self.rule;
-        *enabled && of.as_ref().is_none_or(|of| of == model) && under.as_ref().is_none_or(|top| path.contains(top))
+    /// Whether it looks at a twin there, of which `is_a` says whether its model is, or extends, another. Switched off, it looks at none.
+    pub fn is_over(&self, is_a: impl Fn(&ModelId) -> bool, path: &Path) -> bool {
+        let Rule { enabled, model, under, .. } = &self.rule;
+        *enabled && under.as_ref().is_none_or(|top| path.contains(top)) && model.as_ref().is_none_or(is_a)
+    }
+
+    /// Whether a twin may turn it without sending anything: by time, or by what is below.
+    pub fn turns_in_silence(&self) -> bool {
+        self.has_timers() || self.programs().any(|program| program.reads(&|reads| reads.rollups))
     }
 
     /// Whether time alone can turn it.

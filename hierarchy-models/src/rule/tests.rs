@@ -65,6 +65,7 @@ fn rule(when: &str, clear: Option<&str>) -> Rule {
         when: when.into(),
         clear: clear.map(Into::into),
         actions: vec![Action::Alert { name: None, severity: Severity::Warning, text: "{value} of {id}".into() }],
+        version: 1,
         created_at: Timestamp::EPOCH,
         changed_at: Timestamp::EPOCH,
     }

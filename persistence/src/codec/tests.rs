@@ -1,6 +1,6 @@
 //! What is written comes back; what this program cannot know is refused; what is damaged never panics.
 
-use std::{fs, path::Path, time::Duration};
+use std::time::Duration;
 
 use hierarchy_models::{
     CommandId, CommandResult, CommandState, EventBody, ModelId, Name, OutboundCommand, Raw, Record, Severity, Timestamp,
@@ -10,6 +10,8 @@ use hierarchy_models::{
 use proptest::{collection::vec, option, prelude::*, strategy::ValueTree};
 
 use super::*;
+
+mod fixtures;
 
 fn name() -> impl Strategy<Value = Name> {
     "\\PC{0,30}".prop_map(Name::from)
@@ -244,7 +246,7 @@ fn every_kind_of_event_is_tried() {
 
 #[test]
 fn a_raw_payload_shares_the_memory_it_was_read_from() {
-    let turn = sample();
+    let turn = fixtures::sample();
     let bytes = encoded(&turn);
     let read = decode_turn(bytes.clone()).unwrap();
     let EventBody::Telemetry { raw, .. } = &read.events[0].body else { panic!("telemetry first") };
@@ -300,86 +302,4 @@ fn a_turn_of_a_newer_format_is_refused() {
     write::bytes(&mut out, TURN_TWIN, b"a");
     assert!(matches!(turn_twin(&out), Err(Error::TooNew { found: 2, known: 1 })));
     assert!(matches!(decode_turn(out.into()), Err(Error::TooNew { .. })));
-}
-
-/// A turn whose every part can be named; the stored fixture holds it.
-fn sample() -> Turn {
-    let at = |ms| Timestamp::from_millis(ms).unwrap();
-    let raw = Raw { encoding: Encoding::Json, bytes: Bytes::from_static(br#"{"temperature":21.5,"on":true}"#) };
-    let values = vec![("temperature".into(), Value::Float(21.5)), ("on".into(), Value::Bool(true)), ("note".into(), "warm".into())];
-    let command = Command {
-        id: CommandId::new("c-1").unwrap(),
-        name: "reboot".into(),
-        payload: Value::from_iter([("delay", Value::Int(-3)), ("list", Value::from(vec![Value::Null, Value::Int(1)]))]),
-        state: CommandState::Queued,
-        expires_at: at(1_372_896_060_000),
-        queued_at: at(1_372_896_000_000),
-        delivered_at: None,
-        ended_at: None,
-        deliveries: 0,
-        result: None,
-        idempotency_key: Some("key".into()),
-        sender: "operator".into(),
-    };
-    let telemetry = EventBody::Telemetry {
-        stream: Some("air".into()),
-        records: vec![Record { at: at(1_372_895_999_000), id: Some("r1".into()), values }],
-        raw,
-    };
-    let bodies = vec![
-        telemetry,
-        EventBody::CommandQueued(Box::new(command)),
-        EventBody::StatusSet { status: Status::Inactive },
-        EventBody::Disconnected { session: 4, reason: DisconnectReason::Lost, will: None },
-        EventBody::Unregistered,
-    ];
-    let event = |(n, body)| Event { seq: n as u64 + 1, received_at: at(1_372_896_000_000 + n as i64), body };
-    Turn { twin: TwinId::new("room-7").unwrap(), events: bodies.into_iter().enumerate().map(event).collect() }
-}
-
-/// A turn of what behaviours ask for; a stored fixture of its own.
-fn sample_of_behaviours() -> Turn {
-    let at = |ms| Timestamp::from_millis(ms).unwrap();
-    let command = OutboundCommand {
-        to: TwinId::new("room-7").unwrap(),
-        name: "ventilate".into(),
-        payload: Value::from_iter([("level", Value::Int(2))]),
-        expires_at: at(1_372_896_060_000),
-    };
-    let bodies = vec![
-        EventBody::BehaviourState { version: 1, state: Value::from_iter([("alarmed", Value::Bool(true))]) },
-        EventBody::BehaviourState { version: 2, state: Value::from_iter([("alarms", Value::Int(1))]) },
-        EventBody::TimerRepeats { name: "look".into(), due: at(1_372_896_001_000), every: Duration::from_secs(60) },
-        EventBody::TimerCancelled { name: "look".into() },
-        EventBody::OutboundQueued(Box::new(command)),
-        EventBody::OutboundSent { queued: 5, command: CommandId::new("c-2").unwrap() },
-        EventBody::OutboundDropped { queued: 4, reason: "there is no twin room-8".into() },
-    ];
-    let event = |(n, body)| Event { seq: n as u64 + 1, received_at: at(1_372_896_000_000 + n as i64), body };
-    Turn { twin: TwinId::new("t-1").unwrap(), events: bodies.into_iter().enumerate().map(event).collect() }
-}
-
-fn fixture(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
-}
-
-/// `WRITE_FIXTURES=1` writes it: once for a new format, and never again for it.
-fn check_fixture(name: &str, sample: &Turn) {
-    if std::env::var_os("WRITE_FIXTURES").is_some() && !fixture(name).exists() {
-        fs::create_dir_all(fixture(name).parent().unwrap()).unwrap();
-        fs::write(fixture(name), encoded(sample)).unwrap();
-    }
-    let bytes = fs::read(fixture(name)).unwrap();
-    assert_eq!(decode_turn(bytes.clone().into()).unwrap(), *sample);
-    assert_eq!(encoded(sample), bytes, "it is written as it was when the fixture was made");
-}
-
-#[test]
-fn the_stored_turn_of_format_1_is_read() {
-    check_fixture("turn_format_1.bin", &sample());
-}
-
-#[test]
-fn the_stored_turn_of_what_behaviours_ask_for_is_read() {
-    check_fixture("turn_of_behaviours.bin", &sample_of_behaviours());
 }

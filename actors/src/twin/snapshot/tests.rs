@@ -1,8 +1,12 @@
 //! What an earlier program wrote is read.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
-use hierarchy_models::{Event, EventBody, OutboundCommand};
+use bytes::Bytes;
+use hierarchy_models::{
+    CommandId, CommandResult, CommandState, Event, EventBody, OutboundCommand, Raw, Record, Severity,
+    event::{DisconnectReason, Encoding, Status},
+};
 
 use super::*;
 
@@ -57,7 +61,7 @@ fn timers_and_commands_under_way_come_back() {
     let command = OutboundCommand { to, name: "dim".into(), payload: Value::Int(3), expires_at: at(1_372_896_090_000) };
     let bodies = [
         EventBody::BehaviourState { version: 7, state: Value::Null },
-        EventBody::TimerRepeats { name: "tick".into(), due: at(1_372_896_030_000), every: std::time::Duration::from_secs(30) },
+        EventBody::TimerRepeats { name: "tick".into(), due: at(1_372_896_030_000), every: Duration::from_secs(30) },
         EventBody::OutboundQueued(Box::new(command)),
     ];
     for (n, body) in bodies.into_iter().enumerate() {
@@ -75,4 +79,148 @@ fn a_snapshot_of_a_newer_program_is_refused() {
     let mut wire = StateWire::decode(&*of_format_1().to_bytes()).unwrap();
     wire.format = FORMAT + 1;
     assert!(matches!(TwinState::from_bytes(&wire.encode_to_vec()), Err(Error::TooNew { .. })));
+}
+
+/// A twin with something in every part.
+fn of_format_2() -> TwinState {
+    let twin_id = |id: &str| TwinId::new(id).unwrap();
+    let raw = || Raw { encoding: Encoding::Json, bytes: Bytes::from_static(b"{\"t\":") };
+    let payload = || Value::from_iter([("level", Value::Int(2))]);
+    let values = |n: i64| Map::from([("on".into(), Value::Bool(true)), ("n".into(), Value::Int(n))]);
+    let command = |id: &str| {
+        Box::new(Command {
+            id: CommandId::new(id).unwrap(),
+            name: "dim".into(),
+            payload: payload(),
+            state: CommandState::Queued,
+            expires_at: at(1_372_896_060_000),
+            queued_at: at(1_372_896_000_000),
+            delivered_at: None,
+            ended_at: None,
+            deliveries: 0,
+            result: None,
+            idempotency_key: Some("k".into()),
+            sender: "operator".into(),
+        })
+    };
+    let result = Some(CommandResult { status: 200, payload: Value::Bool(true) });
+    let alert = Alert {
+        name: "hot".into(),
+        severity: Severity::Critical,
+        text: "31".into(),
+        details: values(31),
+        raised_at: at(1_372_895_000_000),
+        last_at: at(1_372_895_500_000),
+        count: 2,
+        seq: 4,
+        cause: 3,
+        source: "rule:hot".into(),
+        acknowledged: None,
+    };
+    let record = Record {
+        at: at(1_372_895_999_000),
+        id: Some("r1".into()),
+        values: vec![("t".into(), Value::Float(21.5)), ("s".into(), "x".into())],
+    };
+    let outbound = OutboundCommand { to: twin_id("t-2"), name: "dim".into(), payload: payload(), expires_at: at(1_372_896_090_000) };
+    let bodies = vec![
+        EventBody::Registered {
+            model: hierarchy_models::ModelId::new("dtmi:example:Hall;1").unwrap(),
+            parent: Some(twin_id("floor")),
+            gateway: Some(twin_id("g-1")),
+            metadata: values(1),
+            tags: vec!["north".into()],
+        },
+        EventBody::ModelSet { model: hierarchy_models::ModelId::new("dtmi:example:Hall;2").unwrap(), is_place: true },
+        EventBody::StatusSet { status: Status::Inactive },
+        EventBody::RollupsSet { definitions: vec![("load".into(), "sum(devices.power)".into())] },
+        EventBody::SessionOpened { expiry_seconds: 3_600 },
+        EventBody::Connected { session: 9, protocol: "mqtt5".into(), remote: "10.0.0.7:40000".into() },
+        EventBody::Subscribed { subscriptions: Subscriptions { commands: Some(1), desired: Some(0), twin: Some(2) } },
+        EventBody::PacketHeld { packet: 41 },
+        EventBody::ChildAttached { child: twin_id("t-2") },
+        EventBody::Telemetry { stream: None, records: vec![record], raw: raw() },
+        EventBody::ReportedPatched { patch: values(2), raw: raw() },
+        EventBody::DesiredPatched { patch: values(3) },
+        EventBody::Diagnostics { payload: payload(), raw: raw() },
+        EventBody::Rejected { topic: "telemetry".into(), reason: "no JSON".into(), raw: raw() },
+        EventBody::CommandQueued(command("c-1")),
+        EventBody::CommandDelivered { id: CommandId::new("c-1").unwrap() },
+        EventBody::CommandEnded { id: CommandId::new("c-1").unwrap(), state: CommandState::Completed, result },
+        EventBody::CommandQueued(command("c-2")),
+        EventBody::AlertRaised(Box::new(alert)),
+        EventBody::AlertAcknowledged { name: "hot".into(), by: "operator".into() },
+        EventBody::BehaviourState { version: 7, state: payload() },
+        EventBody::TimerSet { name: "look".into(), due: at(1_372_896_060_000) },
+        EventBody::TimerRepeats { name: "tick".into(), due: at(1_372_896_030_000), every: Duration::from_secs(30) },
+        EventBody::OutboundQueued(Box::new(outbound)),
+        EventBody::RuleTurned { rule: "hot".into(), on: true, at: at(1_372_895_000_000) },
+        EventBody::Poisoned { what: "telemetry".into(), error: "too much".into(), raw: Some(raw()) },
+        EventBody::Quarantined { until_released: true, restarts: 6, error: "too much".into() },
+        EventBody::Disconnected { session: 9, reason: DisconnectReason::Lost, will: None },
+    ];
+    let mut twin = TwinState::blank();
+    for (n, body) in bodies.into_iter().enumerate() {
+        twin.apply(&Event { seq: n as u64 + 1, received_at: at(1_372_896_000_000 + n as i64), body }, 8);
+    }
+    twin
+}
+
+/// So that nothing is left out that a twin may hold: a new part of it does not compile here.
+#[test]
+fn the_kept_twin_has_something_in_every_part() {
+    let twin = of_format_2();
+    let Rare {
+        held_packets,
+        record_ids,
+        rejected,
+        rejected_total,
+        diagnostics,
+        attached,
+        timers,
+        behaviour,
+        behaviour_version,
+        outbox,
+        poison,
+        restarts,
+        rules_on,
+        quarantined,
+        rollups,
+    } = *twin.rare.clone().unwrap();
+    let lists =
+        [held_packets.len(), record_ids.len(), rejected.len(), attached.len(), timers.len(), outbox.len(), poison.len(), rules_on.len()];
+    assert!(lists.iter().all(|len| *len > 0), "{lists:?}");
+    assert!(rejected_total > 0 && restarts > 0 && behaviour_version > 0 && behaviour != Value::Null);
+    assert!(diagnostics.is_some() && quarantined.is_some() && rollups.is_some());
+    let inbox = twin.inbox.as_deref().unwrap();
+    assert!(!inbox.open.is_empty() && !inbox.ended.is_empty());
+    assert!(twin.alerts[0].acknowledged.is_some() && twin.is_place && !model::is_place(&twin.model));
+    assert!(!twin.telemetry.is_empty() && !twin.reported.is_empty() && !twin.desired.is_empty());
+}
+
+/// `WRITE_FIXTURES=1` writes it: once for a new format, and never again for it.
+fn kept(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    if std::env::var_os("WRITE_FIXTURES").is_some() && !fixture.exists() {
+        fs::write(&fixture, bytes).unwrap();
+    }
+    fs::read(fixture).unwrap()
+}
+
+#[test]
+fn a_snapshot_of_format_2_is_read_and_written_as_it_was() {
+    let twin = of_format_2();
+    let bytes = kept("snapshot_format_2.bin", &twin.to_bytes());
+    assert_eq!(TwinState::from_bytes(&bytes).unwrap(), twin);
+    assert_eq!(twin.to_bytes(), bytes);
+}
+
+#[test]
+fn what_a_twin_passed_up_is_read_as_it_was_written() {
+    let contribution = TwinState { is_place: false, ..of_format_2() }.own_contribution();
+    let bytes = kept("contribution.bin", &contribution_to_bytes(&contribution));
+    let read = contribution_from_bytes(&bytes).unwrap();
+    assert_eq!((read.values.len(), read.counts.devices, read.counts.alerts_critical), (1, 1, 1));
+    assert_eq!(read, contribution);
+    assert_eq!(contribution_to_bytes(&read), bytes);
 }
