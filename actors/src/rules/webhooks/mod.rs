@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use hierarchy_models::{Event, EventBody, Name, Timestamp, TwinId, Value, rule::Action};
 use parking_lot::Mutex;
 use persistence::{Error, Store};
@@ -21,6 +22,8 @@ use serde::{Deserialize, Serialize};
 use crate::{error::TwinError, runtime::Runtime};
 use send::Sender;
 
+/// Calls written at the same time: a store across a network answers each after a while.
+const WRITTEN_AT_ONCE: usize = 64;
 pub const KIND: &str = "webhook";
 /// Calls made at the same time.
 const IN_FLIGHT_MAX: usize = 8;
@@ -175,11 +178,13 @@ impl Webhooks {
 
 /// Writes these calls into the outbox.
 pub async fn recover(store: &dyn Store, calls: &[Call]) -> Result<(), Error> {
-    for call in calls {
-        let body = serde_json::to_vec(call).map_err(|e| Error::Damaged { doing: "writing a call", detail: e.to_string() })?;
-        store.put_document(KIND, &call.key, body.into()).await?;
-    }
-    Ok(())
+    let writes: Vec<_> = calls.iter().map(|call| write(store, call)).collect();
+    stream::iter(writes).buffer_unordered(WRITTEN_AT_ONCE).try_collect().await
+}
+
+async fn write(store: &dyn Store, call: &Call) -> Result<(), Error> {
+    let body = serde_json::to_vec(call).map_err(|e| Error::Damaged { doing: "writing a call", detail: e.to_string() })?;
+    store.put_document(KIND, &call.key, body.into()).await
 }
 
 /// Makes calls until the runtime stops.
