@@ -6,6 +6,7 @@
 
 mod principals;
 mod sealing;
+mod spooling;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -19,7 +20,8 @@ use subtle::ConstantTimeEq;
 use crate::error::TwinError;
 
 /// Kinds of documents that the runtime keeps in its store.
-pub const DOCUMENT_KINDS: [&str; 2] = [principals::KIND, crate::models::DOCUMENT_KIND];
+pub const DOCUMENT_KINDS: [&str; 4] =
+    [principals::KIND, crate::models::DOCUMENT_KIND, crate::jobs::DOCUMENT_KIND, crate::jobs::PART_DOCUMENT_KIND];
 
 /// What a person or a system may do. Each includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
