@@ -22,13 +22,9 @@ pub async fn run(runtime: Arc<Runtime>) {
 
 fn take_up(twins: &Twins) {
     let known: Vec<Arc<Live>> = twins.runtime.jobs.known.lock().values().cloned().collect();
-    let mut running = known.iter().filter(|live| live.is_running.load(Ordering::SeqCst)).count();
+    let running = known.iter().filter(|live| live.is_running.load(Ordering::SeqCst)).count();
     let waiting = |live: &&Arc<Live>| !live.is_running.load(Ordering::SeqCst) && !live.view().state.is_end();
-    for live in known.iter().filter(waiting) {
-        if running >= JOBS_RUNNING_MAX {
-            return;
-        }
-        running += 1;
+    for live in known.iter().filter(waiting).take(JOBS_RUNNING_MAX.saturating_sub(running)) {
         live.is_running.store(true, Ordering::SeqCst);
         let (twins, live) = (twins.clone(), live.clone());
         actix_rt::spawn(async move {
