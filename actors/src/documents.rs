@@ -1,9 +1,17 @@
 //! The kinds of documents that the runtime keeps in its store. Whoever moves a store moves all of them.
 
-use crate::{alerts, identity, models, rules};
+use crate::{alerts, identity, jobs, models, rules};
 
-pub const KINDS: [&str; 6] =
-    [identity::DOCUMENT_KIND, models::DOCUMENT_KIND, rules::RULE_KIND, rules::CALL_KIND, alerts::STANDING, alerts::CLEARED];
+pub const KINDS: [&str; 8] = [
+    identity::DOCUMENT_KIND,
+    models::DOCUMENT_KIND,
+    rules::RULE_KIND,
+    rules::CALL_KIND,
+    alerts::STANDING,
+    alerts::CLEARED,
+    jobs::DOCUMENT_KIND,
+    jobs::PART_DOCUMENT_KIND,
+];
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,8 @@ pub enum TwinError {
     NoSuchAlert(AlertId),
     #[error("the alert {0} is cleared already")]
     AlertCleared(AlertId),
+    #[error("there is no job {0}")]
+    NoSuchJob(Name),
     #[error("there is no rule {0}")]
     NoSuchRule(Name),
     #[error("a rule {0} is there already")]

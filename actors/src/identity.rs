@@ -6,6 +6,7 @@
 
 mod principals;
 mod sealing;
+mod spooling;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -19,6 +19,7 @@ mod host;
 mod hub;
 pub mod identity;
 mod intake;
+pub mod jobs;
 pub mod kind;
 pub mod kit;
 mod lane;

@@ -88,3 +88,11 @@ pub const WINDOW_SAMPLES_MAX: usize = 4_096;
 pub const RULE_DEPTH_MAX: usize = 32;
 /// `all`, `exists`, `map`, `filter` … in one expression.
 pub const RULE_MACROS_MAX: usize = 2;
+/// Bytes of a filter.
+pub const FILTER_TEXT_BYTES_MAX: usize = 4_096;
+/// Comparisons in one filter, each member of a list that follows `in` included.
+pub const FILTER_COMPARISONS_MAX: usize = 64;
+/// Parentheses and negations inside one another in a filter.
+pub const FILTER_NESTING_MAX: usize = 16;
+/// Names behind one another in `metadata.a.b.c`, the first word not counted.
+pub const FILTER_PATH_NAMES_MAX: usize = 8;

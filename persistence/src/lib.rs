@@ -15,15 +15,15 @@ pub mod memory;
 pub mod metrics;
 pub mod paging;
 mod query;
+pub mod search;
 mod store;
 pub mod values;
 
 pub use batch::{Batch, shard_of};
 pub use error::Error;
 pub use memory::MemoryStore;
-pub use query::{
-    Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, RegistryQuery, bucket_start, buckets_of,
-};
+pub use query::{Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, bucket_start, buckets_of};
+pub use search::RegistryQuery;
 pub use store::{
     Child, Document, Documents, History, Identities, Identity, Journal, Mark, Origin, Projection, Projections, Registry, RegistryEntry,
     RegistryRow, SealedKey, Snapshot, Store, StoreStats, Turn,

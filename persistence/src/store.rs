@@ -8,7 +8,8 @@ use hierarchy_models::{Command, CommandId, Event, Name, Timestamp, TwinId, event
 use crate::{
     batch::Batch,
     error::Error,
-    query::{Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, RegistryQuery},
+    query::{Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page},
+    search::RegistryQuery,
 };
 
 /// A place in the journal: everything committed before it is covered. Opaque but ordered within one store.
@@ -152,7 +153,8 @@ pub trait Registry: Send + Sync {
     /// store fails in the middle, some may have been written; reads see those and no others.
     async fn put_rows(&self, rows: Vec<RegistryRow>) -> Result<(), Error>;
     async fn entry(&self, twin: &TwinId) -> Result<Option<RegistryEntry>, Error>;
-    /// By id, ascending.
+    /// Twins whose rows do not say that they are not meant, in the order asked for. A page that is not the last may hold fewer than were asked
+    /// for, down to none, when the call has looked at as much as one call may.
     async fn list(&self, query: RegistryQuery) -> Result<Page<RegistryEntry>, Error>;
     async fn children(&self, parent: &TwinId) -> Result<Vec<Child>, Error>;
     /// The children of each of these, in the order of `parents`. A store that can reads all of them at once.

@@ -34,6 +34,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("http.head_timeout", Duration(|c, v| c.http.head_timeout = v), "10s", "a request's head must have arrived after this long"),
     setting("http.keep_alive", Duration(|c, v| c.http.keep_alive = v), "30s", "how long an idle connection is kept"),
     setting("http.body_max_bytes", Size(|c, v| fit(v, &mut c.http.body_max_bytes)), "1MiB", "largest body of a request"),
+    setting("http.import_max_bytes", Size(|c, v| fit(v, &mut c.http.import_max_bytes)), "1GiB", "largest body of `POST /twins/import`"),
     setting("http.models_body_max_bytes", Size(|c, v| fit(v, &mut c.http.models_body_max_bytes)), "8MiB", "largest body of `PUT /models/{dtmi}`, which may be a whole ontology"),
     setting("http.body_timeout", Duration(|c, v| c.http.body_timeout = v), "30s", "a request's body must have arrived after this long"),
     setting("http.request_timeout", Duration(|c, v| c.http.request_timeout = v), "30s", "an answer that takes longer is a 503; a command's `wait` comes on top"),

@@ -2,11 +2,13 @@
 
 mod alerts;
 mod commands;
+mod jobs;
 mod models;
 mod reads;
 mod registry;
 mod rollups;
 mod rules;
+mod search;
 mod tree;
 
 pub(crate) use registry::row_of;
@@ -22,7 +24,7 @@ use std::{
 
 use hierarchy_models::{DeviceMessage, ModelId, Name, TwinId, Value, value::Map};
 use persistence::{Store, StoreStats};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     background,
@@ -45,7 +47,7 @@ use crate::{
 };
 
 /// What `POST /twins` asks for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Registration {
     /// Assigned when absent.
     pub id: Option<TwinId>,
@@ -115,6 +117,7 @@ impl Twins {
         runtime.models.load(&*runtime.store).await?;
         runtime.rules.load(&*runtime.store).await?;
         let turns = background::recover(&runtime).await?;
+        runtime.jobs.load(&*runtime.store).await?;
         runtime.webhooks.load(&*runtime.store, runtime.settings.webhooks_waiting_max).await?;
         if turns > 0 {
             tracing::info!(turns, "recovered what the last run had not written behind");
@@ -269,6 +272,7 @@ fn start_background(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
                 actix_rt::spawn(background::run_surveys(for_thread.clone()));
                 actix_rt::spawn(background::run_retention(for_thread.clone()));
                 actix_rt::spawn(webhooks::run(for_thread.clone()));
+                actix_rt::spawn(crate::jobs::run(for_thread.clone()));
                 background::run(for_thread).await;
                 // The jobs of the last flush still come through this thread: it ends with the process.
                 std::future::pending::<()>().await;

@@ -8,7 +8,7 @@ use hierarchy_models::{
     event::Status,
     tree::{Path, TreeError},
 };
-use persistence::{Page, Projection, RegistryEntry, RegistryQuery};
+use persistence::{Projection, RegistryEntry};
 
 use super::{Registered, Registration, TwinPatch, Twins, error_of};
 use crate::{
@@ -261,10 +261,6 @@ impl Twins {
 
     pub async fn entry(&self, id: &TwinId) -> Result<RegistryEntry, TwinError> {
         self.runtime.store.entry(id).await?.ok_or_else(|| TwinError::NoSuchTwin(id.clone()))
-    }
-
-    pub async fn list(&self, query: RegistryQuery) -> Result<Page<RegistryEntry>, TwinError> {
-        Ok(self.runtime.store.list(query).await?)
     }
 }
 

@@ -2,71 +2,72 @@
 
 use actix_web::{HttpResponse, get, web::Data};
 use actors::Twins;
-use hierarchy_models::{ModelId, TwinId, model};
+use hierarchy_models::{
+    TwinId,
+    expression::SyntaxError,
+    filter::{Filter, Sort},
+    model,
+};
 
 use crate::{
     access::{Access, Caller, Viewer},
     json,
     params::Params,
     problem::Problem,
-    query::{Page, RegistryEntry, RegistryQuery},
+    query::RegistryQuery,
     wire::{
-        described::{Listing, Paging, TwinPage},
+        described::{Paging, Searching, Sorting, TwinPage},
         page,
         twin::ListItem,
     },
 };
 
-/// The page that holds nothing but the twin a key is confined to.
-const SCOPE_CURSOR: &str = "~scope";
-
-/// Lists twins, by id. A key with a scope sees that twin (last) and what is below it.
-#[utoipa::path(operation_id = "listTwins", tag = "twins", params(Listing, Paging), responses((status = 200, description = "One page", body = TwinPage)))]
+/// Searches twins. A key with a scope sees that twin and what is below it. A page that is not the last may hold fewer twins than its
+/// limit, down to none, when little is found among much that no index answers: its cursor goes on.
+#[utoipa::path(operation_id = "listTwins", tag = "twins", params(Searching, Sorting, Paging), responses((status = 200, description = "One page", body = TwinPage)))]
 #[get("/twins")]
 pub async fn list(caller: Caller<Viewer>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
     let query = read(&mut params)?;
     params.finish()?;
-    for named in [&query.parent, &query.under].into_iter().flatten() {
-        caller.reach(&twins, named).await?;
-    }
-    let found = match caller.scope() {
-        Some(scope) if query.parent.is_none() && query.under.is_none() => within(&caller, &twins, scope, query).await?,
-        _ => twins.list(query).await?,
-    };
+    let found = twins.list(within(&caller, &twins, query).await?).await?;
     Ok(json::ok(&page(found, ListItem::from)))
 }
 
-fn read(params: &mut Params) -> Result<RegistryQuery, Problem> {
-    let query = RegistryQuery {
+/// The query as far as the caller sees; before paging, so that what it may not see takes no place on a page.
+pub async fn within(caller: &Access, twins: &Twins, query: RegistryQuery) -> Result<RegistryQuery, Problem> {
+    for named in [&query.parent, &query.under].into_iter().flatten() {
+        caller.reach(twins, named).await?;
+    }
+    Ok(RegistryQuery { within: tops(caller), ..query })
+}
+
+/// The parts of the tree that the caller may see; all of it without.
+pub fn tops(caller: &Access) -> Option<Vec<TwinId>> {
+    caller.scope().map(|scope| vec![scope.clone()])
+}
+
+/// Which twins are meant.
+pub fn conditions(params: &mut Params) -> Result<RegistryQuery, Problem> {
+    Ok(RegistryQuery {
         model: params.read("model", |text| model::resolve(text).map_err(|e| e.to_string()))?,
         parent: params.twin("parent")?,
         under: params.twin("under")?,
-        limit: params.limit()?,
-        cursor: params.cursor()?,
-    };
-    params.not_yet(&["filter", "sort"])?;
-    Ok(query)
+        filter: expression(params, "filter", Filter::parse)?,
+        ..RegistryQuery::default()
+    })
 }
 
-/// All that a confined key may see: what is below its twin, and at the end that twin itself, which the registry's
-/// `under` leaves out. When the last page is full it gets a page of its own.
-async fn within(access: &Access, twins: &Twins, scope: &TwinId, query: RegistryQuery) -> Result<Page<RegistryEntry>, Problem> {
-    let (limit, model) = (query.limit, query.model.clone());
-    if query.cursor.as_deref() == Some(SCOPE_CURSOR) {
-        return Ok(Page { items: top(access, twins, scope, model).await?.into_iter().collect(), cursor: None });
-    }
-    let mut page = twins.list(RegistryQuery { under: Some(scope.clone()), ..query }).await?;
-    if page.cursor.is_none() && page.items.len() < limit {
-        page.items.extend(top(access, twins, scope, model).await?);
-    } else if page.cursor.is_none() {
-        page.cursor = Some(SCOPE_CURSOR.to_owned());
-    }
-    Ok(page)
+fn read(params: &mut Params) -> Result<RegistryQuery, Problem> {
+    let conditions = conditions(params)?;
+    let sort = expression(params, "sort", Sort::parse)?.unwrap_or_default();
+    Ok(RegistryQuery { sort, limit: params.limit()?, cursor: params.cursor()?, ..conditions })
 }
 
-async fn top(access: &Access, twins: &Twins, scope: &TwinId, model: Option<ModelId>) -> Result<Option<RegistryEntry>, Problem> {
-    let entry = twins.entry(scope).await?;
-    Ok(Some(entry).filter(|e| access.sees(&e.path) && model.is_none_or(|m| m == e.row.model)))
+/// An expression of the caller's; a fault is told by its column.
+fn expression<T>(params: &mut Params, name: &'static str, read: fn(&str) -> Result<T, SyntaxError>) -> Result<Option<T>, Problem> {
+    let Some(text) = params.text(name) else { return Ok(None) };
+    let fault = |error: SyntaxError| Problem::parameter(name, error.to_string()).with("column", error.column);
+    read(&text).map(Some).map_err(fault)
 }
 
 #[cfg(test)]
@@ -85,8 +86,10 @@ mod tests {
         {
             assert_eq!(refused(query)["parameter"], name, "{query}");
         }
-        assert_eq!(refused("filter=x")["type"], "urn:twinfold:problem:unsupported-parameter");
-        assert_eq!(refused("sort=id")["type"], "urn:twinfold:problem:unsupported-parameter");
+        for (query, name, column) in [("filter=metadata.a%20%3D%3D", "filter", 14), ("filter=", "filter", 1), ("sort=-name", "sort", 2)] {
+            let problem = refused(query);
+            assert_eq!((problem["parameter"].as_str(), problem["column"].as_u64()), (Some(name), Some(column)), "{query}");
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Every route, one file for each thing it is about. A route reads its request, asks the runtime, writes the answer.
 
 mod alerts;
+mod bulk;
 mod commands;
 mod credentials;
 mod events;
 mod history;
+mod jobs;
 mod lifecycle;
 mod listing;
 mod live;
@@ -31,6 +33,9 @@ use crate::{documents::Document, problem::Problem};
 
 /// The routes under `/api/v1`: all of them need a key.
 pub fn keyed(routes: &mut ServiceConfig) {
+    // Before the twins themselves, one of which could have such a name.
+    routes.service(bulk::import).service(bulk::export);
+    routes.service(jobs::list).service(jobs::read).service(jobs::delete);
     routes.service(listing::list).service(register::register);
     routes.service(twin::read).service(patch::patch).service(twin::delete);
     routes.service(lifecycle::activate).service(lifecycle::deactivate).service(lifecycle::release);

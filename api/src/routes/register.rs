@@ -79,7 +79,7 @@ fn answer(registered: RegisteredDocument) -> Result<Answer, Problem> {
 }
 
 #[derive(Debug)]
-pub struct NewTwin(Registration);
+pub struct NewTwin(pub Registration);
 
 impl FromBody for NewTwin {
     fn read(body: &mut Members) -> Result<Self, Problem> {

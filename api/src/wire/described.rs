@@ -223,7 +223,8 @@ pages!(
     PrincipalPage of Principal,
     ModelPage of super::model::ModelSummary,
     AlertPage of super::alert::AlertDocument,
-    RulePage of super::rule::RuleDocument
+    RulePage of super::rule::RuleDocument,
+    JobPage of super::job::JobDocument
 );
 
 /// Raw values, or buckets when `every` was given.

@@ -8,6 +8,7 @@ pub mod command;
 pub mod described;
 pub mod event;
 pub mod history;
+pub mod job;
 pub mod model;
 pub mod rollups;
 pub mod rule;

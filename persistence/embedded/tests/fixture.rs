@@ -1,4 +1,4 @@
-//! A store folder of every form is kept, and opens: `v1` with its journal in SQLite, `v2` with segments.
+//! A store folder of every form is kept, and opens: `v1` with its journal in SQLite, `v2` with segments, `v3` with postings.
 //!
 //! `WRITE_FIXTURES=1 cargo test -p persistence-embedded --test fixture` writes the newest: once for a new version, then never
 //! again for it.
@@ -17,15 +17,16 @@ use common::id;
 use hierarchy_models::{
     Command, CommandId, CommandState, Event, EventBody, Raw, Record, Timestamp, Value,
     event::{Encoding, Status},
+    filter::Filter,
     id::ModelId,
 };
 use persistence::{
-    Batch, CommandQuery, Documents, EventQuery, History, Identities, Identity, Journal, Projection, Projections, Registry, RegistryRow,
-    SealedKey, Snapshot, Store,
+    Batch, CommandQuery, Documents, EventQuery, History, Identities, Identity, Journal, Projection, Projections, Registry, RegistryQuery,
+    RegistryRow, SealedKey, Snapshot, Store,
 };
 use persistence_embedded::{EmbeddedStore, Opened, Options};
 
-const NEWEST: &str = "v2";
+const NEWEST: &str = "v3";
 const SEGMENT: &str = "journal/0000000000000001.log";
 
 fn copy(from: &Path, to: &Path) {
@@ -133,7 +134,14 @@ async fn a_folder_of_version_1_opens_and_its_journal_moves() {
 }
 
 #[tokio::test]
-async fn a_folder_of_version_2_opens() {
+async fn a_folder_of_version_2_opens_and_its_twins_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&kept("v2"), folder.path());
+    opens(folder.path()).await;
+}
+
+#[tokio::test]
+async fn a_folder_of_version_3_opens() {
     if env::var_os("WRITE_FIXTURES").is_some() {
         let fresh = tempfile::tempdir().unwrap();
         write(fresh.path()).await;
@@ -155,6 +163,13 @@ async fn opens(folder: &Path) {
     assert_eq!(store.snapshot(&room).await.unwrap(), Some(snapshot()));
     let entry = store.entry(&room).await.unwrap().unwrap();
     assert_eq!((entry.row, entry.path.as_str()), (row("room", Some("site")), "site/room"));
+    for filter in
+        ["tag(\"tag\") && metadata.floor == 3 && under(\"site\")", "model == \"Room\" && parent == \"site\" && created_at < \"1970-01-02\""]
+    {
+        let query = RegistryQuery { filter: Some(Filter::parse(filter).unwrap()), limit: 5, ..RegistryQuery::default() };
+        let found = store.list(query).await.unwrap().items;
+        assert_eq!(found.iter().map(|entry| &entry.row.id).collect::<Vec<_>>(), [&room], "{filter}");
+    }
     let commands = CommandQuery { twin: room.clone(), state: Some(CommandState::Queued), limit: 5, cursor: None };
     assert_eq!(store.commands(commands).await.unwrap().items, [command()]);
     assert_eq!(store.document("rule", "r-1").await.unwrap(), Some(Bytes::from("body")));
