@@ -1,7 +1,7 @@
 //! How often something may happen: a bucket that fills with what is done and drains as time passes.
 //!
 //! Pure: time is handed in, as a distance from any fixed moment. `governor` was the alternative: its keyed limiter never
-//! shrinks by itself, and its clock is its own. A bucket here is 16 bytes and a few additions.
+//! shrinks by itself, and its clock is its own. A bucket here is 8 bytes and a few additions, so that every connection can have two.
 
 use std::{
     collections::HashMap,
@@ -14,39 +14,43 @@ use parking_lot::Mutex;
 /// So many a second, and so many at once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
-    per_second: f64,
-    burst: f64,
+    per_second: f32,
+    burst: f32,
 }
 
 impl Rate {
     /// What a second allows may come at once.
     pub fn per_second(units: u64) -> Self {
-        Self { per_second: units.max(1) as f64, burst: units.max(1) as f64 }
+        Self { per_second: units.max(1) as f32, burst: units.max(1) as f32 }
     }
 
     /// What a minute allows may come at once.
     pub fn per_minute(units: u32) -> Self {
-        let units = f64::from(units.max(1));
+        let units = units.max(1) as f32;
         Self { per_second: units / 60.0, burst: units }
     }
 
     pub fn with_burst(self, burst: u64) -> Self {
-        Self { burst: burst.max(1) as f64, ..self }
+        Self { burst: burst.max(1) as f32, ..self }
     }
 }
 
 /// How much of a [`Rate`] is used up; empty at first.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Bucket {
-    level: f64,
-    drained_at: Duration,
+    level: f32,
+    /// In milliseconds, of which the lower half is enough: what lies in the other half of a round of 49 days is the past.
+    drained_at: u32,
 }
 
 impl Bucket {
     fn drain(&mut self, rate: Rate, now: Duration) {
-        let passed = now.saturating_sub(self.drained_at);
-        self.level = (self.level - passed.as_secs_f64() * rate.per_second).max(0.0);
-        self.drained_at = self.drained_at.max(now);
+        let now = now.as_millis() as u32;
+        let passed = now.wrapping_sub(self.drained_at);
+        if i32::try_from(passed).is_ok() {
+            self.level = (self.level - passed as f32 / 1_000.0 * rate.per_second).max(0.0);
+        }
+        self.drained_at = now;
     }
 
     /// Takes one unit, or says when there is room for it.
@@ -56,14 +60,14 @@ impl Bucket {
             self.level += 1.0;
             return Ok(());
         }
-        Err(Duration::from_secs_f64((self.level + 1.0 - rate.burst) / rate.per_second))
+        Err(Duration::from_secs_f32((self.level + 1.0 - rate.burst) / rate.per_second))
     }
 
     /// Takes what has happened already; how long nothing more should.
     pub fn charge(&mut self, rate: Rate, units: u64, now: Duration) -> Duration {
         self.drain(rate, now);
-        self.level += units as f64;
-        Duration::from_secs_f64(((self.level - rate.burst) / rate.per_second).max(0.0))
+        self.level += units as f32;
+        Duration::from_secs_f32(((self.level - rate.burst) / rate.per_second).max(0.0))
     }
 }
 
@@ -100,6 +104,15 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bucket_is_small_and_outlives_a_round_of_its_clock() {
+        assert_eq!(size_of::<Bucket>(), 8);
+        let (rate, mut bucket) = (Rate::per_second(1), Bucket::default());
+        let end = u64::from(u32::MAX);
+        assert_eq!(bucket.charge(rate, 3, ms(end - 500)), ms(2_000));
+        assert_eq!(bucket.charge(rate, 0, ms(end + 501)), ms(999));
+    }
 
     const fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
+use tokio::sync::Mutex as AsyncMutex;
 
 use super::Identities;
 use crate::{
@@ -45,13 +46,16 @@ pub struct ClaimCode {
 }
 
 pub struct Claims {
+    /// One at a time looks a code up and takes it.
+    taking: AsyncMutex<()>,
     tries: Rates,
     whole: Mutex<Bucket>,
 }
 
 impl Default for Claims {
     fn default() -> Self {
-        Self { tries: Rates::new(Rate::per_minute(TRIES_PER_MINUTE), TRIES_KEYS_MAX), whole: Mutex::default() }
+        let tries = Rates::new(Rate::per_minute(TRIES_PER_MINUTE), TRIES_KEYS_MAX);
+        Self { taking: AsyncMutex::default(), tries, whole: Mutex::default() }
     }
 }
 
@@ -74,8 +78,8 @@ impl Identities {
         Ok(ClaimCode { code: groups.join("-"), expires_at })
     }
 
-    /// Takes the code of a device, which then opens no more. The caller holds the device's lock, and puts it back with
-    /// [`Self::return_claim`] when what it was for fails.
+    /// Takes the code of a device, which then opens no more. The caller puts it back with [`Self::return_claim`] when what it
+    /// was for fails.
     pub(crate) async fn take_claim(&self, device: &TwinId, code: &str, now: Timestamp) -> Result<bytes::Bytes, TwinError> {
         let since = Duration::from_millis(u64::try_from(now.as_millis()).unwrap_or(0));
         let whole = self.inner.claims.whole.lock().take(Rate::per_minute(TRIES_PER_MINUTE_WHOLE), since);
@@ -87,6 +91,7 @@ impl Identities {
             metrics::counter!("twinfold_claims_total", "outcome" => "wrong").increment(1);
             TwinError::NoSuchClaim
         };
+        let _alone = self.inner.claims.taking.lock().await;
         let body = self.inner.documents.document(KIND, device.as_str()).await?.ok_or_else(wrong)?;
         let claim: Claim = serde_json::from_slice(&body).map_err(|e| damaged(e.to_string()))?;
         let hash = BASE64.encode(self.master(claim.kid)?.claim_hash(device, &normal(code)));

@@ -3,6 +3,7 @@
 mod alerts;
 mod commands;
 mod models;
+mod provisioning;
 mod reads;
 mod registry;
 mod rollups;

@@ -175,7 +175,7 @@ impl World {
             remote: "here".into(),
             clean_start,
             expiry,
-            generation: None,
+            proof: None,
             link: link.clone(),
         };
         let session = self.twins.connect(connect).await.unwrap();

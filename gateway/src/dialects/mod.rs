@@ -49,6 +49,8 @@ pub enum Subject<'t> {
     Attach { child: &'t str },
     Detach { child: &'t str },
     Get,
+    /// A token that takes the place of the one the session was opened with. The session's own; no twin hears of it.
+    Token,
 }
 
 /// What of a twin's downlink a filter asks for.

@@ -39,6 +39,8 @@ impl Delivery {
             let Some((target, message)) = link.take() else { break };
             let Some(outgoing) = session.dialect().downlink(&target, &message) else { continue };
             let qos = session.subscribed.borrow().qos(&session.device, &target, outgoing.downstream);
+            // An earlier connection of this session may have subscribed with more rights than this one has.
+            let qos = qos.filter(|_| session.scope.get().subscribe);
             let expiry = remaining(&outgoing, session.house.twins.clock().now());
             let (Some(qos), Ok(expiry)) = (qos, expiry) else {
                 session.house.meters.downlink_dropped.increment(1);

@@ -27,15 +27,20 @@ pub(super) enum Read {
 impl Run {
     /// Takes in what has come, as far as there is room for it.
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Read {
-        let mut packets = 0;
+        if self.poll_pause(cx) {
+            return Read::Waiting;
+        }
+        let (mut packets, mut bytes) = (0, 0);
         while self.has_room() {
             if packets >= PACKETS_AT_ONCE || self.socket.has_a_page() {
                 self.last_read = Instant::now();
+                self.charge(packets, bytes);
                 return Read::Enough;
             }
             match self.socket.poll_recv(&self.codec, cx) {
                 Poll::Ready(Ok(packet)) => {
                     packets += 1;
+                    bytes += self.codec.last_size() as usize;
                     if let Err(end) = self.take(packet, cx) {
                         return Read::End(end);
                     }
@@ -47,6 +52,7 @@ impl Run {
         }
         if packets > 0 {
             self.last_read = Instant::now();
+            self.charge(packets, bytes);
             return Read::Progress;
         }
         match self.poll_keep_alive(cx) {

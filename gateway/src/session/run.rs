@@ -25,7 +25,9 @@ use super::{
     delivery::{Delivered, Delivery},
     ending::{self, End},
     link::SessionLink,
+    quota::Quota,
     reading::Read,
+    renewal::Hourglass,
     state::Session,
 };
 use crate::{
@@ -56,6 +58,8 @@ pub(crate) struct Run {
     /// The client does not read; when this elapses it is given up.
     pub(super) stalled: Option<Pin<Box<Sleep>>>,
     pub(super) session_expires_at_once: bool,
+    pub(super) hourglass: Hourglass,
+    pub(super) quota: Quota,
 }
 
 /// What a write came to.
@@ -96,6 +100,8 @@ impl Run {
             silence: keep_alive.map(|allowed| Box::pin(sleep(allowed))),
             stalled: None,
             session_expires_at_once: terms.session_expires_at_once,
+            hourglass: Hourglass::default(),
+            quota: Quota::default(),
         };
         run.aside_ready();
         run
@@ -139,6 +145,9 @@ impl Run {
                 return Poll::Ready(End::closed(reason));
             }
             if let Err(end) = self.answer(cx) {
+                return Poll::Ready(end);
+            }
+            if let Poll::Ready(end) = self.poll_time(cx) {
                 return Poll::Ready(end);
             }
             let stalled = match self.poll_stalled(cx) {
