@@ -22,7 +22,7 @@ use std::{
 };
 
 use hierarchy_models::{Timestamp, TwinId};
-use persistence::{Identity, Thumbprint};
+use persistence::Identity;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
@@ -33,7 +33,8 @@ pub use credentials::{CERTIFICATES_MAX, CredentialsPatch, CredentialsView, KEY_B
 pub use enrolments::{ENROLMENTS_MAX, Enrolment, EnrolmentKind, NewEnrolment, Newcomer};
 pub use masters::{FIRST_KID, MASTER_KEYS_MAX, Masters};
 pub use passwords::{PASSWORD_BYTES, PASSWORD_TRIES_PER_MINUTE, PASSWORDS_CACHED_MAX, PASSWORDS_WAITING_MAX};
-pub use tokens::{CLOCK_SKEW_MAX, Scope, TOKEN_LIFETIME_MAX};
+pub use persistence::Thumbprint;
+pub use tokens::{CLOCK_SKEW_MAX, NoScope, Scope, TOKEN_LIFETIME_MAX};
 
 /// Kinds of documents that the runtime keeps in its store.
 pub const DOCUMENT_KINDS: [&str; 4] = [principals::KIND, crate::models::DOCUMENT_KIND, enrolments::KIND, claims::KIND];
