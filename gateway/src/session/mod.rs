@@ -18,6 +18,7 @@ mod renewal;
 mod run;
 mod state;
 mod subscribe;
+mod timers;
 mod verdict;
 mod wills;
 

@@ -4,13 +4,12 @@
 
 use std::{
     future::Future,
-    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
 use actors::rate::{Bucket, Rate};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, sleep};
 
 use super::run::Run;
 
@@ -21,17 +20,17 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 pub(super) struct Quota {
     messages: Bucket,
     bytes: Bucket,
-    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Run {
     /// Whether nothing is to be read now.
     pub(super) fn poll_pause(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(pause) = &mut self.quota.pause else { return false };
+        let Some(timers) = &mut self.timers else { return false };
+        let Some(pause) = &mut timers.pause else { return false };
         if pause.as_mut().poll(cx) == Poll::Pending {
             return true;
         }
-        self.quota.pause = None;
+        timers.pause = None;
         // It was not silent: nobody listened.
         self.last_read = Instant::now();
         false
@@ -52,6 +51,6 @@ impl Run {
             return;
         }
         house.meters.slowed(if messages >= bytes { "messages" } else { "bytes" });
-        self.quota.pause = Some(Box::pin(sleep(wait.min(PAUSE_MAX))));
+        self.timers().pause = Some(Box::pin(sleep(wait.min(PAUSE_MAX))));
     }
 }

@@ -1,6 +1,9 @@
 //! When a connection reads, when it waits, and how long it may be silent.
 
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use ntex_mqtt::{error::DecodeError, v5::codec::DisconnectReasonCode as Code};
 use tokio::time::{Instant, sleep};
@@ -78,7 +81,8 @@ impl Run {
 
     /// Ready when the client has been silent for too long. One whose messages we hold up is not silent.
     fn poll_keep_alive(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let (Some(allowed), Some(silence)) = (self.keep_alive, &mut self.silence) else { return Poll::Pending };
+        let allowed = Duration::from_millis(self.keep_alive_ms.into());
+        let Some(silence) = &mut self.silence else { return Poll::Pending };
         while silence.as_mut().poll(cx).is_ready() {
             if self.answers.len() > 0 {
                 self.last_read = Instant::now();
@@ -92,6 +96,6 @@ impl Run {
 
     pub(super) fn stall(&mut self) {
         let patience = self.session.house.settings.write_timeout;
-        self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        self.timers().stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
     }
 }

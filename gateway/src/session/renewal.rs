@@ -6,7 +6,6 @@
 
 use std::{
     future::Future,
-    pin::Pin,
     rc::Rc,
     task::{Context, Poll},
     time::Duration,
@@ -16,7 +15,7 @@ use actors::identity::{Denied, Scope};
 use hierarchy_models::Timestamp;
 use ntex::util::Bytes;
 use ntex_mqtt::v5::codec::DisconnectReasonCode as Code;
-use tokio::time::{Sleep, sleep};
+use tokio::time::sleep;
 
 use super::{answers::Answer, ending::End, run::Run, state::Session, verdict::Receipt};
 use crate::{
@@ -49,7 +48,7 @@ async fn renew(session: &Session, token: &[u8]) -> Result<(), End> {
             meters.renewal("renewed");
             // More than the session was opened with would need what it has not asked for since: another connection.
             session.scope.set(verified.scope.within(session.opened_with));
-            session.until.set(verified.until);
+            session.until.set(verified.until.unwrap_or(Timestamp::MAX));
             Ok(())
         }
         Err(denied @ Denied::Unavailable) => {
@@ -91,24 +90,16 @@ pub(crate) fn token_of(session: &Session, again: bool, proof: Authentication) ->
     proof.data.ok_or_else(|| End::refused("renewal", Code::NotAuthorized))
 }
 
-/// Wakes a connection when its session's time is over.
-#[derive(Default)]
-pub(crate) struct Hourglass {
-    /// What it was set for.
-    until: Option<Timestamp>,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
 impl Run {
     /// Ready when the session's time is over.
     pub(super) fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let until = self.session.until.get();
-        if self.hourglass.until != until {
-            self.hourglass = Hourglass { until, sleep: None };
+        if until == Timestamp::MAX {
+            return Poll::Pending;
         }
-        let Some(until) = until else { return Poll::Pending };
         loop {
-            if let Some(sleep) = &mut self.hourglass.sleep
+            if let Some((of, sleep)) = &mut self.timers().end
+                && *of == until
                 && sleep.as_mut().poll(cx).is_pending()
             {
                 return Poll::Pending;
@@ -117,7 +108,7 @@ impl Run {
             if until <= now {
                 return Poll::Ready(End::time_over());
             }
-            self.hourglass.sleep = Some(Box::pin(sleep(until.since(now).min(LOOK_EVERY_MAX))));
+            self.timers().end = Some((until, Box::pin(sleep(until.since(now).min(LOOK_EVERY_MAX)))));
         }
     }
 }

@@ -30,8 +30,8 @@ pub(crate) struct Session {
     pub(crate) opened_with: Scope,
     /// Whether its CONNECT named the method by which AUTH renews it.
     pub(crate) renews: bool,
-    /// When it is over.
-    pub(crate) until: Cell<Option<Timestamp>>,
+    /// When it is over; at the end of time where it is not.
+    pub(crate) until: Cell<Timestamp>,
     pub(crate) exactly_once: RefCell<ExactlyOnce>,
     pub(crate) subscribed: RefCell<Subscribed>,
     turns: RefCell<Turns>,
@@ -69,7 +69,7 @@ impl Session {
             scope: Cell::new(verified.scope),
             opened_with: verified.scope,
             renews,
-            until: Cell::new(verified.until),
+            until: Cell::new(verified.until.unwrap_or(Timestamp::MAX)),
             exactly_once: RefCell::new(exactly_once),
             subscribed: RefCell::new(subscribed),
             turns: RefCell::default(),
@@ -98,7 +98,8 @@ impl Session {
 
     /// Nothing is taken of it any more, however late its connection hears of it.
     pub(crate) fn is_over(&self) -> bool {
-        self.until.get().is_some_and(|until| until <= self.house.twins.clock().now())
+        let until = self.until.get();
+        until != Timestamp::MAX && until <= self.house.twins.clock().now()
     }
 
     pub(crate) fn dialect(&self) -> &'static dyn Dialect {
