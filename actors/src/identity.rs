@@ -6,13 +6,13 @@
 
 mod claims;
 mod credentials;
+#[cfg(test)]
+mod device_tests;
 mod enrolments;
 mod masters;
 mod passwords;
 mod principals;
 mod sealing;
-#[cfg(test)]
-mod device_tests;
 mod tokens;
 
 use std::{

@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use actors::{Twins, device::CloseReason};
 use actors::rate::{Bucket, Rate, Rates};
+use actors::{Twins, device::CloseReason};
 use hierarchy_models::TwinId;
 use tokio::{sync::Notify, time::Instant};
 

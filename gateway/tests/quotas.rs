@@ -39,7 +39,8 @@ async fn too_many_connects_at_once_are_refused_before_anything_is_checked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
-    for slow in [|s: &mut gateway::Settings| s.device_messages_per_second = 20, |s: &mut gateway::Settings| s.device_bytes_per_second = 800] {
+    for slow in [|s: &mut gateway::Settings| s.device_messages_per_second = 20, |s: &mut gateway::Settings| s.device_bytes_per_second = 800]
+    {
         let door = Door::open_with(slow).await;
         door.device("d").await;
         let mut client = door.connected(Connect::v5("d")).await;

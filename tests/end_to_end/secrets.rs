@@ -20,7 +20,8 @@ fn text(value: &Value) -> String {
 fn live(server: &Server) -> Planted {
     let api = server.api();
     server.place("site", "Site", None);
-    let registration = json!({"id": "d", "model": "Device", "parent": "site", "keys": {"factory": KEY, "derived": null}, "password": PASSWORD});
+    let registration =
+        json!({"id": "d", "model": "Device", "parent": "site", "keys": {"factory": KEY, "derived": null}, "password": PASSWORD});
     let made = api.post("/twins", registration).expect(201);
     let token = text(&api.post("/twins/d/tokens", json!({"expires_in": 600})).expect(201)["token"]);
     let changed = api.patch("/twins/d/credentials", json!({"keys": {"random": {}}})).expect(200);

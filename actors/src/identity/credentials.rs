@@ -127,11 +127,7 @@ impl Identities {
     }
 
     /// New keys, which are shown once, and whether something that opened the door does so no more.
-    pub(crate) async fn change(
-        &self,
-        device: &TwinId,
-        patch: CredentialsPatch,
-    ) -> Result<(BTreeMap<String, String>, bool), TwinError> {
+    pub(crate) async fn change(&self, device: &TwinId, patch: CredentialsPatch) -> Result<(BTreeMap<String, String>, bool), TwinError> {
         let before = self.known(device).await?;
         let CredentialsPatch { keys, certificates, password } = patch;
         check_keys(keys.iter().filter_map(|(slot, key)| Some((slot, key.as_ref()?.as_deref()))))?;
@@ -224,7 +220,10 @@ async fn hashed(password: Option<String>) -> Result<Option<String>, TwinError> {
     let Some(password) = password else { return Ok(None) };
     if !PASSWORD_BYTES.contains(&password.len()) || password.starts_with(tokens::PREFIX) {
         let (least, most) = (PASSWORD_BYTES.start(), PASSWORD_BYTES.end());
-        return Err(invalid("/password".into(), format!("a password has {least} to {most} bytes and does not begin with {}", tokens::PREFIX)));
+        return Err(invalid(
+            "/password".into(),
+            format!("a password has {least} to {most} bytes and does not begin with {}", tokens::PREFIX),
+        ));
     }
     passwords::hash(password).await.map(Some)
 }

@@ -142,7 +142,8 @@ async fn a_certificate_opens_the_device_whose_own_it_is_or_whose_name_authoritie
     let own = NewCredentials { certificates: [("now".into(), [1; 32]), ("next".into(), [2; 32])].into(), ..NewCredentials::default() };
     enrol_with(&ids, "a", own).await;
     enrol(&ids, "b").await;
-    let check = async |device: &str, certificate: Certificate| ids.verify_certificate(&id(device), &certificate, NOW).await.map(|v| v.until);
+    let check =
+        async |device: &str, certificate: Certificate| ids.verify_certificate(&id(device), &certificate, NOW).await.map(|v| v.until);
     let until = Ok(Some(certificate(1).not_after));
     assert_eq!(check("a", certificate(1)).await, until);
     assert_eq!(check("a", certificate(2)).await, until);

@@ -91,14 +91,7 @@ impl Passwords {
         tag
     }
 
-    pub async fn verify(
-        &self,
-        device: &TwinId,
-        generation: u64,
-        stored: &str,
-        password: &[u8],
-        now: Timestamp,
-    ) -> Result<bool, Denied> {
+    pub async fn verify(&self, device: &TwinId, generation: u64, stored: &str, password: &[u8], now: Timestamp) -> Result<bool, Denied> {
         if !PASSWORD_BYTES.contains(&password.len()) {
             return Ok(false);
         }
@@ -147,11 +140,7 @@ pub async fn hash(password: String) -> Result<String, TwinError> {
     SystemRandom::new().fill(&mut salt).map_err(|_| failed("no randomness".into()))?;
     let hashed = tokio::task::spawn_blocking(move || {
         let hash = argon2id(password.as_bytes(), &salt, (MEMORY_KIB, ROUNDS, LANES))?;
-        Some(format!(
-            "$argon2id$v=19$m={MEMORY_KIB},t={ROUNDS},p={LANES}${}${}",
-            BASE64.encode(salt),
-            BASE64.encode(hash)
-        ))
+        Some(format!("$argon2id$v=19$m={MEMORY_KIB},t={ROUNDS},p={LANES}${}${}", BASE64.encode(salt), BASE64.encode(hash)))
     });
     Ok(hashed.await.ok().flatten().ok_or_else(|| failed("argon2id failed".into()))?)
 }

@@ -136,7 +136,8 @@ mod tests {
         assert_eq!(read("a", 3, token), Ok((scope, NOW.plus(Duration::from_secs(600)))));
         assert_eq!(read("b", 3, token), Err(Denied::WrongKey), "another device");
         assert_eq!(read("a", 4, token), Err(Denied::WrongKey), "another generation");
-        for bad in [token.replace(".cp.", ".cps."), token.replace("600.", "601."), token.replace(".cp.", "."), "600".into(), String::new()] {
+        for bad in [token.replace(".cp.", ".cps."), token.replace("600.", "601."), token.replace(".cp.", "."), "600".into(), String::new()]
+        {
             assert_eq!(read("a", 3, &bad), Err(Denied::WrongKey), "{bad}");
         }
     }

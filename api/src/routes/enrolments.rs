@@ -164,7 +164,9 @@ impl FromBody for Asked {
             ("key", None) => EnrolmentKind::Key,
             ("key", Some(_)) => return Err(Problem::member("/authorities", "is for enrolments by certificate")),
             ("certificate", Some(authorities)) => EnrolmentKind::Certificate { authorities },
-            ("certificate", None) => return Err(Problem::member("/authorities", "is missing: certificates (PEM) of who signs the devices'")),
+            ("certificate", None) => {
+                return Err(Problem::member("/authorities", "is missing: certificates (PEM) of who signs the devices'"));
+            }
             _ => return Err(Problem::member("/by", "must be key or certificate")),
         };
         let new_key = body.optional("new_key", flag)?.unwrap_or(false);

@@ -58,7 +58,18 @@ impl From<Enrolment> for EnrolmentDocument {
 
 /// Of DER in the URL's alphabet of base64, which is not PEM's.
 fn pem(der: &str) -> String {
-    let mut text: String = der.chars().map(|c| if c == '-' { '+' } else if c == '_' { '/' } else { c }).collect();
+    let mut text: String = der
+        .chars()
+        .map(|c| {
+            if c == '-' {
+                '+'
+            } else if c == '_' {
+                '/'
+            } else {
+                c
+            }
+        })
+        .collect();
     text.extend(std::iter::repeat_n('=', (4 - text.len() % 4) % 4));
     let lines: Vec<&str> = (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))

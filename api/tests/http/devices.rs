@@ -16,7 +16,8 @@ async fn opens(world: &World, device: &str, password: &str) -> bool {
 fn a_device_is_registered_with_what_it_has() {
     run(|world| async move {
         let sha256 = "AB:".repeat(31) + "AB";
-        let body = json!({"id": "d", "model": "Device", "keys": ["only"], "certificates": {"now": sha256}, "password": "chosen by a person"});
+        let body =
+            json!({"id": "d", "model": "Device", "keys": ["only"], "certificates": {"now": sha256}, "password": "chosen by a person"});
         let made = world.admin.post("/twins", body).await;
         assert_eq!((made.status, made.json["keys"].as_object().unwrap().len()), (201, 1));
         assert!(!made.text.contains("chosen by a person"));
@@ -90,7 +91,8 @@ fn a_token_says_what_it_is_for() {
 fn an_enrolment_is_put_read_and_removed_and_shows_its_key_once() {
     run(|world| async move {
         world.building(&[]).await;
-        let body = json!({"by": "key", "model": "Device", "parent": "room", "tags": ["new"], "id_prefix": "n-", "devices_max": 5}).to_string();
+        let body =
+            json!({"by": "key", "model": "Device", "parent": "room", "tags": ["new"], "id_prefix": "n-", "devices_max": 5}).to_string();
         let made = world.admin.call("PUT", "/enrolments/plant-1", &[], &body).await;
         assert_eq!((made.status, made.json["key"].as_str().unwrap().len()), (201, 43));
         let again = world.admin.call("PUT", "/enrolments/plant-1", &[], &body).await;

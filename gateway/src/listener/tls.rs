@@ -32,8 +32,13 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named_with_its_setting() {
-        let tls =
-            TlsSettings { bind: ([127, 0, 0, 1], 0).into(), cert: "/nowhere.pem".into(), key: "/nowhere.key".into(), client_ca: None, client_crl: None };
+        let tls = TlsSettings {
+            bind: ([127, 0, 0, 1], 0).into(),
+            cert: "/nowhere.pem".into(),
+            key: "/nowhere.key".into(),
+            client_ca: None,
+            client_crl: None,
+        };
         let text = server_config(&tls).unwrap_err().to_string();
         assert!(text.starts_with("mqtt.tls.cert = /nowhere.pem: "), "{text}");
     }

@@ -95,11 +95,28 @@ pub struct Publish {
 pub enum Outbound {
     ConnAck(Box<Accepted>),
     Refuse(ConnectAckReason, &'static str),
-    PubAck { id: u16, code: PublishAckReason, reason: Option<String> },
-    PubRec { id: u16, code: PublishAckReason, reason: Option<String> },
-    PubComp { id: u16, known: bool },
-    SubAck { id: u16, codes: Vec<SubscribeAckReason> },
-    UnsubAck { id: u16, codes: Vec<UnsubscribeAckReason> },
+    PubAck {
+        id: u16,
+        code: PublishAckReason,
+        reason: Option<String>,
+    },
+    PubRec {
+        id: u16,
+        code: PublishAckReason,
+        reason: Option<String>,
+    },
+    PubComp {
+        id: u16,
+        known: bool,
+    },
+    SubAck {
+        id: u16,
+        codes: Vec<SubscribeAckReason>,
+    },
+    UnsubAck {
+        id: u16,
+        codes: Vec<UnsubscribeAckReason>,
+    },
     Pong,
     /// The proof was right.
     Authenticated {

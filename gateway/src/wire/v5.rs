@@ -10,8 +10,8 @@ use ntex_mqtt::{
     QoS,
     error::DecodeError,
     v5::codec::{
-        self, Auth, AuthReasonCode, ConnectAck, Decoded, Disconnect, DisconnectReasonCode, Encoded, Packet, PublishAck, PublishAck2, PublishAck2Reason,
-        PublishAckReason, PublishProperties, SubscribeAck, UnsubscribeAck,
+        self, Auth, AuthReasonCode, ConnectAck, Decoded, Disconnect, DisconnectReasonCode, Encoded, Packet, PublishAck, PublishAck2,
+        PublishAck2Reason, PublishAckReason, PublishProperties, SubscribeAck, UnsubscribeAck,
     },
 };
 
@@ -108,9 +108,7 @@ pub(super) fn write(item: Outbound) -> Encoded {
             Packet::UnsubscribeAck(UnsubscribeAck { packet_id: packet_id(id), properties: Vec::new(), reason_string: None, status: codes })
         }
         Outbound::Pong => Packet::PingResponse,
-        Outbound::Authenticated { method } => {
-            Packet::Auth(Auth { auth_method: Some(ByteString::from_static(method)), ..Auth::default() })
-        }
+        Outbound::Authenticated { method } => Packet::Auth(Auth { auth_method: Some(ByteString::from_static(method)), ..Auth::default() }),
         Outbound::Publish(down) => return publish(*down),
         Outbound::Disconnect(code, reason) => Packet::Disconnect(Disconnect::new(code).reason_string(reason.map(reason_string))),
     })

@@ -192,4 +192,3 @@ pub fn valid(from: i32, until: i32) -> impl FnOnce(&mut CertificateParams) {
         params.not_after = date_time_ymd(until, 1, 1);
     }
 }
-
