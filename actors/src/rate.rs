@@ -33,7 +33,15 @@ impl Rate {
     pub fn with_burst(self, burst: u64) -> Self {
         Self { burst: burst.max(1) as f32, ..self }
     }
+
+    /// To the millisecond.
+    fn time_for(self, units: f32) -> Duration {
+        Duration::from_millis((units.max(0.0) / self.per_second * 1_000.0).round() as u64)
+    }
 }
+
+/// What is lost where a level is a small number of units.
+const ROUNDING: f32 = 0.001;
 
 /// How much of a [`Rate`] is used up; empty at first.
 #[derive(Debug, Clone, Copy, Default)]
@@ -56,18 +64,18 @@ impl Bucket {
     /// Takes one unit, or says when there is room for it.
     pub fn take(&mut self, rate: Rate, now: Duration) -> Result<(), Duration> {
         self.drain(rate, now);
-        if self.level + 1.0 <= rate.burst {
+        if self.level + 1.0 <= rate.burst + ROUNDING {
             self.level += 1.0;
             return Ok(());
         }
-        Err(Duration::from_secs_f32((self.level + 1.0 - rate.burst) / rate.per_second))
+        Err(rate.time_for(self.level + 1.0 - rate.burst))
     }
 
     /// Takes what has happened already; how long nothing more should.
     pub fn charge(&mut self, rate: Rate, units: u64, now: Duration) -> Duration {
         self.drain(rate, now);
         self.level += units as f32;
-        Duration::from_secs_f32(((self.level - rate.burst) / rate.per_second).max(0.0))
+        rate.time_for(self.level - rate.burst)
     }
 }
 

@@ -111,15 +111,14 @@ impl Identities {
         };
         let enrolment = Enrolment { id: id.into(), asked, registered, kid, generation };
         self.write(&enrolment).await?;
+        *self.inner.enrolments.authorities.write() = None;
         let key = if fresh_key { Some(BASE64.encode(self.enrolment_key(&enrolment)?)) } else { None };
         Ok((enrolment, key))
     }
 
     async fn write(&self, enrolment: &Enrolment) -> Result<(), TwinError> {
         let body = serde_json::to_vec(enrolment).map_err(|e| damaged(e.to_string()))?;
-        self.inner.documents.put_document(KIND, &enrolment.id, body.into()).await?;
-        *self.inner.enrolments.authorities.write() = None;
-        Ok(())
+        Ok(self.inner.documents.put_document(KIND, &enrolment.id, body.into()).await?)
     }
 
     fn enrolment_key(&self, enrolment: &Enrolment) -> Result<hmac::Tag, TwinError> {
