@@ -49,7 +49,10 @@ pub async fn read(caller: Caller<Admin>, twins: Data<Twins>, id: TwinPath, _para
     operation_id = "changeCredentials",
     tag = "twins",
     params(("id" = String, Path, description = "The twin"), Idempotent),
-    request_body = CredentialsChange,
+    request_body(content(
+        (CredentialsChange = "application/merge-patch+json"),
+        (CredentialsChange = "application/json"),
+    )),
     responses((status = 200, description = "The keys that are new, shown this once", body = Keys))
 )]
 #[patch("/twins/{id}/credentials")]
@@ -177,6 +180,8 @@ impl FromBody for Replacement {
 pub struct Change(CredentialsPatch);
 
 impl FromBody for Change {
+    const MEDIA_TYPES: &'static [&'static str] = &["application/merge-patch+json", "application/json"];
+
     fn read(body: &mut Members) -> Result<Self, Problem> {
         Ok(Self(CredentialsPatch {
             keys: body.optional("keys", key_changes)?.unwrap_or_default(),
