@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, time::Duration};
 use actix_web::{HttpResponse, get, http::StatusCode, patch, post, web::Data};
 use actors::{
     Twins,
-    identity::{CredentialsPatch, NewCredentials, Scope, TOKEN_LIFETIME_MAX},
+    identity::{CredentialsPatch, NewCredentials, NoScope, Scope, TOKEN_LIFETIME_MAX, Thumbprint},
 };
-use hierarchy_models::Value;
+use hierarchy_models::{Name, Value};
 use serde_json::json;
 
 use super::path::TwinPath;
@@ -148,7 +148,7 @@ impl FromBody for Terms {
     fn read(body: &mut Members) -> Result<Self, Problem> {
         let scope = body.optional("scope", |value, at| match members::text(value, at)?.as_str() {
             "device" => Ok(Scope::ALL),
-            scope => scope.parse().map_err(|e: actors::identity::NoScope| Problem::member(at, e.to_string())),
+            scope => scope.parse().map_err(|e: NoScope| Problem::member(at, e.to_string())),
         })?;
         let lifetime = body.optional("expires_in", |value, at| seconds(value, at, TOKEN_LIFETIME_MAX))?;
         Ok(Self { lifetime: lifetime.unwrap_or(TOKEN_LIFETIME_DEFAULT), scope: scope.unwrap_or(Scope::ALL) })
@@ -193,24 +193,24 @@ impl FromBody for Change {
 
 /// `{"a": null, "b": "a key brought from outside", "c": {}}`: removed, brought, made anew.
 fn key_changes(value: Value, pointer: &str) -> Result<BTreeMap<String, Option<Option<String>>>, Problem> {
-    let change = |(name, value): (hierarchy_models::Name, Value)| {
-        let change = match value {
+    let one = |(name, value): (Name, Value)| {
+        let asked = match value {
             Value::Null => None,
             Value::Text(key) => Some(Some(key.to_string())),
             Value::Map(map) if map.is_empty() => Some(None),
             _ => return Err(Problem::member(&pointer_to(pointer, &name), "must be null, a key, or {} for a new one")),
         };
-        Ok((name.to_string(), change))
+        Ok((name.to_string(), asked))
     };
-    members::object(value, pointer)?.into_iter().map(change).collect()
+    members::object(value, pointer)?.into_iter().map(one).collect()
 }
 
-fn certificate_changes(value: Value, pointer: &str) -> Result<BTreeMap<String, Option<actors::identity::Thumbprint>>, Problem> {
-    let change = |(name, value): (hierarchy_models::Name, Value)| match value {
+fn certificate_changes(value: Value, pointer: &str) -> Result<BTreeMap<String, Option<Thumbprint>>, Problem> {
+    let one = |(name, value): (Name, Value)| match value {
         Value::Null => Ok((name.to_string(), None)),
         value => thumbprint(value, &pointer_to(pointer, &name)).map(|sha256| (name.to_string(), Some(sha256))),
     };
-    members::object(value, pointer)?.into_iter().map(change).collect()
+    members::object(value, pointer)?.into_iter().map(one).collect()
 }
 
 #[cfg(test)]

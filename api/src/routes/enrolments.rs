@@ -210,8 +210,8 @@ fn per_minute(value: Value, pointer: &str) -> Result<u32, Problem> {
 /// Certificates in one text of PEM, as the runtime keeps them.
 fn authorities(value: Value, pointer: &str) -> Result<Vec<String>, Problem> {
     let pem = members::text(value, pointer)?;
-    let read = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
-    let certificates = read.map_err(|e| Problem::member(pointer, format!("is not PEM: {e}")))?;
+    let parsed = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let certificates = parsed.map_err(|e| Problem::member(pointer, format!("is not PEM: {e}")))?;
     if certificates.is_empty() {
         return Err(Problem::member(pointer, "holds no certificate"));
     }
