@@ -32,8 +32,13 @@ pub(crate) struct Authorities {
     crl: Option<Crl>,
     /// Of `roots` and the revocation list as it is now.
     verifier: RwLock<Option<Verifier>>,
-    /// Of enrolments, made for what stands beside them.
-    enrolments: Mutex<Option<(EnrolmentAuthorities, Vec<(Name, Verifier)>)>>,
+    enrolments: Mutex<Option<OfEnrolments>>,
+}
+
+/// Made once for what the runtime gave.
+struct OfEnrolments {
+    given: EnrolmentAuthorities,
+    verifiers: Vec<(Name, Verifier)>,
 }
 
 struct Crl {
@@ -140,12 +145,11 @@ impl Authorities {
             return None;
         }
         let mut known = lock(&self.enrolments);
-        if !known.as_ref().is_some_and(|(of, _)| Arc::ptr_eq(of, &of_enrolments)) {
+        if !known.as_ref().is_some_and(|known| Arc::ptr_eq(&known.given, &of_enrolments)) {
             let verifiers = of_enrolments.iter().filter_map(|(id, roots)| Some((id.clone(), self.verifier_of(id, roots)?))).collect();
-            *known = Some((of_enrolments, verifiers));
+            *known = Some(OfEnrolments { given: of_enrolments, verifiers });
         }
-        let (_, verifiers) = known.as_ref()?;
-        let signed = verifiers.iter().find(|(_, verifier)| verifier.verify_client_cert(own, others, unix(now)).is_ok());
+        let signed = known.as_ref()?.verifiers.iter().find(|(_, verifier)| verifier.verify_client_cert(own, others, unix(now)).is_ok());
         signed.map(|(id, _)| id.clone())
     }
 
