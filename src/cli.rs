@@ -2,6 +2,7 @@
 //!
 //! The flags of `serve` are read off the table of settings, so they cannot differ from it.
 
+mod key;
 mod model;
 mod serve;
 mod store;
@@ -50,6 +51,9 @@ enum Action {
     /// Look at models of the Digital Twins Definition Language
     #[command(subcommand)]
     Model(model::ModelAction),
+    /// The master keys that devices' keys are derived from
+    #[command(subcommand)]
+    Key(key::KeyAction),
     /// Move twins between stores, while no server runs
     #[command(subcommand)]
     Store(store::StoreAction),
@@ -145,6 +149,8 @@ enum Failure {
     #[error(transparent)]
     Store(#[from] app::stores::StoreError),
     #[error(transparent)]
+    Secret(#[from] app::SecretError),
+    #[error(transparent)]
     Copy(#[from] crate::store_copy::Error),
     /// It was said already, line by line.
     #[error("not every file is valid")]
@@ -203,6 +209,7 @@ fn act(action: Action, kinds: Kinds) -> Result<(), Failure> {
         Action::Token(args) => Ok(args.action.run(&args.server)?),
         Action::Import(args) => Ok(args.import.run(&args.server)?),
         Action::Model(action) => action.run(),
+        Action::Key(action) => action.run(),
         Action::Store(action) => action.run(),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{alerts, identity, jobs, models, rules};
 
-pub const KINDS: [&str; 8] = [
+pub const KINDS: [&str; 10] = [
     identity::DOCUMENT_KIND,
     models::DOCUMENT_KIND,
     rules::RULE_KIND,
@@ -11,6 +11,8 @@ pub const KINDS: [&str; 8] = [
     alerts::CLEARED,
     jobs::DOCUMENT_KIND,
     jobs::PART_DOCUMENT_KIND,
+    identity::CLAIM_KIND,
+    identity::ENROLMENT_KIND,
 ];
 
 #[cfg(test)]

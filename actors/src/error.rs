@@ -25,6 +25,9 @@ pub enum TwinError {
     AlreadyRegistered(TwinId),
     #[error("{twin} has children; remove them first or ask for a recursive removal")]
     HasChildren { twin: TwinId },
+    /// A code that is wrong, used, or over, or a device that is not there: which, is not said.
+    #[error("this claim code does not open this device")]
+    NoSuchClaim,
     #[error("there is no twin {parent} to stand under")]
     NoSuchParent { parent: TwinId },
     #[error("there is no gateway {gateway}")]

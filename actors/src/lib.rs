@@ -28,6 +28,7 @@ mod loaded;
 mod meters;
 mod models;
 mod outbox;
+pub mod rate;
 mod rollups;
 mod rules;
 mod runtime;

@@ -56,6 +56,8 @@ kinds! {
     NO_SUCH_MODEL 404 "no-such-model" "There is no such model"
     NO_SUCH_PRINCIPAL 404 "no-such-principal" "There is no such principal"
     NO_SUCH_ALERT 404 "no-such-alert" "There is no such alert"
+    NO_SUCH_CLAIM 404 "no-such-claim" "There is no such claim"
+    NO_SUCH_ENROLMENT 404 "no-such-enrolment" "There is no such enrolment"
     NO_SUCH_RULE 404 "no-such-rule" "There is no such rule"
     NO_SUCH_JOB 404 "no-such-job" "There is no such job"
     METHOD_NOT_ALLOWED 405 "method-not-allowed" "This address does not take this method"

@@ -25,8 +25,8 @@ pub use memory::MemoryStore;
 pub use query::{Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, bucket_start, buckets_of};
 pub use search::RegistryQuery;
 pub use store::{
-    Child, Document, Documents, History, Identities, Identity, Journal, Mark, Origin, Projection, Projections, Registry, RegistryEntry,
-    RegistryRow, SealedKey, Snapshot, Store, StoreStats, Turn,
+    Child, Document, Documents, History, Identities, Identity, Journal, Mark, Origin, OwnCertificate, Projection, Projections, Registry,
+    RegistryEntry, RegistryRow, SealedKey, Snapshot, Store, StoreStats, Thumbprint, Turn,
 };
 
 /// The number of shards, fixed when a store is created and for ever.

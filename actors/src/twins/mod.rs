@@ -4,6 +4,7 @@ mod alerts;
 mod commands;
 mod jobs;
 mod models;
+mod provisioning;
 mod reads;
 mod registry;
 mod rollups;

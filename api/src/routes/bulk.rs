@@ -141,7 +141,7 @@ impl Lines {
 }
 
 /// A registration, and whether its device may connect.
-struct Imported(NewTwin, Status);
+struct Imported(Registration, Status);
 
 impl FromBody for Imported {
     fn read(body: &mut Members) -> Result<Self, Problem> {
@@ -150,12 +150,18 @@ impl FromBody for Imported {
             "inactive" => Ok(Status::Inactive),
             _ => Err(Problem::member(at, "must be active or inactive")),
         })?;
-        Ok(Self(NewTwin::read(body)?, status.unwrap_or_default()))
+        let NewTwin(registration, credentials) = NewTwin::read(body)?;
+        for (pointer, is_given) in [("/certificates", !credentials.certificates.is_empty()), ("/password", credentials.password.is_some())] {
+            if is_given {
+                return Err(Problem::member(pointer, "an import takes keys; give it with PATCH /twins/{id}/credentials"));
+            }
+        }
+        Ok(Self(registration, status.unwrap_or_default()))
     }
 }
 
 fn read(number: u64, line: &[u8]) -> Line {
-    let twin = body::parse::<Imported>(line).map(|Imported(twin, status)| (twin.0, status)).map_err(|problem| {
+    let twin = body::parse::<Imported>(line).map(|Imported(twin, status)| (twin, status)).map_err(|problem| {
         let document = problem.document();
         let text = |name: &str| document[name].as_str().map(str::to_owned);
         LineFault { problem: text("detail").unwrap_or_default(), pointer: text("pointer") }

@@ -2,8 +2,10 @@
 
 mod alerts;
 mod bulk;
+mod claims;
 mod commands;
 mod credentials;
+mod enrolments;
 mod events;
 mod history;
 mod jobs;
@@ -40,7 +42,9 @@ pub fn keyed(routes: &mut ServiceConfig) {
     routes.service(twin::read).service(patch::patch).service(twin::delete);
     routes.service(lifecycle::activate).service(lifecycle::deactivate).service(lifecycle::release);
     routes.service(rollups::read).service(rollups::put).service(rollups::delete);
-    routes.service(credentials::reset).service(credentials::token);
+    routes.service(credentials::read).service(credentials::change).service(credentials::reset).service(credentials::token);
+    routes.service(claims::create).service(claims::claim);
+    routes.service(enrolments::list).service(enrolments::read).service(enrolments::put).service(enrolments::delete);
     routes.service(tree::read).service(history::history).service(events::events);
     routes.service(live::live);
     routes.service(commands::send).service(commands::list).service(commands::read).service(commands::cancel);

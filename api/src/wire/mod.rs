@@ -5,7 +5,9 @@
 
 pub mod alert;
 pub mod command;
+pub mod credentials;
 pub mod described;
+pub mod enrolment;
 pub mod event;
 pub mod history;
 pub mod job;

@@ -4,6 +4,7 @@
 
 mod access;
 mod commands;
+mod devices;
 mod edge;
 mod history;
 mod jobs;

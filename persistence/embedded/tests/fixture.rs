@@ -21,7 +21,7 @@ use hierarchy_models::{
     id::ModelId,
 };
 use persistence::{
-    Batch, CommandQuery, Documents, EventQuery, History, Identities, Identity, Journal, Projection, Projections, Registry, RegistryQuery,
+    Batch, CommandQuery, Documents, EventQuery, History, Identities, Identity, Journal, OwnCertificate, Projection, Projections, Registry, RegistryQuery,
     RegistryRow, SealedKey, Snapshot, Store,
 };
 use persistence_embedded::{EmbeddedStore, Opened, Options};
@@ -99,7 +99,7 @@ fn snapshot() -> Snapshot {
 
 fn identity() -> Identity {
     let sealed = vec![SealedKey { slot: "own".into(), nonce: vec![1], sealed: vec![2, 3] }];
-    Identity { device: id("room"), enabled: true, generation: 3, kid: 1, slots: vec!["primary".into()], sealed }
+    Identity { slots: vec!["primary".into()], sealed, ..Identity::new(id("room"), 3, 1) }
 }
 
 /// Four events in history, two in the journal only, one row or more in every table.
@@ -151,6 +151,36 @@ async fn a_folder_of_version_3_opens() {
     let folder = tempfile::tempdir().unwrap();
     copy(&kept(NEWEST), folder.path());
     opens(folder.path()).await;
+}
+
+/// As the kept file of schema 2 holds it: not to be changed.
+fn identity_of_2() -> Identity {
+    let certificate = |slot: &str, byte| OwnCertificate { slot: slot.into(), sha256: [byte; 32] };
+    Identity {
+        certificates: vec![certificate("primary", 1), certificate("secondary", 2)],
+        password: Some("$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2Fs$aGFzaA".into()),
+        gateway: Some(id("gateway")),
+        ..identity()
+    }
+}
+
+/// `identities.db` has versions of its own.
+#[tokio::test]
+async fn identities_of_schema_2_open() {
+    let kept = kept("identities-2").join("identities.db");
+    if env::var_os("WRITE_FIXTURES").is_some() {
+        let fresh = tempfile::tempdir().unwrap();
+        let Opened { store, identities } = EmbeddedStore::open(fresh.path(), Options::default()).unwrap();
+        identities.put_identities(vec![identity_of_2()]).await.unwrap();
+        store.close().await.unwrap();
+        fs::create_dir_all(kept.parent().unwrap()).unwrap();
+        fs::copy(fresh.path().join("identities.db"), &kept).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(&kept, folder.path().join("identities.db")).unwrap();
+    let Opened { identities, .. } = EmbeddedStore::open(folder.path(), Options::default()).unwrap();
+    assert_eq!(identities.identity(&id("room")).await.unwrap(), Some(identity_of_2()));
+    assert_eq!(identities.behind_gateway(&id("gateway"), None, 10).await.unwrap(), [id("room")]);
 }
 
 async fn opens(folder: &Path) {

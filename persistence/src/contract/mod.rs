@@ -9,6 +9,7 @@
 pub mod documents;
 pub mod events;
 pub mod history;
+pub mod identities;
 pub mod journal;
 pub mod model;
 pub mod projections;
@@ -117,9 +118,10 @@ macro_rules! store_contract {
             search::a_cursor_of_another_order_is_refused
             documents::a_document_of_megabytes_comes_back
             documents::a_document_is_put_read_listed_and_deleted
-            documents::an_identity_comes_back_as_it_was
-            documents::a_generation_outlives_its_identity
-            documents::every_id_that_had_an_identity_is_listed_with_its_generation
+            identities::an_identity_comes_back_as_it_was
+            identities::a_generation_outlives_its_identity
+            identities::every_id_that_had_an_identity_is_listed_with_its_generation
+            identities::who_stands_behind_a_gateway_is_found
             model::a_store_answers_as_the_model_does
         }
     };

@@ -117,7 +117,7 @@ impl World {
             remote: "here".into(),
             clean_start: true,
             expiry: Duration::from_secs(3600),
-            generation: None,
+            proof: None,
             link,
         };
         let session = Rc::new(self.twins.connect(connect).await.unwrap());
