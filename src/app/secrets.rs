@@ -90,7 +90,7 @@ fn later_kids(dir: &Path) -> Result<Vec<u32>, SecretError> {
     let mut kids = Vec::new();
     for entry in fs::read_dir(dir).map_err(failed())? {
         let name = entry.map_err(failed())?.file_name();
-        let kid = name.to_str().and_then(|name| name.strip_prefix(MASTER_KEY_FILE)?.strip_prefix('.')?.parse().ok());
+        let kid = name.to_str().and_then(|name| name.strip_prefix(MASTER_KEY_FILE)?.strip_prefix('.')?.parse::<u32>().ok());
         // As it is written, so that no two files have one number.
         kids.extend(kid.filter(|kid| *kid > FIRST_KID && name.to_str() == Some(&format!("{MASTER_KEY_FILE}.{kid}"))));
     }

@@ -5,7 +5,7 @@ use actix_web::{
     web::{Bytes, BytesMut, Data, Payload},
 };
 use actors::{
-    Twins,
+    Registration, Twins,
     jobs::{LINE_BYTES_MAX, Line, LineFault, Spooled},
 };
 use futures_util::{StreamExt, stream};
@@ -151,7 +151,8 @@ impl FromBody for Imported {
             _ => Err(Problem::member(at, "must be active or inactive")),
         })?;
         let NewTwin(registration, credentials) = NewTwin::read(body)?;
-        for (pointer, is_given) in [("/certificates", !credentials.certificates.is_empty()), ("/password", credentials.password.is_some())] {
+        for (pointer, is_given) in [("/certificates", !credentials.certificates.is_empty()), ("/password", credentials.password.is_some())]
+        {
             if is_given {
                 return Err(Problem::member(pointer, "an import takes keys; give it with PATCH /twins/{id}/credentials"));
             }

@@ -77,7 +77,6 @@ fn answer(registered: RegisteredDocument) -> Result<Answer, Problem> {
     })
 }
 
-#[derive(Debug)]
 pub struct NewTwin(pub Registration, pub NewCredentials);
 
 impl FromBody for NewTwin {

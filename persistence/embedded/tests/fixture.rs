@@ -21,8 +21,8 @@ use hierarchy_models::{
     id::ModelId,
 };
 use persistence::{
-    Batch, CommandQuery, Documents, EventQuery, History, Identities, Identity, Journal, OwnCertificate, Projection, Projections, Registry, RegistryQuery,
-    RegistryRow, SealedKey, Snapshot, Store,
+    Batch, CommandQuery, Documents, EventQuery, History, Identities, Identity, Journal, OwnCertificate, Projection, Projections, Registry,
+    RegistryQuery, RegistryRow, SealedKey, Snapshot, Store,
 };
 use persistence_embedded::{EmbeddedStore, Opened, Options};
 
