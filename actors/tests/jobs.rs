@@ -1,5 +1,7 @@
 //! Jobs outlive the process, are cancelled, and do nothing twice.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod world;
 
 use actors::{
