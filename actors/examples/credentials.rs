@@ -1,4 +1,4 @@
-//! What checking a device's credentials costs, on a memory store: the figures of docs/performance/security.md.
+//! What checking a device's credentials costs, on a memory store.
 //!
 //! `cargo run --release -p actors --example credentials`
 

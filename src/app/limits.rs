@@ -31,6 +31,10 @@ pub fn publish(config: &Config) {
     let twins = &config.twins;
     let limits = [
         ("mqtt.connections_max", config.mqtt.connections_max as f64),
+        ("mqtt.connects_per_second", config.mqtt.connects_per_second as f64),
+        ("mqtt.device_connects_per_minute", f64::from(config.mqtt.device_connects_per_minute)),
+        ("mqtt.device_messages_per_second", config.mqtt.device_messages_per_second as f64),
+        ("mqtt.device_bytes_per_second", config.mqtt.device_bytes_per_second as f64),
         ("http.connections_max", config.http.connections_max as f64),
         ("twins.memory_max_bytes", twins.memory_max_bytes as f64),
         ("twins.mailbox_max", twins.mailbox_max as f64),

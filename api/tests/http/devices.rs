@@ -8,6 +8,8 @@ use serde_json::json;
 
 use crate::world::{World, id, run};
 
+const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
+
 async fn opens(world: &World, device: &str, password: &str) -> bool {
     world.twins.identities().verify_device(&id(device), password.as_bytes(), world.clock.now()).await.is_ok()
 }
@@ -48,7 +50,7 @@ fn single_credentials_are_changed_by_a_patch_and_all_of_them_by_a_reset() {
         let first = world.register("d", "Device", None).await;
         let (primary, secondary) = (first["keys"]["primary"].as_str().unwrap(), first["keys"]["secondary"].as_str().unwrap());
         let patch = json!({"keys": {"primary": null, "mine": "a-key-from-outside", "new": {}}, "password": "chosen by a person"});
-        let changed = world.admin.call("PATCH", "/twins/d/credentials", &[], &patch.to_string()).await;
+        let changed = world.admin.call("PATCH", "/twins/d/credentials", JSON, &patch.to_string()).await;
         assert_eq!((changed.status, &changed.json["keys"]["mine"]), (200, &json!("a-key-from-outside")));
         for (password, opened) in [
             (primary, false),
@@ -67,7 +69,7 @@ fn single_credentials_are_changed_by_a_patch_and_all_of_them_by_a_reset() {
         assert!(opens(&world, "d", "another by a person").await && opens(&world, "d", reset.json["keys"]["one"].as_str().unwrap()).await);
         let credentials = world.admin.get("/twins/d/credentials").await.json;
         assert_eq!((&credentials["generation"], &credentials["keys"]), (&json!(2), &json!(["one"])));
-        let wrong = world.admin.call("PATCH", "/twins/d/credentials", &[], r#"{"keys": {"one": true}}"#).await;
+        let wrong = world.admin.call("PATCH", "/twins/d/credentials", JSON, r#"{"keys": {"one": true}}"#).await;
         assert_eq!((wrong.status, &wrong.json["pointer"]), (400, &json!("/keys/one")));
     });
 }
@@ -93,24 +95,24 @@ fn an_enrolment_is_put_read_and_removed_and_shows_its_key_once() {
         world.building(&[]).await;
         let body =
             json!({"by": "key", "model": "Device", "parent": "room", "tags": ["new"], "id_prefix": "n-", "devices_max": 5}).to_string();
-        let made = world.admin.call("PUT", "/enrolments/plant-1", &[], &body).await;
+        let made = world.admin.call("PUT", "/enrolments/plant-1", JSON, &body).await;
         assert_eq!((made.status, made.json["key"].as_str().unwrap().len()), (201, 43));
-        let again = world.admin.call("PUT", "/enrolments/plant-1", &[], &body).await;
+        let again = world.admin.call("PUT", "/enrolments/plant-1", JSON, &body).await;
         assert_eq!((again.status, again.json.get("key")), (200, None));
         let read = world.admin.get("/enrolments/plant-1").await;
         let wanted = json!({"id": "plant-1", "by": "key", "enabled": true, "model": "dtmi:twinfold:Device;1", "parent": "room",
             "tags": ["new"], "id_prefix": "n-", "devices_max": 5, "per_minute_max": 600, "registered": 0});
         assert_eq!((read.status, &read.json), (200, &wanted));
         let body = json!({"by": "key", "model": "Device", "new_key": true}).to_string();
-        let renewed = world.admin.call("PUT", "/enrolments/plant-1", &[], &body).await;
+        let renewed = world.admin.call("PUT", "/enrolments/plant-1", JSON, &body).await;
         assert!(renewed.json["key"].is_string() && renewed.json["key"] != made.json["key"]);
         assert_eq!(world.admin.get("/enrolments").await.json["items"].as_array().unwrap().len(), 1);
         assert_eq!(world.admin.call("DELETE", "/enrolments/plant-1", &[], "").await.status, 204);
         assert_eq!(world.admin.get("/enrolments/plant-1").await.problem(), "no-such-enrolment");
         let bad = json!({"by": "key", "model": "Device", "parent": "nowhere"}).to_string();
-        assert_eq!(world.admin.call("PUT", "/enrolments/x", &[], &bad).await.problem(), "no-such-parent");
+        assert_eq!(world.admin.call("PUT", "/enrolments/x", JSON, &bad).await.problem(), "no-such-parent");
         let bad = json!({"by": "key", "model": "Device"}).to_string();
-        assert_eq!(world.admin.call("PUT", "/enrolments/a.b", &[], &bad).await.json["pointer"], "/id");
+        assert_eq!(world.admin.call("PUT", "/enrolments/a.b", JSON, &bad).await.json["pointer"], "/id");
     });
 }
 
@@ -121,7 +123,7 @@ fn enrolments_and_claims_stay_within_what_a_key_may_govern() {
         let put = |client: &crate::world::Client, name: &str, parent: &str| {
             let body = json!({"by": "key", "model": "Device", "parent": parent}).to_string();
             let (client, path) = (client.clone(), format!("/enrolments/{name}"));
-            async move { client.call("PUT", &path, &[], &body).await }
+            async move { client.call("PUT", &path, JSON, &body).await }
         };
         let confined = world.principal("admin", Some("site")).await;
         assert_eq!(put(&confined, "mine", "room").await.status, 201);
@@ -129,7 +131,7 @@ fn enrolments_and_claims_stay_within_what_a_key_may_govern() {
         assert_eq!(put(&confined, "more", "elsewhere").await.problem(), "no-such-parent");
         assert_eq!(put(&confined, "other", "room").await.status, 403, "another's id");
         let rootless = json!({"by": "key", "model": "Device"}).to_string();
-        assert_eq!(confined.call("PUT", "/enrolments/rootless", &[], &rootless).await.status, 403);
+        assert_eq!(confined.call("PUT", "/enrolments/rootless", JSON, &rootless).await.status, 403);
         assert_eq!(confined.get("/enrolments/other").await.status, 404);
         assert_eq!(confined.get("/enrolments").await.json["items"].as_array().unwrap().len(), 1);
         assert_eq!(confined.call("DELETE", "/enrolments/other", &[], "").await.status, 404);

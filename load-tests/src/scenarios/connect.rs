@@ -43,7 +43,7 @@ pub async fn tls(peer: Kind, options: &Options) -> Result<Vec<Row>> {
 
 /// Connects all, so many handshakes at a time, and keeps them until the last stands. Latency is from the first byte of TCP to
 /// CONNACK.
-pub(super) async fn storm<C: 'static>(
+async fn storm<C: 'static>(
     server: &Running,
     row: Row,
     count: usize,
@@ -53,6 +53,18 @@ pub(super) async fn storm<C: 'static>(
     enough_files(count)?;
     let devices = registry::devices(server, "storm", count).await?;
     settle(server).await?;
+    storm_of(server, row, devices, at_once, connect).await
+}
+
+/// The same with devices that are registered.
+pub(super) async fn storm_of<C: 'static>(
+    server: &Running,
+    row: Row,
+    devices: Vec<Device>,
+    at_once: usize,
+    connect: impl AsyncFn(Device) -> Result<C> + Clone + 'static,
+) -> Result<Row> {
+    let count = devices.len();
     let bar = ProgressBar::new(count as u64).with_message(row.load.clone());
     let (waiting, latency) = (Rc::new(RefCell::new(devices)), Rc::<RefCell<Histogram<u64>>>::new(RefCell::new(histogram())));
     let meter = Meter::start(server)?;

@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::{connect::storm, connect_all, enough_files, settle};
+use super::{connect::storm_of, connect_all, enough_files, settle};
 use crate::{
     Options, Result,
     clock::{histogram, micros},
@@ -140,7 +140,10 @@ pub async fn reconnect(peer: Kind, options: &Options) -> Result<Vec<Row>> {
     }
     let count = options.reconnects;
     let row = Row::new("reconnect", peer, format!("{count} at once, beside a reader of the API"));
+    enough_files(count)?;
     let server = Running::start(peer, options)?;
+    let devices = registry::devices(&server, "storm", count).await?;
+    settle(&server).await?;
     let go_on = Rc::new(Cell::new(true));
     let mut client = Client::open(&server).await?;
     let reader = {
@@ -150,20 +153,17 @@ pub async fn reconnect(peer: Kind, options: &Options) -> Result<Vec<Row>> {
             while go_on.get() {
                 tokio::time::sleep(READ_EVERY).await;
                 let begun = Instant::now();
-                // Those that are there by now; the storm's devices are registered first.
                 let path = format!("/twins/{}", registry::id("storm", number % 100));
-                let status = client.get(&path).await.map_err(|e| e.to_string())?;
+                client.read(&path).await.map_err(|e| e.to_string())?;
                 number += 1;
-                if status == 200 {
-                    latency.saturating_record(micros(begun.elapsed()));
-                }
+                latency.saturating_record(micros(begun.elapsed()));
             }
             Ok::<_, String>(latency)
         })
     };
     let to = server.mqtt;
     let connect = async move |device: registry::Device| Connection::open(to, &device).await;
-    let row = storm(&server, row, count, count, connect).await?;
+    let row = storm_of(&server, row, devices, count, connect).await?;
     go_on.set(false);
     let latency = reader.await??;
     let ms = |q: f64| latency.value_at_quantile(q) as f64 / 1e3;
