@@ -60,6 +60,55 @@ macro_rules! store_contract {
         $crate::store_contract! { $place, if true }
     };
     ($place:expr, if $there:expr) => {
+        $crate::journal_contract! { $place, if $there }
+        $crate::store_contract! { $place, if $there =>
+            registry::what_a_twin_starts_from_is_what_is_read_one_by_one
+            registry::a_row_is_read_back_with_its_path
+            registry::moving_a_twin_moves_all_below_it
+            registry::a_loop_is_refused
+            registry::a_missing_parent_is_refused
+            registry::a_tree_that_is_too_deep_is_refused
+            registry::rows_of_one_call_may_come_in_any_order
+            registry::a_stale_row_is_ignored
+            registry::a_recorded_move_is_never_an_error
+            registry::children_of_a_deleted_twin_stand_on_their_own_until_it_returns
+            registry::lists_are_filtered_and_paged_by_id
+            registry::what_is_below_is_listed_wherever_its_ids_lie
+            registry::what_is_asked_of_many_is_what_is_asked_of_each
+            registry::children_bring_their_contribution
+            registry::below_is_deepest_first
+            search::random_filters_answer_as_a_look_at_every_twin
+            search::what_nobody_may_see_is_on_no_page
+            search::what_was_written_is_found_at_once
+            search::an_order_is_kept_page_by_page
+            search::a_long_order_is_walked
+            search::a_cursor_of_another_order_is_refused
+            documents::a_document_of_megabytes_comes_back
+            documents::a_document_is_put_read_listed_and_deleted
+            identities::an_identity_comes_back_as_it_was
+            identities::a_generation_outlives_its_identity
+            identities::every_id_that_had_an_identity_is_listed_with_its_generation
+            identities::who_stands_behind_a_gateway_is_found
+        }
+    };
+    ($place:expr, if $there:expr => $($room:ident :: $fact:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $fact() {
+                if !$there {
+                    return;
+                }
+                let place = $place;
+                $crate::contract::$room::$fact(&place).await;
+            }
+        )*
+    };
+}
+
+/// Of [`store_contract!`] the facts that the journal has a part in, for a store that can keep it in several ways.
+#[macro_export]
+macro_rules! journal_contract {
+    ($place:expr, if $there:expr) => {
         $crate::store_contract! { $place, if $there =>
             journal::turns_come_back_in_the_order_of_their_commits
             journal::a_projected_turn_is_in_no_tail
@@ -95,47 +144,8 @@ macro_rules! store_contract {
             projections::a_deleted_twin_keeps_no_rows
             projections::a_deleted_twin_can_begin_anew_in_the_same_flush
             projections::a_refused_projection_writes_nothing
-            registry::what_a_twin_starts_from_is_what_is_read_one_by_one
-            registry::a_row_is_read_back_with_its_path
-            registry::moving_a_twin_moves_all_below_it
-            registry::a_loop_is_refused
-            registry::a_missing_parent_is_refused
-            registry::a_tree_that_is_too_deep_is_refused
-            registry::rows_of_one_call_may_come_in_any_order
-            registry::a_stale_row_is_ignored
-            registry::a_recorded_move_is_never_an_error
-            registry::children_of_a_deleted_twin_stand_on_their_own_until_it_returns
-            registry::lists_are_filtered_and_paged_by_id
-            registry::what_is_below_is_listed_wherever_its_ids_lie
-            registry::what_is_asked_of_many_is_what_is_asked_of_each
-            registry::children_bring_their_contribution
-            registry::below_is_deepest_first
-            search::random_filters_answer_as_a_look_at_every_twin
-            search::what_nobody_may_see_is_on_no_page
-            search::what_was_written_is_found_at_once
-            search::an_order_is_kept_page_by_page
-            search::a_long_order_is_walked
-            search::a_cursor_of_another_order_is_refused
-            documents::a_document_of_megabytes_comes_back
-            documents::a_document_is_put_read_listed_and_deleted
-            identities::an_identity_comes_back_as_it_was
-            identities::a_generation_outlives_its_identity
-            identities::every_id_that_had_an_identity_is_listed_with_its_generation
-            identities::who_stands_behind_a_gateway_is_found
             model::a_store_answers_as_the_model_does
         }
-    };
-    ($place:expr, if $there:expr => $($room:ident :: $fact:ident)*) => {
-        $(
-            #[tokio::test]
-            async fn $fact() {
-                if !$there {
-                    return;
-                }
-                let place = $place;
-                $crate::contract::$room::$fact(&place).await;
-            }
-        )*
     };
 }
 
