@@ -11,7 +11,7 @@ mod facts;
 mod follow;
 mod hosted;
 #[cfg(test)]
-mod kept;
+mod kept_tests;
 mod past;
 mod sweep;
 mod trial;
