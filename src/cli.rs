@@ -2,6 +2,7 @@
 //!
 //! The flags of `serve` are read off the table of settings, so they cannot differ from it.
 
+mod audit;
 mod model;
 mod serve;
 mod store;
@@ -50,6 +51,9 @@ enum Action {
     /// Look at models of the Digital Twins Definition Language
     #[command(subcommand)]
     Model(model::ModelAction),
+    /// Look after the audit log
+    #[command(subcommand)]
+    Audit(audit::AuditAction),
     /// Move twins between stores, while no server runs
     #[command(subcommand)]
     Store(store::StoreAction),
@@ -145,6 +149,8 @@ enum Failure {
     #[error(transparent)]
     Store(#[from] app::stores::StoreError),
     #[error(transparent)]
+    Audit(#[from] actors::audit::Broken),
+    #[error(transparent)]
     Copy(#[from] crate::store_copy::Error),
     /// It was said already, line by line.
     #[error("not every file is valid")]
@@ -203,6 +209,7 @@ fn act(action: Action, kinds: Kinds) -> Result<(), Failure> {
         Action::Token(args) => Ok(args.action.run(&args.server)?),
         Action::Import(args) => Ok(args.import.run(&args.server)?),
         Action::Model(action) => action.run(),
+        Action::Audit(action) => action.run(),
         Action::Store(action) => action.run(),
     }
 }

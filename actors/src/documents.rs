@@ -1,9 +1,16 @@
 //! The kinds of documents that the runtime keeps in its store. Whoever moves a store moves all of them.
 
-use crate::{alerts, identity, models, rules};
+use crate::{access, alerts, models, rules};
 
-pub const KINDS: [&str; 6] =
-    [identity::DOCUMENT_KIND, models::DOCUMENT_KIND, rules::RULE_KIND, rules::CALL_KIND, alerts::STANDING, alerts::CLEARED];
+pub const KINDS: [&str; 7] = [
+    access::DOCUMENT_KINDS[0],
+    access::DOCUMENT_KINDS[1],
+    models::DOCUMENT_KIND,
+    rules::RULE_KIND,
+    rules::CALL_KIND,
+    alerts::STANDING,
+    alerts::CLEARED,
+];
 
 #[cfg(test)]
 mod tests {

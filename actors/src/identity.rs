@@ -1,10 +1,9 @@
-//! Who is at the door: device keys (derived, not stored), signed tokens, and the API keys of people and systems.
+//! Who is at the devices' door: device keys (derived, not stored) and signed tokens. People and systems: [`crate::access`].
 //!
 //! A device's key is an HMAC of its name under the master key, so that nothing secret about a device is at rest and a
 //! reconnect storm costs a third of a microsecond a device; resetting raises the generation that goes into it. Slow
 //! password hashes are for secrets that people choose; these are 256 random bits.
 
-mod principals;
 mod sealing;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -13,39 +12,9 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use hierarchy_models::{Timestamp, TwinId};
 use persistence::Identity;
 use ring::hmac;
-use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use crate::error::TwinError;
-
-pub(crate) use principals::KIND as DOCUMENT_KIND;
-
-/// What a person or a system may do. Each includes the ones before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    Viewer,
-    Operator,
-    Admin,
-}
-
-/// A person or a system, as an API key tells.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Principal {
-    pub id: String,
-    pub name: String,
-    pub roles: Vec<Role>,
-    /// This twin and all below it; everything when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scope: Option<TwinId>,
-    pub created_at: Timestamp,
-}
-
-impl Principal {
-    pub fn may(&self, role: Role) -> bool {
-        self.roles.iter().any(|r| *r >= role)
-    }
-}
+use crate::{access::Access, error::TwinError};
 
 /// Why a device was not let in. The device is told one thing for all of them; the log and the metrics tell which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -73,11 +42,10 @@ const KID: u32 = 1;
 
 struct Inner {
     store: Arc<dyn persistence::Identities>,
-    documents: Arc<dyn persistence::Store>,
+    access: Access,
     device_keys: hmac::Key,
     tokens: hmac::Key,
     sealing: sealing::Sealing,
-    principals: principals::Principals,
 }
 
 /// Cheap to clone.
@@ -99,13 +67,17 @@ impl Identities {
         Self {
             inner: Arc::new(Inner {
                 store,
-                documents,
+                access: Access::new(documents, &admin_token),
                 device_keys: derive("twinfold device keys v1"),
                 tokens: derive("twinfold device tokens v1"),
                 sealing: sealing::Sealing::new(hmac::sign(&master, b"twinfold sealed keys v1").as_ref()),
-                principals: principals::Principals::new(&admin_token),
             }),
         }
+    }
+
+    /// People and systems, who come through the other door.
+    pub fn access(&self) -> &Access {
+        &self.inner.access
     }
 
     /// The derived key of one slot: each part's length goes before it, so that no two sets of parts read the same.
@@ -326,19 +298,5 @@ mod tests {
         assert_eq!(ids.verify_device(&id("a"), token.as_bytes(), late).await, Err(Denied::Expired));
         ids.reset(&id("a")).await.unwrap();
         assert_eq!(ids.verify_device(&id("a"), token.as_bytes(), NOW).await, Err(Denied::WrongKey));
-    }
-
-    #[tokio::test]
-    async fn an_api_key_is_kept_as_a_hash_and_can_be_withdrawn() {
-        let ids = identities();
-        assert!(ids.principal("admin").await.unwrap().unwrap().may(Role::Admin));
-        assert_eq!(ids.principal("nobody").await.unwrap(), None);
-        let (principal, key) = ids.create_principal("desk", vec![Role::Viewer], Some(id("site")), NOW).await.unwrap();
-        let found = ids.principal(&key).await.unwrap().unwrap();
-        assert_eq!(*found, principal);
-        assert!(found.may(Role::Viewer) && !found.may(Role::Operator));
-        assert_eq!(ids.principals().await.unwrap(), vec![principal.clone()]);
-        assert!(ids.delete_principal(&principal.id).await.unwrap());
-        assert_eq!(ids.principal(&key).await.unwrap(), None);
     }
 }

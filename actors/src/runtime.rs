@@ -24,6 +24,7 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard, RwLock as AsyncRwLock};
 
 use crate::{
     alerts::Alerts,
+    audit::AuditLog,
     body::{Body, SharedBody},
     clock::Clock,
     directory::{Directory, Found, Gate, TwinRef},
@@ -75,6 +76,7 @@ pub struct Runtime {
     pub intake: Intake,
     pub on_the_way: OnTheWay,
     pub alerts: Alerts,
+    pub audit: Arc<AuditLog>,
     pub rules: RuleBook,
     pub webhooks: Webhooks,
     /// Registrations share it; moves and removals, which could close loops or orphan twins, have it alone.
@@ -131,6 +133,7 @@ impl Runtime {
         let first_session = (clock.now().as_millis().max(0) as u64) << 20;
         Arc::new(Self {
             store,
+            audit: Arc::new(AuditLog::new(clock.clone())),
             identities,
             settings,
             clock,

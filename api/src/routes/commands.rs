@@ -11,7 +11,7 @@ use hierarchy_models::{
 
 use super::path::{CommandPath, TwinPath};
 use crate::{
-    access::{Caller, Operator, Viewer},
+    access::{Caller, needs},
     body::{Body, FromBody},
     json,
     members::{self, Members},
@@ -53,7 +53,7 @@ const STATES: [CommandState; 6] = [
 )]
 #[post("/twins/{id}/commands")]
 pub async fn send(
-    caller: Caller<Operator>,
+    caller: Caller<needs::Command>,
     twins: Data<Twins>,
     settings: Data<Settings>,
     id: TwinPath,
@@ -66,7 +66,7 @@ pub async fn send(
     let order = body.value;
     let wait = order.wait_within(settings.wait_max)?;
     caller.reach(&twins, &id.0).await?;
-    let new = order.into_command(key.0, caller.principal.name.as_str().into());
+    let new = order.into_command(key.0, caller.subject.name.as_str().into());
     let (inbox, twin) = (twins.clone(), id.0.clone());
     let command = uncut(async move { Ok(inbox.command(&twin, new).await?) }).await?;
     let location = (header::LOCATION, format!("/api/v1/twins/{}/commands/{}", id.0, command.id));
@@ -102,7 +102,7 @@ async fn answer(twins: &Twins, twin: &TwinId, command: Command, wait: Duration) 
     responses((status = 200, description = "One page of commands", body = CommandPage))
 )]
 #[get("/twins/{id}/commands")]
-pub async fn list(caller: Caller<Viewer>, twins: Data<Twins>, id: TwinPath, params: Params) -> Result<HttpResponse, Problem> {
+pub async fn list(caller: Caller<needs::Read>, twins: Data<Twins>, id: TwinPath, params: Params) -> Result<HttpResponse, Problem> {
     let query = query(id.0.clone(), params)?;
     caller.reach_existing(&twins, &id.0).await?;
     Ok(json::ok(&page(twins.commands(query).await?, CommandDocument::from)))
@@ -127,7 +127,7 @@ fn query(twin: TwinId, mut params: Params) -> Result<CommandQuery, Problem> {
 )]
 #[get("/twins/{id}/commands/{cid}")]
 pub async fn read(
-    caller: Caller<Viewer>,
+    caller: Caller<needs::Read>,
     twins: Data<Twins>,
     id: TwinPath,
     cid: CommandPath,
@@ -149,7 +149,7 @@ pub async fn read(
 )]
 #[delete("/twins/{id}/commands/{cid}")]
 pub async fn cancel(
-    caller: Caller<Operator>,
+    caller: Caller<needs::Command>,
     twins: Data<Twins>,
     id: TwinPath,
     cid: CommandPath,

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::path::TwinPath;
 use crate::{
-    access::{Admin, Caller},
+    access::{Caller, needs},
     body::{Body, FromBody},
     members::{self, Members},
     params::NoParams,
@@ -31,7 +31,7 @@ pub const TOKEN_LIFETIME_DEFAULT: Duration = Duration::from_secs(3600);
 )]
 #[post("/twins/{id}/credentials/reset")]
 pub async fn reset(
-    caller: Caller<Admin>,
+    caller: Caller<needs::Provision>,
     twins: Data<Twins>,
     replays: Data<Replays>,
     id: TwinPath,
@@ -61,7 +61,7 @@ pub async fn reset(
 )]
 #[post("/twins/{id}/tokens")]
 pub async fn token(
-    caller: Caller<Admin>,
+    caller: Caller<needs::Provision>,
     twins: Data<Twins>,
     replays: Data<Replays>,
     id: TwinPath,

@@ -2,14 +2,14 @@
 
 use actix_web::{HttpResponse, get, web::Data};
 use actors::Twins;
-use hierarchy_models::{ModelId, TwinId, model};
+use hierarchy_models::{access::Extent, model};
 
 use crate::{
-    access::{Access, Caller, Viewer},
+    access::{Caller, needs},
     json,
     params::Params,
     problem::Problem,
-    query::{Page, RegistryEntry, RegistryQuery},
+    query::RegistryQuery,
     wire::{
         described::{Listing, Paging, TwinPage},
         page,
@@ -17,22 +17,18 @@ use crate::{
     },
 };
 
-/// The page that holds nothing but the twin a key is confined to.
-const SCOPE_CURSOR: &str = "~scope";
-
-/// Lists twins, by id. A key with a scope sees that twin (last) and what is below it.
+/// Lists twins, by id: those that the caller may read.
 #[utoipa::path(operation_id = "listTwins", tag = "twins", params(Listing, Paging), responses((status = 200, description = "One page", body = TwinPage)))]
 #[get("/twins")]
-pub async fn list(caller: Caller<Viewer>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
+pub async fn list(caller: Caller<needs::Read>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
     let query = read(&mut params)?;
     params.finish()?;
     for named in [&query.parent, &query.under].into_iter().flatten() {
         caller.reach(&twins, named).await?;
     }
-    let found = match caller.scope() {
-        Some(scope) if query.parent.is_none() && query.under.is_none() => within(&caller, &twins, scope, query).await?,
-        _ => twins.list(query).await?,
-    };
+    // What lies under a twin that may be read may be read.
+    let extent = if query.parent.is_none() && query.under.is_none() { caller.extent() } else { Extent::Everywhere };
+    let found = twins.list_within(query, &extent).await?;
     Ok(json::ok(&page(found, ListItem::from)))
 }
 
@@ -46,27 +42,6 @@ fn read(params: &mut Params) -> Result<RegistryQuery, Problem> {
     };
     params.not_yet(&["filter", "sort"])?;
     Ok(query)
-}
-
-/// All that a confined key may see: what is below its twin, and at the end that twin itself, which the registry's
-/// `under` leaves out. When the last page is full it gets a page of its own.
-async fn within(access: &Access, twins: &Twins, scope: &TwinId, query: RegistryQuery) -> Result<Page<RegistryEntry>, Problem> {
-    let (limit, model) = (query.limit, query.model.clone());
-    if query.cursor.as_deref() == Some(SCOPE_CURSOR) {
-        return Ok(Page { items: top(access, twins, scope, model).await?.into_iter().collect(), cursor: None });
-    }
-    let mut page = twins.list(RegistryQuery { under: Some(scope.clone()), ..query }).await?;
-    if page.cursor.is_none() && page.items.len() < limit {
-        page.items.extend(top(access, twins, scope, model).await?);
-    } else if page.cursor.is_none() {
-        page.cursor = Some(SCOPE_CURSOR.to_owned());
-    }
-    Ok(page)
-}
-
-async fn top(access: &Access, twins: &Twins, scope: &TwinId, model: Option<ModelId>) -> Result<Option<RegistryEntry>, Problem> {
-    let entry = twins.entry(scope).await?;
-    Ok(Some(entry).filter(|e| access.sees(&e.path) && model.is_none_or(|m| m == e.row.model)))
 }
 
 #[cfg(test)]

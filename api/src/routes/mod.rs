@@ -1,13 +1,17 @@
 //! Every route, one file for each thing it is about. A route reads its request, asks the runtime, writes the answer.
 
 mod alerts;
+mod audit;
 mod commands;
 mod credentials;
 mod events;
+mod governing;
+mod grants;
 mod history;
 mod lifecycle;
 mod listing;
 mod live;
+mod login;
 mod models;
 mod pages;
 mod patch;
@@ -15,6 +19,7 @@ mod path;
 mod principals;
 mod probes;
 mod register;
+mod roles;
 mod rollups;
 mod rule_body;
 mod rules;
@@ -31,6 +36,7 @@ use crate::{documents::Document, problem::Problem};
 
 /// The routes under `/api/v1`: all of them need a key.
 pub fn keyed(routes: &mut ServiceConfig) {
+    routes.service(login::login).service(login::logout);
     routes.service(listing::list).service(register::register);
     routes.service(twin::read).service(patch::patch).service(twin::delete);
     routes.service(lifecycle::activate).service(lifecycle::deactivate).service(lifecycle::release);
@@ -44,6 +50,9 @@ pub fn keyed(routes: &mut ServiceConfig) {
     routes.service(rules::test).service(rules::list).service(rules::create).service(rules::read).service(rules::change);
     routes.service(rules::delete);
     routes.service(principals::list).service(principals::create).service(principals::read).service(principals::delete);
+    routes.service(grants::list).service(grants::create).service(grants::read).service(grants::delete);
+    routes.service(audit::list);
+    routes.service(roles::list).service(roles::read).service(roles::put).service(roles::delete);
 }
 
 /// The routes that need no key on loopback, and the document that describes all routes.

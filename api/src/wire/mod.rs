@@ -4,11 +4,13 @@
 //! asking that edge's clients.
 
 pub mod alert;
+pub mod audit;
 pub mod command;
 pub mod described;
 pub mod event;
 pub mod history;
 pub mod model;
+pub mod role;
 pub mod rollups;
 pub mod rule;
 pub mod rule_body;

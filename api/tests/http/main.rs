@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod audit;
 mod commands;
 mod edge;
+mod grants;
 mod history;
 mod live;
+mod matrix;
 mod registry;
 mod rollups;
+mod sessions;
 mod world;

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+pub mod audit;
 pub mod documents;
 pub mod events;
 pub mod history;
@@ -113,6 +114,9 @@ macro_rules! store_contract {
             documents::an_identity_comes_back_as_it_was
             documents::a_generation_outlives_its_identity
             documents::every_id_that_had_an_identity_is_listed_with_its_generation
+            audit::the_audit_log_is_read_from_both_ends_after_a_reopen
+            audit::the_audit_log_is_read_by_time
+            audit::an_audit_record_out_of_line_is_refused
             model::a_store_answers_as_the_model_does
         }
     };
