@@ -21,7 +21,7 @@ use actors::{Twins, clock::SystemClock, identity::Identities, kind::Kinds};
 
 use crate::config::Config;
 use doors::Doors;
-pub use secrets::{ADMIN_TOKEN_FILE, MASTER_KEY_FILE};
+pub use secrets::{ADMIN_TOKEN_FILE, MASTER_KEY_FILE, SecretError, add_master_key, master_kids};
 pub use stores::Opened;
 
 /// A stop that takes longer is cut off; nothing acknowledged is lost by it, the next start only has more to read.
@@ -82,7 +82,7 @@ impl App {
         Doors::are_free(&config)?;
         let Opened { store, identities } = stores::open(&config).await?;
         let has_twins = store.count().await.map_err(|error| stores::StoreError::new(&config, error))? > 0;
-        let master = secrets::master_key(dir, has_twins)?;
+        let masters = secrets::master_keys(dir, has_twins)?;
         let (admin_token, admin_token_file) = match &config.admin_token {
             Some(token) => (token.0.clone(), None),
             None => (secrets::admin_token(dir)?, Some(dir.join(ADMIN_TOKEN_FILE))),
@@ -90,7 +90,7 @@ impl App {
         if config.redis_url.is_some() {
             tracing::warn!("redis.url is set, but this build runs on one node and does not use it");
         }
-        let identities = Identities::new(identities, store.clone(), master, admin_token.clone());
+        let identities = Identities::with_masters(identities, store.clone(), masters, admin_token.clone());
         let clock = Arc::new(SystemClock);
         let twins = Twins::open_with(store.clone(), identities, config.twins.clone(), clock, kinds).await.map_err(Error::Recovery)?;
         let doors = Doors::open(&twins, &config).await?;

@@ -3,6 +3,7 @@
 //! The flags of `serve` are read off the table of settings, so they cannot differ from it.
 
 mod audit;
+mod key;
 mod model;
 mod serve;
 mod store;
@@ -54,6 +55,9 @@ enum Action {
     /// Look after the audit log
     #[command(subcommand)]
     Audit(audit::AuditAction),
+    /// The master keys that devices' keys are derived from
+    #[command(subcommand)]
+    Key(key::KeyAction),
     /// Move twins between stores, while no server runs
     #[command(subcommand)]
     Store(store::StoreAction),
@@ -150,6 +154,7 @@ enum Failure {
     Store(#[from] app::stores::StoreError),
     #[error(transparent)]
     Audit(#[from] actors::audit::Broken),
+    Secret(#[from] app::SecretError),
     #[error(transparent)]
     Copy(#[from] crate::store_copy::Error),
     /// It was said already, line by line.
@@ -210,6 +215,7 @@ fn act(action: Action, kinds: Kinds) -> Result<(), Failure> {
         Action::Import(args) => Ok(args.import.run(&args.server)?),
         Action::Model(action) => action.run(),
         Action::Audit(action) => action.run(),
+        Action::Key(action) => action.run(),
         Action::Store(action) => action.run(),
     }
 }

@@ -55,6 +55,7 @@ struct TlsFiles {
     mqtt_cert: Option<PathBuf>,
     mqtt_key: Option<PathBuf>,
     mqtt_client_ca: Option<PathBuf>,
+    mqtt_client_crl: Option<PathBuf>,
 }
 
 /// The settings about the identity provider one by one.
@@ -235,11 +236,18 @@ impl TlsFiles {
     fn mqtt(&self) -> Result<Option<gateway::TlsSettings>, String> {
         let files = pair("mqtt.tls.cert", &self.mqtt_cert, "mqtt.tls.key", &self.mqtt_key)?;
         match (self.mqtt_bind, files) {
-            (Some(bind), Some((cert, key))) => Ok(Some(gateway::TlsSettings { bind, cert, key, client_ca: self.mqtt_client_ca.clone() })),
+            (Some(bind), Some((cert, key))) => Ok(Some(gateway::TlsSettings {
+                bind,
+                cert,
+                key,
+                client_ca: self.mqtt_client_ca.clone(),
+                client_crl: self.mqtt_client_crl.clone(),
+            })),
             (Some(_), None) => Err("mqtt.tls.bind is set, but mqtt.tls.cert and mqtt.tls.key are not".into()),
             (None, Some(_)) => Err("mqtt.tls.cert is set, but mqtt.tls.bind is not: nothing would listen".into()),
-            (None, None) if self.mqtt_client_ca.is_some() => {
-                Err("mqtt.tls.client_ca is set, but mqtt.tls.bind is not: nothing would listen".into())
+            (None, None) if self.mqtt_client_ca.is_some() || self.mqtt_client_crl.is_some() => {
+                let key = if self.mqtt_client_ca.is_some() { "client_ca" } else { "client_crl" };
+                Err(format!("mqtt.tls.{key} is set, but mqtt.tls.bind is not: nothing would listen"))
             }
             (None, None) => Ok(None),
         }

@@ -214,8 +214,7 @@ async fn copy_identities(from: &Opened, to: &Opened) -> Result<u64, Error> {
         let Some((last, _)) = some.last().cloned() else { return Ok(count) };
         for (device, highest) in some {
             let identity = from.identities.identity(&device).await.map_err(Error::From)?;
-            let used =
-                Identity { device: device.clone(), enabled: false, generation: highest, kid: 0, slots: Vec::new(), sealed: Vec::new() };
+            let used = Identity { enabled: false, ..Identity::new(device.clone(), highest, 0) };
             let mut rows = vec![used];
             rows.extend(identity.clone());
             to.identities.put_identities(rows).await.map_err(Error::To)?;

@@ -72,7 +72,7 @@ async fn measure(rules: usize, when: &str) -> f64 {
         remote: "here".into(),
         clean_start: true,
         expiry: Duration::ZERO,
-        generation: None,
+        proof: None,
         link: Arc::new(Nowhere),
     };
     let session = twins.connect(connect).await.expect("a world of its own");

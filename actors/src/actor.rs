@@ -143,6 +143,12 @@ impl TwinActor {
                 drop(b);
                 self.answer_durable(answerer, Ok(Answer::Definitions(definitions)));
             }
+            Ask::Holds { filter, entry } => {
+                let b = self.body.borrow();
+                let holds = b.holds(&filter, &entry, &b.runtime().models.known());
+                drop(b);
+                self.answer_durable(answerer, Ok(Answer::Holds(holds)));
+            }
             Ask::Row => {
                 let row = crate::twins::row_of(&self.body.borrow());
                 self.answer_durable(answerer, Ok(Answer::Row(row)));

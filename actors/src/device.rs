@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use hierarchy_models::{CommandId, DeviceMessage, Name, Timestamp, TwinId, Value, value::Map};
 
-use crate::view::TwinView;
+use crate::{identity::Proof, view::TwinView};
 
 /// What a twin sends down to its device.
 #[derive(Debug, Clone)]
@@ -57,6 +57,9 @@ pub trait Link: Send + Sync {
     /// Whether the session has ended, so that nothing will ever be delivered.
     fn is_closed(&self) -> bool;
 
+    /// What waits for this twin is not its device's to have any more. `target` is a child whose way to this session is closed.
+    fn forget(&self, _target: &TwinId) {}
+
     /// What became of the message that was given this ticket with [`DeviceSession::post`]. Called once for each; never for
     /// a session that only sends.
     fn settled(&self, _ticket: u64, _outcome: Outcome) {}
@@ -82,8 +85,8 @@ pub struct Connect {
     pub clean_start: bool,
     /// How long the session outlives the connection; zero ends it with the connection.
     pub expiry: Duration,
-    /// The generation of the credentials it came with, as [`crate::identity::Identities::verify_device`] told.
-    pub generation: Option<u64>,
+    /// What it proved itself with, as [`crate::identity::Identities::verify_device`] told.
+    pub proof: Option<Proof>,
     pub link: Arc<dyn Link>,
 }
 

@@ -1,8 +1,8 @@
 //! The kinds of documents that the runtime keeps in its store. Whoever moves a store moves all of them.
 
-use crate::{access, alerts, models, rules};
+use crate::{access, alerts, identity, jobs, models, rules};
 
-pub const KINDS: [&str; 7] = [
+pub const KINDS: [&str; 11] = [
     access::DOCUMENT_KINDS[0],
     access::DOCUMENT_KINDS[1],
     models::DOCUMENT_KIND,
@@ -10,6 +10,10 @@ pub const KINDS: [&str; 7] = [
     rules::CALL_KIND,
     alerts::STANDING,
     alerts::CLEARED,
+    jobs::DOCUMENT_KIND,
+    jobs::PART_DOCUMENT_KIND,
+    identity::CLAIM_KIND,
+    identity::ENROLMENT_KIND,
 ];
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hierarchy_models::{
     Command, CommandId, Name, TwinId,
     event::Subscriptions,
+    filter::Filter,
     rollup::{Asks, Contribution},
     supervision::Verdict,
     tree::Path,
@@ -84,6 +85,11 @@ pub enum Ask {
     PassOn,
     /// Which roll-ups are defined on it.
     Definitions,
+    /// Whether a filter means it, which its row leaves open.
+    Holds {
+        filter: Arc<Filter>,
+        entry: Box<persistence::RegistryEntry>,
+    },
 }
 
 #[derive(Debug)]
@@ -97,6 +103,7 @@ pub enum Answer {
     Contribution(Box<Contribution>),
     Row(Box<persistence::RegistryRow>),
     Definitions(Definitions),
+    Holds(bool),
     Verdict(Verdict),
     Done,
 }

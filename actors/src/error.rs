@@ -12,6 +12,8 @@ pub enum TwinError {
     NoSuchAlert(AlertId),
     #[error("the alert {0} is cleared already")]
     AlertCleared(AlertId),
+    #[error("there is no job {0}")]
+    NoSuchJob(Name),
     #[error("there is no rule {0}")]
     NoSuchRule(Name),
     #[error("a rule {0} is there already")]
@@ -23,6 +25,9 @@ pub enum TwinError {
     AlreadyRegistered(TwinId),
     #[error("{twin} has children; remove them first or ask for a recursive removal")]
     HasChildren { twin: TwinId },
+    /// A code that is wrong, used, or over, or a device that is not there: which, is not said.
+    #[error("this claim code does not open this device")]
+    NoSuchClaim,
     #[error("there is no twin {parent} to stand under")]
     NoSuchParent { parent: TwinId },
     #[error("there is no gateway {gateway}")]

@@ -1,51 +1,129 @@
-//! Who is at the devices' door: device keys (derived, not stored) and signed tokens. People and systems: [`crate::access`].
+//! Who is at the devices' door: their keys, tokens, certificates and passwords. People and systems: [`crate::access`].
 //!
-//! A device's key is an HMAC of its name under the master key, so that nothing secret about a device is at rest and a
+//! A device's key is an HMAC of its name under a master key, so that nothing secret about a device is at rest and a
 //! reconnect storm costs a third of a microsecond a device; resetting raises the generation that goes into it. Slow
 //! password hashes are for secrets that people choose; these are 256 random bits.
 
+mod claims;
+mod credentials;
+#[cfg(test)]
+mod device_tests;
+mod enrolments;
+mod masters;
+mod passwords;
 mod sealing;
+mod spooling;
+mod tokens;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use hierarchy_models::{Timestamp, TwinId};
 use persistence::Identity;
-use ring::hmac;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use crate::{access::Access, error::TwinError};
 
-/// Why a device was not let in. The device is told one thing for all of them; the log and the metrics tell which.
+pub(crate) use claims::KIND as CLAIM_KIND;
+pub use claims::{CLAIM_LIFETIME_MAX, ClaimCode};
+pub use credentials::{CERTIFICATES_MAX, CredentialsPatch, CredentialsView, KEY_BYTES, KEY_SLOTS_MAX, NewCredentials};
+pub(crate) use enrolments::KIND as ENROLMENT_KIND;
+pub use enrolments::{ENROLMENTS_MAX, Enrolment, EnrolmentKind, NewEnrolment, Newcomer};
+pub use masters::{FIRST_KID, MASTER_KEYS_MAX, Masters};
+pub use passwords::{PASSWORD_BYTES, PASSWORD_TRIES_PER_MINUTE, PASSWORDS_CACHED_MAX, PASSWORDS_WAITING_MAX};
+pub use persistence::Thumbprint;
+pub use tokens::{CLOCK_SKEW_MAX, NoScope, Scope, TOKEN_LIFETIME_MAX};
+
+/// Why a device was not let in. The device is told one thing for nearly all of them; the log and the metrics tell which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     #[error("no such device")]
     Unknown,
     #[error("wrong key")]
     WrongKey,
-    #[error("the token has expired")]
+    #[error("the token or the certificate has expired")]
     Expired,
+    #[error("the token is not for connecting")]
+    WrongScope,
     #[error("the device is not active")]
     Inactive,
+    #[error("the enrolment does not take it")]
+    NotEnrolled,
+    /// It may try again in a while.
+    #[error("too many passwords were tried")]
+    TooManyTries,
+    #[error("too many passwords are being checked")]
+    Busy,
     #[error("the identity store is not available")]
     Unavailable,
 }
 
-/// Key slots a device may have.
-pub const KEY_SLOTS_MAX: usize = 16;
-/// Bytes of a key that is brought from outside: at least, at most.
-pub const KEY_BYTES: std::ops::RangeInclusive<usize> = 16..=256;
-/// Longest life of a device token.
-pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(24 * 3600);
-const TENANT: &str = "default";
-const KID: u32 = 1;
+impl Denied {
+    /// For the metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown_device",
+            Self::WrongKey => "wrong_key",
+            Self::Expired => "expired",
+            Self::WrongScope => "wrong_scope",
+            Self::Inactive => "inactive",
+            Self::NotEnrolled => "not_enrolled",
+            Self::TooManyTries => "too_many_tries",
+            Self::Busy => "busy",
+            Self::Unavailable => "identities_unavailable",
+        }
+    }
+}
+
+/// Which credentials a device had when it proved who it is; any change of them makes another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof(u64);
+
+impl Proof {
+    fn of(identity: &Identity) -> Self {
+        let Identity { device, generation, kid, slots, sealed, certificates, password, enabled: _, gateway: _ } = identity;
+        let mut hasher = DefaultHasher::new();
+        (device, generation, kid, slots, password).hash(&mut hasher);
+        for key in sealed {
+            (&key.slot, &key.nonce, &key.sealed).hash(&mut hasher);
+        }
+        for own in certificates {
+            (&own.slot, own.sha256).hash(&mut hasher);
+        }
+        Self(hasher.finish())
+    }
+}
+
+/// A device that has proved who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified {
+    pub proof: Proof,
+    pub scope: Scope,
+    /// When its session ends by itself.
+    pub until: Option<Timestamp>,
+}
+
+/// A client certificate whose key the peer has shown to hold, and that is within its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    pub sha256: Thumbprint,
+    pub not_after: Timestamp,
+    /// Its common name, when the authorities that speak for devices vouch for it and have not revoked it.
+    pub vouched_for: Option<String>,
+}
 
 struct Inner {
     store: Arc<dyn persistence::Identities>,
+    documents: Arc<dyn persistence::Store>,
+    masters: Masters,
+    passwords: passwords::Passwords,
+    enrolments: enrolments::Enrolments,
+    claims: claims::Claims,
     access: Access,
-    device_keys: hmac::Key,
-    tokens: hmac::Key,
-    sealing: sealing::Sealing,
 }
 
 /// Cheap to clone.
@@ -62,15 +140,25 @@ impl Identities {
         master: [u8; 32],
         admin_token: String,
     ) -> Self {
-        let master = hmac::Key::new(hmac::HMAC_SHA256, &master);
-        let derive = |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&master, purpose.as_bytes()).as_ref());
+        Self::with_masters(store, documents, Masters::new(master), admin_token)
+    }
+
+    /// The same, with master keys that were added since.
+    pub fn with_masters(
+        store: Arc<dyn persistence::Identities>,
+        documents: Arc<dyn persistence::Store>,
+        masters: Masters,
+        admin_token: String,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 store,
-                access: Access::new(documents, &admin_token),
-                device_keys: derive("twinfold device keys v1"),
-                tokens: derive("twinfold device tokens v1"),
-                sealing: sealing::Sealing::new(hmac::sign(&master, b"twinfold sealed keys v1").as_ref()),
+                access: Access::new(documents.clone(), &admin_token),
+                documents,
+                masters,
+                passwords: passwords::Passwords::new(),
+                enrolments: enrolments::Enrolments::default(),
+                claims: claims::Claims::default(),
             }),
         }
     }
@@ -78,21 +166,6 @@ impl Identities {
     /// People and systems, who come through the other door.
     pub fn access(&self) -> &Access {
         &self.inner.access
-    }
-
-    /// The derived key of one slot: each part's length goes before it, so that no two sets of parts read the same.
-    fn derived_key(&self, device: &TwinId, generation: u64, slot: &str) -> String {
-        let mut signer = hmac::Context::with_key(&self.inner.device_keys);
-        for part in [TENANT, device.as_str(), &generation.to_string(), slot] {
-            signer.update(&(part.len() as u32).to_be_bytes());
-            signer.update(part.as_bytes());
-        }
-        BASE64.encode(signer.sign())
-    }
-
-    fn token_signature(&self, device: &TwinId, generation: u64, expires: u64) -> Vec<u8> {
-        let text = format!("{}:{}:{generation}:{expires}", device.as_str().len(), device);
-        hmac::sign(&self.inner.tokens, text.as_bytes()).as_ref().to_vec()
     }
 
     async fn load(&self, device: &TwinId) -> Result<Identity, Denied> {
@@ -107,196 +180,108 @@ impl Identities {
         }
     }
 
-    /// Checks a password (a device key or a signed token) at CONNECT; the generation of the credentials it belongs to.
-    pub async fn verify_device(&self, device: &TwinId, password: &[u8], now: Timestamp) -> Result<u64, Denied> {
+    /// Checks a password at CONNECT: a device key, a signed token, or a password that a person chose.
+    pub async fn verify_device(&self, device: &TwinId, password: &[u8], now: Timestamp) -> Result<Verified, Denied> {
         let identity = self.load(device).await?;
-        if let Some(token) = std::str::from_utf8(password).ok().and_then(|p| p.strip_prefix("twt_")) {
-            return self.verify_token(device, &identity, token, now).map(|()| identity.generation);
+        let proof = Proof::of(&identity);
+        if let Some(token) = token_in(password) {
+            let (scope, until) = self.verify_token(&identity, token, now)?;
+            return if scope.connect { Ok(Verified { proof, scope, until: Some(until) }) } else { Err(Denied::WrongScope) };
         }
-        // Every slot is compared, so that the time taken does not tell which one came near.
+        let verified = Verified { proof, scope: Scope::ALL, until: None };
+        if self.is_key(&identity, password)? {
+            return Ok(verified);
+        }
+        let Some(stored) = &identity.password else { return Err(Denied::WrongKey) };
+        let right = self.inner.passwords.verify(device, identity.generation, stored, password, now).await?;
+        if right { Ok(verified) } else { Err(Denied::WrongKey) }
+    }
+
+    /// Every slot is compared, so that the time taken does not tell which one came near.
+    fn is_key(&self, identity: &Identity, password: &[u8]) -> Result<bool, Denied> {
+        if identity.slots.is_empty() && identity.sealed.is_empty() {
+            return Ok(false);
+        }
+        let master = self.inner.masters.get(identity.kid).ok_or(Denied::Unavailable)?;
         let mut matched = false;
         for slot in &identity.slots {
-            let key = self.derived_key(device, identity.generation, slot);
+            let key = master.device_key(&identity.device, identity.generation, slot);
             matched |= bool::from(key.as_bytes().ct_eq(password));
         }
         for sealed in &identity.sealed {
-            if let Some(key) = self.inner.sealing.open(device, sealed) {
+            if let Some(key) = master.sealing.open(&identity.device, sealed) {
                 matched |= bool::from(key.as_slice().ct_eq(password));
             }
         }
-        if matched { Ok(identity.generation) } else { Err(Denied::WrongKey) }
+        Ok(matched)
     }
 
-    fn verify_token(&self, device: &TwinId, identity: &Identity, token: &str, now: Timestamp) -> Result<(), Denied> {
-        let (expires, signature) = token.split_once('.').ok_or(Denied::WrongKey)?;
-        let expires: u64 = expires.parse().map_err(|_| Denied::WrongKey)?;
-        let signature = BASE64.decode(signature).map_err(|_| Denied::WrongKey)?;
-        let right = self.token_signature(device, identity.generation, expires);
-        if !bool::from(right.as_slice().ct_eq(&signature)) {
+    fn verify_token(&self, identity: &Identity, token: &str, now: Timestamp) -> Result<(Scope, Timestamp), Denied> {
+        let master = self.inner.masters.get(identity.kid).ok_or(Denied::Unavailable)?;
+        tokens::verify(master, &identity.device, identity.generation, token, now)
+    }
+
+    /// Checks a token by which a session that is open goes on. It need not be one for connecting.
+    pub async fn renew(&self, device: &TwinId, token: &[u8], now: Timestamp) -> Result<Verified, Denied> {
+        let identity = self.load(device).await?;
+        let (scope, until) = self.verify_token(&identity, token_in(token).ok_or(Denied::WrongKey)?, now)?;
+        Ok(Verified { proof: Proof::of(&identity), scope, until: Some(until) })
+    }
+
+    /// Checks that a device with this client certificate may connect: it is its own, or authorities vouch for its name.
+    pub async fn verify_certificate(&self, device: &TwinId, certificate: &Certificate, now: Timestamp) -> Result<Verified, Denied> {
+        let identity = self.load(device).await?;
+        let is_own = identity.certificates.iter().any(|own| own.sha256 == certificate.sha256);
+        let is_vouched_for = certificate.vouched_for.as_deref() == Some(device.as_str());
+        if !(is_own || is_vouched_for) {
             return Err(Denied::WrongKey);
         }
-        let end = Timestamp::from_millis_clamped(i64::try_from(expires.saturating_mul(1000)).unwrap_or(i64::MAX));
-        if end <= now { Err(Denied::Expired) } else { Ok(()) }
+        if certificate.not_after <= now {
+            return Err(Denied::Expired);
+        }
+        Ok(Verified { proof: Proof::of(&identity), scope: Scope::ALL, until: Some(certificate.not_after) })
     }
 
-    /// Checks that a device with a client certificate of this common name may connect.
-    pub async fn verify_certificate(&self, device: &TwinId, common_name: &str) -> Result<u64, Denied> {
-        let identity = self.load(device).await?;
-        if common_name == device.as_str() { Ok(identity.generation) } else { Err(Denied::WrongKey) }
-    }
-
-    /// Whether credentials of this generation still open the door.
-    pub async fn is_current(&self, device: &TwinId, generation: u64) -> bool {
-        self.load(device).await.is_ok_and(|identity| identity.generation == generation)
+    /// Whether the credentials of this proof still open the door.
+    pub async fn is_current(&self, device: &TwinId, proof: Proof) -> bool {
+        self.load(device).await.is_ok_and(|identity| Proof::of(&identity) == proof)
     }
 
     /// A signed token for a device, good for `lifetime`.
     pub async fn issue_token(&self, device: &TwinId, lifetime: Duration, now: Timestamp) -> Result<String, TwinError> {
+        self.issue_scoped_token(device, lifetime, Scope::ALL, now).await
+    }
+
+    /// The same, for a part of what a device may do.
+    pub async fn issue_scoped_token(&self, device: &TwinId, lifetime: Duration, scope: Scope, now: Timestamp) -> Result<String, TwinError> {
         if lifetime.is_zero() || lifetime > TOKEN_LIFETIME_MAX {
             let reason = format!("must be from 1 to {} seconds", TOKEN_LIFETIME_MAX.as_secs());
             return Err(TwinError::Invalid { pointer: "/expires_in".into(), reason });
         }
         let identity = self.inner.store.identity(device).await?.ok_or_else(|| TwinError::NoSuchTwin(device.clone()))?;
         let expires = (now.plus(lifetime).as_millis() / 1000).max(0) as u64;
-        let signature = BASE64.encode(self.token_signature(device, identity.generation, expires));
-        Ok(format!("twt_{expires}.{signature}"))
+        Ok(tokens::sign(self.master(identity.kid)?, device, identity.generation, expires, scope))
     }
 
-    /// Gives a new device its identity; its keys, which are shown once. `keys`: slots, with a value when brought from outside.
-    pub(crate) async fn enrol(
-        &self,
-        device: &TwinId,
-        keys: Option<BTreeMap<String, Option<String>>>,
-    ) -> Result<(u64, BTreeMap<String, String>), TwinError> {
-        let generation = self.inner.store.next_generation(device).await?;
-        let asked = keys.unwrap_or_else(|| ["primary", "secondary"].map(|slot| (slot.into(), None)).into());
-        check_keys(&asked)?;
-        let (mut slots, mut sealed, mut shown) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for (slot, key) in asked {
-            let key = match key {
-                Some(key) => {
-                    sealed.push(self.inner.sealing.seal(device, &slot, key.as_bytes())?);
-                    key
-                }
-                None => {
-                    slots.push(slot.clone());
-                    self.derived_key(device, generation, &slot)
-                }
-            };
-            shown.insert(slot, key);
-        }
-        let identity = Identity { device: device.clone(), enabled: true, generation, kid: KID, slots, sealed };
-        self.inner.store.put_identities(vec![identity]).await?;
-        Ok((generation, shown))
-    }
-
-    pub(crate) async fn enable(&self, device: &TwinId, enabled: bool) -> Result<(), TwinError> {
-        let found = self.inner.store.identity(device).await?;
-        let identity = found.ok_or_else(|| TwinError::NoSuchTwin(device.clone()))?;
-        Ok(self.inner.store.put_identities(vec![Identity { enabled, ..identity }]).await?)
-    }
-
-    /// Derives every slot anew; keys brought from outside are replaced by derived ones.
-    pub(crate) async fn reset(&self, device: &TwinId) -> Result<BTreeMap<String, String>, TwinError> {
-        let found = self.inner.store.identity(device).await?;
-        let identity = found.ok_or_else(|| TwinError::NoSuchTwin(device.clone()))?;
-        let generation = identity.generation + 1;
-        let brought = identity.sealed.into_iter().map(|s| s.slot);
-        let slots: Vec<String> = identity.slots.into_iter().chain(brought).collect();
-        let shown = slots.iter().map(|slot| (slot.clone(), self.derived_key(device, generation, slot))).collect();
-        let fresh = Identity { device: device.clone(), enabled: identity.enabled, generation, kid: KID, slots, sealed: vec![] };
-        self.inner.store.put_identities(vec![fresh]).await?;
-        Ok(shown)
-    }
-
-    pub(crate) async fn forget(&self, device: &TwinId) -> Result<(), TwinError> {
-        Ok(self.inner.store.delete_identity(device).await?)
+    fn master(&self, kid: u32) -> Result<&masters::Master, TwinError> {
+        let missing = || persistence::Error::Unavailable { doing: "deriving a key", detail: format!("master key {kid} is not here") };
+        Ok(self.inner.masters.get(kid).ok_or_else(missing)?)
     }
 }
 
-fn check_keys(keys: &BTreeMap<String, Option<String>>) -> Result<(), TwinError> {
-    let invalid = |pointer: String, reason: String| Err(TwinError::Invalid { pointer, reason });
-    if keys.is_empty() || keys.len() > KEY_SLOTS_MAX {
-        return invalid("/keys".into(), format!("from 1 to {KEY_SLOTS_MAX} keys"));
-    }
-    for (slot, key) in keys {
-        if slot.is_empty() || slot.len() > 64 || !slot.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-            return invalid("/keys".into(), format!("{slot:?} is no name for a key: 1 to 64 letters, digits, '-' and '_'"));
-        }
-        if key.as_ref().is_some_and(|k| !KEY_BYTES.contains(&k.len()) || k.starts_with("twt_")) {
-            let reason = format!("a key has {} to {} bytes and does not begin with twt_", KEY_BYTES.start(), KEY_BYTES.end());
-            return invalid(format!("/keys/{slot}"), reason);
-        }
-    }
-    Ok(())
+fn token_in(password: &[u8]) -> Option<&str> {
+    std::str::from_utf8(password).ok()?.strip_prefix(tokens::PREFIX)
 }
 
 #[cfg(test)]
 mod tests {
-    use hierarchy_models::TwinId;
     use persistence::MemoryStore;
 
     use super::*;
-
-    fn identities() -> Identities {
-        let store = Arc::new(MemoryStore::default());
-        Identities::new(store.clone(), store, [7; 32], "admin".into())
-    }
 
     fn id(text: &str) -> TwinId {
         TwinId::new(text).unwrap()
     }
 
     const NOW: Timestamp = Timestamp::EPOCH;
-
-    #[tokio::test]
-    async fn a_key_opens_its_own_device_only_and_only_until_it_is_reset() {
-        let ids = identities();
-        let (_, keys) = ids.enrol(&id("a"), None).await.unwrap();
-        ids.enrol(&id("b"), None).await.unwrap();
-        for slot in ["primary", "secondary"] {
-            assert!(ids.verify_device(&id("a"), keys[slot].as_bytes(), NOW).await.is_ok());
-            assert_eq!(ids.verify_device(&id("b"), keys[slot].as_bytes(), NOW).await, Err(Denied::WrongKey));
-        }
-        let fresh = ids.reset(&id("a")).await.unwrap();
-        assert_eq!(ids.verify_device(&id("a"), keys["primary"].as_bytes(), NOW).await, Err(Denied::WrongKey));
-        assert!(ids.verify_device(&id("a"), fresh["primary"].as_bytes(), NOW).await.is_ok());
-        assert_eq!(ids.verify_device(&id("c"), b"x", NOW).await, Err(Denied::Unknown));
-    }
-
-    #[tokio::test]
-    async fn a_key_of_a_former_device_of_the_same_id_never_works_again() {
-        let ids = identities();
-        let (_, keys) = ids.enrol(&id("a"), None).await.unwrap();
-        ids.forget(&id("a")).await.unwrap();
-        ids.enrol(&id("a"), None).await.unwrap();
-        assert_eq!(ids.verify_device(&id("a"), keys["primary"].as_bytes(), NOW).await, Err(Denied::WrongKey));
-    }
-
-    #[tokio::test]
-    async fn a_key_brought_from_outside_works_and_is_not_stored_in_clear() {
-        let store = Arc::new(MemoryStore::default());
-        let ids = Identities::new(store.clone(), store.clone(), [7; 32], "admin".into());
-        let mine = "a-key-that-a-factory-burnt-in";
-        let (_, keys) = ids.enrol(&id("a"), Some([("factory".into(), Some(mine.into()))].into())).await.unwrap();
-        assert_eq!(keys["factory"], mine);
-        assert!(ids.verify_device(&id("a"), mine.as_bytes(), NOW).await.is_ok());
-        let stored = persistence::Identities::identity(&*store, &id("a")).await.unwrap().unwrap();
-        assert!(!format!("{stored:?}").contains(mine));
-        assert!(ids.enrol(&id("b"), Some([("k".into(), Some("short".into()))].into())).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn a_token_ends_when_it_says() {
-        let ids = identities();
-        ids.enrol(&id("a"), None).await.unwrap();
-        ids.enrol(&id("b"), None).await.unwrap();
-        let token = ids.issue_token(&id("a"), Duration::from_secs(600), NOW).await.unwrap();
-        assert!(ids.verify_device(&id("a"), token.as_bytes(), NOW).await.is_ok());
-        assert_eq!(ids.verify_device(&id("b"), token.as_bytes(), NOW).await, Err(Denied::WrongKey));
-        let late = NOW.plus(Duration::from_secs(600));
-        assert_eq!(ids.verify_device(&id("a"), token.as_bytes(), late).await, Err(Denied::Expired));
-        ids.reset(&id("a")).await.unwrap();
-        assert_eq!(ids.verify_device(&id("a"), token.as_bytes(), NOW).await, Err(Denied::WrongKey));
-    }
 }

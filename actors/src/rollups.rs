@@ -31,6 +31,7 @@ use crate::{
 
 pub use asking::{ask_awaited, ask_below, asking_of};
 pub use defined::Definitions;
+pub use seen::Seen;
 
 /// Passes a contribution on. A parent in memory gets it at once; one that is not is started first.
 pub fn send_up(runtime: &Arc<Runtime>, parent: TwinId, child: TwinId, contribution: Contribution, body: Weak<TwinCell>) {

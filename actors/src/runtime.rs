@@ -34,6 +34,7 @@ use crate::{
     hub::Hub,
     identity::Identities,
     intake::Intake,
+    jobs::Jobs,
     kind::Kinds,
     loaded::Loaded,
     models::Models,
@@ -78,6 +79,7 @@ pub struct Runtime {
     pub alerts: Alerts,
     pub audit: Arc<AuditLog>,
     pub rules: RuleBook,
+    pub jobs: Jobs,
     pub webhooks: Webhooks,
     /// Registrations share it; moves and removals, which could close loops or orphan twins, have it alone.
     pub tree: AsyncRwLock<()>,
@@ -147,6 +149,7 @@ impl Runtime {
             on_the_way: OnTheWay::default(),
             alerts: Alerts::default(),
             rules: RuleBook::default(),
+            jobs: Jobs::default(),
             webhooks: Webhooks::default(),
             tree: AsyncRwLock::default(),
             identity_locks: (0..IDENTITY_LOCKS).map(|_| AsyncMutex::default()).collect(),

@@ -45,7 +45,7 @@ pub struct DeviceSession {
 
 impl DeviceSession {
     pub(crate) async fn open(runtime: &Arc<Runtime>, connect: Connect) -> Result<Self, ConnectError> {
-        let Connect { device, protocol, remote, clean_start, expiry, generation, link } = connect;
+        let Connect { device, protocol, remote, clean_start, expiry, proof, link } = connect;
         let number = runtime.next_session();
         let expiry_seconds = u32::try_from(expiry.as_secs()).unwrap_or(u32::MAX);
         let by = Speaker::Own { session: number };
@@ -56,8 +56,8 @@ impl DeviceSession {
                 Err(Problem::Returned(again)) => ask = *again,
                 Ok(Answer::Connected { session_present, subscriptions, held_packets, attached }) => {
                     // The key may have been withdrawn between the door and here, when nobody was inside to be shown out.
-                    if let Some(generation) = generation
-                        && !runtime.identities.is_current(&device, generation).await
+                    if let Some(proof) = proof
+                        && !runtime.identities.is_current(&device, proof).await
                     {
                         let _ = runtime.ask_at(twin, Ask::Kick(CloseReason::Revoked)).await;
                         return Err(ConnectError::Inactive(device));
@@ -309,7 +309,11 @@ struct ChildLink(Arc<dyn Link>);
 
 impl Link for ChildLink {
     fn deliver(&self, target: &TwinId, message: Downlink) -> Result<(), LinkError> {
-        if matches!(message, Downlink::Close(_)) { Ok(()) } else { self.0.deliver(target, message) }
+        if matches!(message, Downlink::Close(_)) {
+            self.0.forget(target);
+            return Ok(());
+        }
+        self.0.deliver(target, message)
     }
 
     fn is_closed(&self) -> bool {

@@ -245,7 +245,7 @@ pub struct Access {
     pub subject: Arc<Subject>,
 }
 
-fn lacks(right: Right) -> Problem {
+pub fn lacks(right: Right) -> Problem {
     forbidden(format!("this needs the right {right}")).with("right", right.as_str())
 }
 

@@ -34,6 +34,8 @@ use crate::{
     stopping,
 };
 
+/// How long the lines of an import may take to arrive, as long as each piece comes within `http.body_timeout`.
+const IMPORT_TIME_MAX: Duration = Duration::from_secs(3600);
 /// Characters of a path that go to the log.
 const LOGGED_PATH_MAX: usize = 256;
 
@@ -110,6 +112,9 @@ fn unanswered(problem: Problem) -> Error {
 fn time_allowed(request: &ServiceRequest) -> Duration {
     let of = |settings: &Settings| (settings.request_timeout, settings.wait_max);
     let (timeout, wait_max) = request.app_data::<Data<Settings>>().map_or_else(|| of(&Settings::default()), |settings| of(settings));
+    if request.method() == Method::POST && request.path().ends_with("/twins/import") {
+        return IMPORT_TIME_MAX;
+    }
     let waits = request.method() == Method::POST && request.path().ends_with("/commands");
     timeout + if waits { wait_max } else { Duration::ZERO }
 }

@@ -224,9 +224,11 @@ impl Pump {
 
     async fn page(&self, cursor: Option<String>) -> Result<(Vec<TwinId>, Option<String>), End> {
         let query = RegistryQuery { under: self.filter.under.clone(), limit: SNAPSHOT_PAGE, cursor, ..RegistryQuery::default() };
-        // What lies under a twin that may be read may be read.
-        let extent = if self.filter.under.is_some() { &Extent::Everywhere } else { &self.filter.within };
-        let page = self.watch.twins.list_within(query, extent).await.map_err(failed)?;
+        let within = match &self.filter.within {
+            Extent::Everywhere => None,
+            Extent::Under(tops) => Some(tops.clone()),
+        };
+        let page = self.watch.twins.list(RegistryQuery { within, ..query }).await.map_err(failed)?;
         Ok((page.items.into_iter().map(|entry| entry.row.id).collect(), page.cursor))
     }
 

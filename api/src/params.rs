@@ -116,16 +116,6 @@ impl Params {
         })
     }
 
-    /// Refuses parameters that the contract names and this version does not serve.
-    pub fn not_yet(&mut self, names: &[&'static str]) -> Result<(), Problem> {
-        match names.iter().find(|name| self.unread.iter().any(|(unread, _)| unread == **name)) {
-            Some(name) => {
-                Err(Problem::new(problem::UNSUPPORTED_PARAMETER, format!("{name:?} is not supported yet")).with("parameter", *name))
-            }
-            None => Ok(()),
-        }
-    }
-
     /// Refuses what nobody has read.
     pub fn finish(self) -> Result<(), Problem> {
         let Some((name, _)) = self.unread.first() else { return Ok(()) };
@@ -182,12 +172,6 @@ mod tests {
         let problem = params.finish().unwrap_err();
         assert_eq!(problem.kind(), problem::UNKNOWN_PARAMETER);
         assert_eq!(problem.document()["parameter"], "lmit");
-    }
-
-    #[test]
-    fn a_later_feature_says_so() {
-        let problem = params("filter=a>1").not_yet(&["filter", "sort"]).unwrap_err();
-        assert_eq!((problem.kind().slug, &problem.document()["parameter"]), ("unsupported-parameter", &"filter".into()));
     }
 
     #[test]

@@ -26,7 +26,9 @@ impl From<TwinError> for Problem {
             TwinError::NoSuchCommand { .. } => Problem::new(problem::NO_SUCH_COMMAND, detail),
             TwinError::NoSuchAlert(_) => Problem::new(problem::NO_SUCH_ALERT, detail),
             TwinError::AlertCleared(_) => Problem::new(problem::ALERT_CLEARED, detail),
+            TwinError::NoSuchClaim => Problem::new(problem::NO_SUCH_CLAIM, detail),
             TwinError::NoSuchRule(_) => Problem::new(problem::NO_SUCH_RULE, detail),
+            TwinError::NoSuchJob(_) => Problem::new(problem::NO_SUCH_JOB, detail),
             TwinError::RuleExists(_) => Problem::new(problem::RULE_EXISTS, detail).pointing_at("/id"),
             TwinError::RuleText { pointer, error } => {
                 let problem = Problem::new(problem::INVALID_EXPRESSION, detail).pointing_at(&pointer);
@@ -112,7 +114,9 @@ mod tests {
             (TwinError::Tree(TreeError::Loop { twin: twin(), parent: twin() }), 409, "tree-conflict"),
             (TwinError::NoSuchAlert(alert()), 404, "no-such-alert"),
             (TwinError::AlertCleared(alert()), 409, "alert-cleared"),
+            (TwinError::NoSuchClaim, 404, "no-such-claim"),
             (TwinError::NoSuchRule("r".into()), 404, "no-such-rule"),
+            (TwinError::NoSuchJob("j".into()), 404, "no-such-job"),
             (TwinError::RuleExists("r".into()), 409, "rule-exists"),
             (TwinError::RuleText { pointer: "/when".into(), error: TextError::at("a >", 3, "no") }, 400, "invalid-expression"),
             (TwinError::VersionMismatch { current: 3 }, 412, "version-mismatch"),

@@ -26,6 +26,8 @@ pub struct Settings {
     pub body_max_bytes: usize,
     /// `http.models_body_max_bytes`: the body of `PUT /models/{dtmi}`, which may be a whole ontology.
     pub models_body_max_bytes: usize,
+    /// `http.import_max_bytes`: the body of `POST /twins/import`.
+    pub import_max_bytes: usize,
     /// `http.body_timeout`: a request's body must have arrived after this long.
     pub body_timeout: Duration,
     /// `http.request_timeout`: an answer that takes longer is a 503; a command's `wait` comes on top.
@@ -68,6 +70,7 @@ impl Default for Settings {
             keep_alive: Duration::from_secs(30),
             body_max_bytes: 1 << 20,
             models_body_max_bytes: 8 << 20,
+            import_max_bytes: 1 << 30,
             body_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
             wait_max: Duration::from_secs(60),

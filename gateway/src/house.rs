@@ -9,25 +9,45 @@ use std::{
     time::Duration,
 };
 
+use actors::rate::{Bucket, Rate, Rates};
 use actors::{Twins, device::CloseReason};
-use tokio::sync::Notify;
+use hierarchy_models::TwinId;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     Settings,
+    certificates::{Authorities, Chain, Judged},
     dialects::{Dialect, native::Native},
     meters::Meters,
     session::{PendingWills, SessionLink},
 };
+
+/// Devices whose connections are counted at once.
+const CONNECT_KEYS_MAX: usize = 131_072;
 
 pub(crate) struct House {
     pub(crate) twins: Twins,
     pub(crate) settings: Settings,
     pub(crate) meters: Meters,
     pub(crate) wills: PendingWills,
+    /// With TLS: who vouches for devices' certificates.
+    pub(crate) authorities: Option<Authorities>,
+    /// What time is counted from, where it is only counted.
+    pub(crate) opened_at: Instant,
+    connects: Mutex<Bucket>,
+    device_connects: Rates,
     stopping: AtomicBool,
     connections: AtomicUsize,
     emptied: Notify,
     links: Mutex<HashMap<u64, Weak<SessionLink>>>,
+    /// Sessions that were opened with a certificate.
+    certified: Mutex<HashMap<u64, Certified>>,
+}
+
+/// What a session's certificate is judged again by.
+struct Certified {
+    chain: Chain,
+    link: Weak<SessionLink>,
 }
 
 /// A connection past its CONNECT; dropping it gives its place back.
@@ -37,16 +57,48 @@ pub(crate) struct Place {
 }
 
 impl House {
-    pub(crate) fn new(twins: Twins, settings: Settings) -> Self {
+    pub(crate) fn new(twins: Twins, settings: Settings, authorities: Option<Authorities>) -> Self {
+        let device_connects = Rates::new(Rate::per_minute(settings.device_connects_per_minute), CONNECT_KEYS_MAX);
         Self {
             twins,
             settings,
+            authorities,
+            opened_at: Instant::now(),
+            connects: Mutex::default(),
+            device_connects,
             meters: Meters::new(),
             wills: PendingWills::default(),
             stopping: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             emptied: Notify::new(),
             links: Mutex::default(),
+            certified: Mutex::default(),
+        }
+    }
+
+    /// Whether one more CONNECT may be looked at now.
+    pub(crate) fn may_look_at_a_connect(&self) -> bool {
+        let rate = Rate::per_second(self.settings.connects_per_second);
+        self.connects.lock().unwrap_or_else(PoisonError::into_inner).take(rate, self.opened_at.elapsed()).is_ok()
+    }
+
+    /// Whether this device, which has proved who it is, may open one more connection now.
+    pub(crate) fn may_connect(&self, device: &TwinId) -> bool {
+        self.device_connects.take(device, self.opened_at.elapsed()).is_ok()
+    }
+
+    /// Ends the sessions whose certificates are fit no more.
+    pub(crate) fn judge_again(&self) {
+        let Some(authorities) = &self.authorities else { return };
+        let now = self.twins.clock().now();
+        let certified = self.certified.lock().unwrap_or_else(PoisonError::into_inner);
+        for Certified { chain, link } in certified.values() {
+            if let Judged::Unfit(why) = authorities.judge(chain, now)
+                && let Some(link) = link.upgrade()
+            {
+                tracing::info!(why, "a session ends with its certificate");
+                link.close(CloseReason::Revoked);
+            }
         }
     }
 
@@ -96,7 +148,11 @@ impl House {
 
 impl Place {
     /// Makes the session known to whoever stops the server.
-    pub(crate) fn settle(&mut self, number: u64, link: &Arc<SessionLink>) {
+    pub(crate) fn settle(&mut self, number: u64, link: &Arc<SessionLink>, chain: Option<Chain>) {
+        if let Some(chain) = chain {
+            let certified = Certified { chain, link: Arc::downgrade(link) };
+            self.house.certified.lock().unwrap_or_else(PoisonError::into_inner).insert(number, certified);
+        }
         self.house.links().insert(number, Arc::downgrade(link));
         self.number = Some(number);
         // the server may have begun to stop while the session was being opened
@@ -110,6 +166,9 @@ impl Drop for Place {
     fn drop(&mut self) {
         if let Some(number) = self.number {
             self.house.links().remove(&number);
+            if self.house.authorities.is_some() {
+                self.house.certified.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+            }
         }
         self.house.meters.connections.decrement(1.0);
         if self.house.connections.fetch_sub(1, Ordering::AcqRel) == 1 {

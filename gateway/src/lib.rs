@@ -4,6 +4,7 @@
 //! handed to twins by a `session`; what twins say goes the same way back. Nothing here decides what a message does to a
 //! twin, and nothing here is kept: an acknowledgement goes out when the twin says that the message is durable.
 
+mod certificates;
 pub mod codec;
 pub mod dialects;
 mod error;

@@ -98,6 +98,16 @@ impl Meters {
         counter!("twinfold_mqtt_connects_total", "version" => version, "outcome" => outcome).increment(1);
     }
 
+    /// A session that asked for more time; `outcome` is `renewed` or the true reason of a refusal.
+    pub(crate) fn renewal(&self, outcome: &'static str) {
+        counter!("twinfold_mqtt_renewals_total", "outcome" => outcome).increment(1);
+    }
+
+    /// A connection of which nothing is read for a while.
+    pub(crate) fn slowed(&self, limit: &'static str) {
+        counter!("twinfold_mqtt_slowed_total", "limit" => limit).increment(1);
+    }
+
     pub(crate) fn handshake_timeout(&self, stage: &'static str) {
         counter!("twinfold_mqtt_handshake_timeouts_total", "stage" => stage).increment(1);
     }
@@ -113,6 +123,9 @@ fn describe() {
     describe_counter!("twinfold_mqtt_packets_in_total", "Packets from devices");
     describe_counter!("twinfold_mqtt_connects_total", "CONNECTs by version and outcome; a refusal's outcome is its true reason");
     describe_counter!("twinfold_mqtt_disconnects_total", "Ends of connections by reason");
+    describe_counter!("twinfold_mqtt_renewals_total", "Tokens by which sessions were to go on, by outcome");
+    describe_counter!("twinfold_mqtt_slowed_total", "Times nothing was read of a connection for a while, by the quota that it exceeded");
+    describe_counter!("twinfold_mqtt_crl_reloads_total", "Readings of mqtt.tls.client_crl after it changed, by outcome");
     describe_counter!("twinfold_mqtt_handshake_timeouts_total", "Connections that took too long to begin, by stage");
     describe_counter!("twinfold_mqtt_publishes_total", "Messages from devices by kind and outcome");
     describe_counter!("twinfold_mqtt_payloads_rejected_total", "Payloads that could not be read, by kind of reason");

@@ -17,6 +17,14 @@ pub struct Settings {
     pub workers: usize,
     /// `mqtt.connections_max`: beyond it a CONNECT is refused (v5: 0x89), and sockets wait to be accepted.
     pub connections_max: usize,
+    /// `mqtt.connects_per_second`: CONNECTs of all devices that are looked at, and at once; beyond it they are refused (v5: 0x9F).
+    pub connects_per_second: u64,
+    /// `mqtt.device_connects_per_minute`: connections a device may open, and at once; beyond it they are refused (v5: 0x9F).
+    pub device_connects_per_minute: u32,
+    /// `mqtt.device_messages_per_second`: packets of one connection, and at once; beyond it nothing is read of it for a while. 0: any.
+    pub device_messages_per_second: u64,
+    /// `mqtt.device_bytes_per_second`: the same for bytes of packets. 0: any.
+    pub device_bytes_per_second: u64,
     /// `mqtt.packet_max_bytes`: largest packet taken (v5: 0x95).
     pub packet_max_bytes: u32,
     /// `mqtt.receive_max`: messages of one connection on their way to twins; at least 16. Beyond it a v5 client that
@@ -47,8 +55,10 @@ pub struct TlsSettings {
     pub cert: PathBuf,
     /// `mqtt.tls.key`: PEM.
     pub key: PathBuf,
-    /// `mqtt.tls.client_ca`: PEM; with it, a client certificate of these authorities is a credential.
+    /// `mqtt.tls.client_ca`: PEM; with it, a client certificate of these authorities is a credential of the device it names.
     pub client_ca: Option<PathBuf>,
+    /// `mqtt.tls.client_crl`: PEM; certificates that these authorities have revoked. Read again when it changes.
+    pub client_crl: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -59,6 +69,10 @@ impl Default for Settings {
             websocket_bind: None,
             workers: 0,
             connections_max: 100_000,
+            connects_per_second: 20_000,
+            device_connects_per_minute: 600,
+            device_messages_per_second: 100_000,
+            device_bytes_per_second: 64 << 20,
             packet_max_bytes: 256 * 1024,
             receive_max: 64,
             send_max: 16,
@@ -89,6 +103,12 @@ impl Settings {
         }
         if self.send_max == 0 || self.downlink_queue_max == 0 || self.connections_max == 0 {
             return Err("mqtt.send_max, mqtt.downlink_queue_max and mqtt.connections_max must be at least 1");
+        }
+        if self.connects_per_second == 0 || self.device_connects_per_minute == 0 {
+            return Err("mqtt.connects_per_second and mqtt.device_connects_per_minute must be at least 1");
+        }
+        if self.tls.as_ref().is_some_and(|tls| tls.client_crl.is_some() && tls.client_ca.is_none()) {
+            return Err("mqtt.tls.client_crl is set, but mqtt.tls.client_ca is not: there is nobody to revoke");
         }
         if self.handshake_timeout.is_zero() || self.write_timeout.is_zero() || self.keep_alive_max.as_secs() == 0 {
             return Err("mqtt.handshake_timeout, mqtt.write_timeout and mqtt.keep_alive_max must be longer than zero");

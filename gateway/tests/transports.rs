@@ -4,12 +4,10 @@
 
 mod harness;
 
-use std::{io::Write, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
-use gateway::TlsSettings;
-use harness::*;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, pki_types::PrivateKeyDer};
+use harness::{pki::Pki, *};
+use rcgen::KeyPair;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -69,82 +67,6 @@ async fn another_sub_protocol_is_refused() {
     let door = Door::open_with(|s| s.websocket_bind = Some(LOCAL)).await;
     let (_, head) = upgrade(&door, "chat").await;
     assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
-}
-
-struct Pki {
-    folder: tempfile::TempDir,
-    ca: Issuer<'static, KeyPair>,
-    ca_der: rustls::pki_types::CertificateDer<'static>,
-}
-
-impl Pki {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
-        Self { folder, ca_der: certificate.der().clone(), ca: Issuer::new(params, key) }
-    }
-
-    fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
-        let mut params = CertificateParams::new(vec!["localhost".into()]).unwrap();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate().unwrap();
-        (params.signed_by(&key, &self.ca).unwrap(), key)
-    }
-
-    fn settings(&self) -> TlsSettings {
-        let (certificate, key) = self.issue("localhost");
-        let path = |name: &str| self.folder.path().join(name);
-        std::fs::write(path("cert.pem"), certificate.pem()).unwrap();
-        std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
-        TlsSettings { bind: LOCAL, cert: path("cert.pem"), key: path("key.pem"), client_ca: Some(path("ca.pem")) }
-    }
-
-    /// The CONNACK's code for this CONNECT, sent with a certificate for `name` if there is one.
-    fn connect(&self, addr: SocketAddr, name: Option<&str>, connect: &[u8]) -> u8 {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.ca_der.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder =
-            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
-        let config = match name.map(|name| self.issue(name)) {
-            Some((certificate, key)) => {
-                let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-                builder.with_client_auth_cert(vec![certificate.der().clone()], key).unwrap()
-            }
-            None => builder.with_no_client_auth(),
-        };
-        let session = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
-        let mut stream = StreamOwned::new(session, std::net::TcpStream::connect(addr).unwrap());
-        stream.write_all(connect).unwrap();
-        let mut ack = [0; 4];
-        std::io::Read::read_exact(&mut stream, &mut ack).unwrap();
-        assert_eq!(ack[0], CONNACK);
-        ack[3]
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_certificate_is_a_credential_for_the_device_it_names() {
-    let pki = Pki::new();
-    let door = Door::open_with(|s| s.tls = Some(pki.settings())).await;
-    let key = door.device("d").await;
-    door.device("other").await;
-    let addr = door.gateway.tls.unwrap();
-    tokio::task::spawn_blocking(move || {
-        let plain = Connect { user_name: None, ..Connect::v5("d") }.bytes();
-        assert_eq!(pki.connect(addr, Some("d"), &plain), 0);
-        assert_eq!(pki.connect(addr, Some("other"), &plain), 0x86, "a certificate of another device");
-        assert_eq!(pki.connect(addr, None, &plain), 0x86, "no certificate");
-        let keyed = Connect { password: Some(key.as_bytes()), ..Connect::v3("d") }.bytes();
-        assert_eq!(pki.connect(addr, None, &keyed), 0, "a key over TLS");
-    })
-    .await
-    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

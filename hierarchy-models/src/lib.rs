@@ -8,6 +8,8 @@ pub mod alert;
 pub mod command;
 pub mod dtdl;
 pub mod event;
+pub mod expression;
+pub mod filter;
 pub mod id;
 pub mod limits;
 pub mod message;

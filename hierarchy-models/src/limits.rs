@@ -98,3 +98,11 @@ pub const PRINCIPALS_MAX: usize = 10_000;
 pub const GRANTS_PER_PRINCIPAL_MAX: usize = 64;
 /// Longest life of an API key that has an end.
 pub const KEY_LIFETIME_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+/// Bytes of a filter.
+pub const FILTER_TEXT_BYTES_MAX: usize = 4_096;
+/// Comparisons in one filter, each member of a list that follows `in` included.
+pub const FILTER_COMPARISONS_MAX: usize = 64;
+/// Parentheses and negations inside one another in a filter.
+pub const FILTER_NESTING_MAX: usize = 16;
+/// Names behind one another in `metadata.a.b.c`, the first word not counted.
+pub const FILTER_PATH_NAMES_MAX: usize = 8;

@@ -20,22 +20,21 @@ mod parse;
 mod results;
 mod sketch;
 mod subject;
-mod tokens;
 
 pub use aggregate::{Aggregate, Awaited};
 pub use answers::Answers;
 pub use ask::{Ask, Asks, Operand, Reach, Scope, Source, What};
 pub use asking::Asking;
-pub use condition::{Comparison, Condition, Literal, Number, Relation, Word};
+pub use condition::{Comparison, Condition, Word};
 pub use definition::{Definition, DefinitionError, Figure, RollupSet};
 pub use figures::{Figures, Partial, Weighted};
-pub use parse::SyntaxError;
 pub use results::{Computed, Results};
 pub use sketch::{RELATIVE_ERROR_MAX, SKETCH_BUCKETS_MAX, Sketch};
 pub use subject::Subject;
 
 use std::hash::{Hash, Hasher};
 
+pub use crate::expression::{Literal, Number, Relation, SyntaxError};
 use crate::{alert::Severity, id::Name, time::Timestamp};
 
 /// Whether a text is a definition.

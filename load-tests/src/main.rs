@@ -57,6 +57,8 @@ async fn run(scenario: Scenario, peer: Kind, options: &Options) -> Result<Vec<Ro
         Scenario::Start => start::run(peer, options).await,
         Scenario::Connect => connect::plain(peer, options).await,
         Scenario::Tls => connect::tls(peer, options).await,
+        Scenario::Revoke => revocation::revoke(peer, options).await,
+        Scenario::Reconnect => revocation::reconnect(peer, options).await,
         Scenario::Idle => idle::run(peer, options).await,
         Scenario::Ingest => ingest::run(peer, options).await,
         Scenario::Latency => latency::run(peer, options).await,

@@ -14,6 +14,10 @@ pub enum Scenario {
     Connect,
     /// The same over TLS with full handshakes.
     Tls,
+    /// Live sessions that are revoked under load.
+    Revoke,
+    /// A fleet that comes back at once, beside a reader of the API.
+    Reconnect,
     /// Memory of an idle connection.
     Idle,
     /// CPU time a message: QoS, windows, sizes, encodings, batches.
@@ -82,6 +86,12 @@ pub struct Options {
     /// How many of them are in their handshake at once.
     #[arg(long, default_value_t = 64)]
     pub tls_at_once: usize,
+    /// Live sessions that are revoked.
+    #[arg(long, default_value_t = 200)]
+    pub revoked_sessions: usize,
+    /// Connections that come back at once.
+    #[arg(long, default_value_t = 10_000)]
+    pub reconnects: usize,
     /// Connections of the idle measurement.
     #[arg(long, default_value_t = 5_000)]
     pub idle_connections: usize,
@@ -133,6 +143,8 @@ impl Options {
             many_connections: self.many_connections.min(200),
             storm_connections: self.storm_connections.min(500),
             tls_connections: self.tls_connections.min(100),
+            revoked_sessions: self.revoked_sessions.min(50),
+            reconnects: self.reconnects.min(500),
             idle_connections: self.idle_connections.min(500),
             history_records: self.history_records.min(10_000),
             fleet_twins: self.fleet_twins.min(1_000),

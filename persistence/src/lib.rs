@@ -16,6 +16,7 @@ pub mod memory;
 pub mod metrics;
 pub mod paging;
 mod query;
+pub mod search;
 mod store;
 pub mod values;
 
@@ -23,12 +24,11 @@ pub use audit::{AUDIT_BEGINNING, AUDIT_TOGETHER_MAX, Audit, AuditHash, AuditQuer
 pub use batch::{Batch, shard_of};
 pub use error::Error;
 pub use memory::MemoryStore;
-pub use query::{
-    Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, RegistryQuery, bucket_start, buckets_of,
-};
+pub use query::{Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, bucket_start, buckets_of};
+pub use search::RegistryQuery;
 pub use store::{
-    Child, Document, Documents, History, Identities, Identity, Journal, Mark, Origin, Projection, Projections, Registry, RegistryEntry,
-    RegistryRow, SealedKey, Snapshot, Store, StoreStats, Turn,
+    Child, Document, Documents, History, Identities, Identity, Journal, Mark, Origin, OwnCertificate, Projection, Projections, Registry,
+    RegistryEntry, RegistryRow, SealedKey, Snapshot, Store, StoreStats, Thumbprint, Turn,
 };
 
 /// The number of shards, fixed when a store is created and for ever.

@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use hierarchy_models::{CommandId, Timestamp, TwinId};
+use hierarchy_models::{CommandId, Timestamp};
 
 use crate::{
     error::Error,
@@ -58,10 +58,6 @@ pub struct BucketCursor(pub Timestamp);
 /// Where a page of commands ended.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CommandCursor(pub Timestamp, pub CommandId);
-
-/// Where a page of twins ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TwinCursor(pub TwinId);
 
 /// Reads a cursor that came back from a caller.
 pub fn cursor<T: FromStr>(text: &Option<String>) -> Result<Option<T>, Error> {
@@ -209,20 +205,6 @@ impl FromStr for CommandCursor {
     }
 }
 
-impl fmt::Display for TwinCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "r.{}", self.0)
-    }
-}
-
-impl FromStr for TwinCursor {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        TwinId::new(text.strip_prefix("r.").ok_or(())?).map(Self).map_err(drop)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,8 +242,5 @@ mod tests {
         }
         let c = CommandCursor(Timestamp::EPOCH, CommandId::new("a-1").unwrap());
         assert_eq!(c.to_string().parse(), Ok(c));
-        let c = TwinCursor(TwinId::new("a.b:c@d").unwrap());
-        assert_eq!(c.to_string().parse(), Ok(c));
-        assert!("r.a/b".parse::<TwinCursor>().is_err());
     }
 }

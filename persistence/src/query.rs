@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use hierarchy_models::{CommandState, Event, Name, Timestamp, TwinId, Value, id::ModelId};
+use hierarchy_models::{CommandState, Event, Name, Timestamp, TwinId, Value};
 
 /// One page of an answer; `cursor` asks for the next one and is absent on the last.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,17 +120,6 @@ pub struct LoggedEvent {
 pub struct CommandQuery {
     pub twin: TwinId,
     pub state: Option<CommandState>,
-    pub limit: usize,
-    pub cursor: Option<String>,
-}
-
-/// All conditions given must hold.
-#[derive(Debug, Clone, Default)]
-pub struct RegistryQuery {
-    pub model: Option<ModelId>,
-    pub parent: Option<TwinId>,
-    /// Anywhere below this twin, itself not included.
-    pub under: Option<TwinId>,
     pub limit: usize,
     pub cursor: Option<String>,
 }

@@ -9,7 +9,8 @@ use crate::{
     audit::Audit,
     batch::Batch,
     error::Error,
-    query::{Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page, RegistryQuery},
+    query::{Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page},
+    search::RegistryQuery,
 };
 
 /// A place in the journal: everything committed before it is covered. Opaque but ordered within one store.
@@ -153,7 +154,8 @@ pub trait Registry: Send + Sync {
     /// store fails in the middle, some may have been written; reads see those and no others.
     async fn put_rows(&self, rows: Vec<RegistryRow>) -> Result<(), Error>;
     async fn entry(&self, twin: &TwinId) -> Result<Option<RegistryEntry>, Error>;
-    /// By id, ascending.
+    /// Twins whose rows do not say that they are not meant, in the order asked for. A page that is not the last may hold fewer than were asked
+    /// for, down to none, when the call has looked at as much as one call may.
     async fn list(&self, query: RegistryQuery) -> Result<Page<RegistryEntry>, Error>;
     async fn children(&self, parent: &TwinId) -> Result<Vec<Child>, Error>;
     /// The children of each of these, in the order of `parents`. A store that can reads all of them at once.
@@ -193,6 +195,16 @@ pub struct SealedKey {
     pub sealed: Vec<u8>,
 }
 
+/// SHA-256 of a certificate's DER.
+pub type Thumbprint = [u8; 32];
+
+/// A client certificate that is a device's own, whoever signed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnCertificate {
+    pub slot: String,
+    pub sha256: Thumbprint,
+}
+
 /// Who a device is at the door.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -205,6 +217,28 @@ pub struct Identity {
     /// Names of the derived keys, such as `primary` and `secondary`.
     pub slots: Vec<String>,
     pub sealed: Vec<SealedKey>,
+    pub certificates: Vec<OwnCertificate>,
+    /// Hash of a password that a person chose, in PHC form.
+    pub password: Option<String>,
+    /// Who may speak for it: the way from a gateway to its devices. The twin's own state is what is asked at a message.
+    pub gateway: Option<TwinId>,
+}
+
+impl Identity {
+    /// One that is enabled and that nothing opens yet.
+    pub fn new(device: TwinId, generation: u64, kid: u32) -> Self {
+        Self {
+            device,
+            enabled: true,
+            generation,
+            kid,
+            slots: Vec::new(),
+            sealed: Vec::new(),
+            certificates: Vec::new(),
+            password: None,
+            gateway: None,
+        }
+    }
 }
 
 #[async_trait]
@@ -218,6 +252,8 @@ pub trait Identities: Send + Sync {
     async fn next_generation(&self, device: &TwinId) -> Result<u64, Error>;
     /// Every id that ever had an identity, and the highest generation it used; in an order of the store's own, behind `after`.
     async fn generations(&self, after: Option<TwinId>, limit: usize) -> Result<Vec<(TwinId, u64)>, Error>;
+    /// Devices whose identity names this gateway, ascending, behind `after`; fewer than `limit` only at the end.
+    async fn behind_gateway(&self, gateway: &TwinId, after: Option<TwinId>, limit: usize) -> Result<Vec<TwinId>, Error>;
 }
 
 /// What a store says about itself, for health and metrics; counts are since the start.

@@ -1,5 +1,7 @@
-//! The two secrets that the server makes for itself: the key that device keys are derived from, and the first
+//! The secrets that the server makes for itself: the keys that device keys are derived from, and the first
 //! administrator's key. Files of mode 0600 in the data directory, written so that a crash leaves all of one or nothing.
+//!
+//! `master-key` is the first master key; `master-key.2` and so on are those of later rotations, each named by its `kid`.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -8,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use actors::identity::{FIRST_KID, MASTER_KEYS_MAX, Masters};
 use ring::rand::{SecureRandom, SystemRandom};
 
 pub const MASTER_KEY_FILE: &str = "master-key";
@@ -27,6 +30,8 @@ pub enum SecretError {
          or remove the whole directory to start anew", path.display()
     )]
     KeyLost { path: PathBuf },
+    #[error("{} holds {MASTER_KEYS_MAX} master keys already", dir.display())]
+    TooMany { dir: PathBuf },
     #[error("the operating system gives no random numbers")]
     NoRandomness,
 }
@@ -36,14 +41,64 @@ pub fn make_data_dir(dir: &Path) -> Result<(), SecretError> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error("making the data directory", dir))
 }
 
-/// The key that device keys are derived from. Made only while there are no twins.
-pub fn master_key(dir: &Path, store_has_twins: bool) -> Result<[u8; SECRET_BYTES], SecretError> {
-    let path = dir.join(MASTER_KEY_FILE);
-    let bytes = match read(&path)? {
+/// The keys that device keys are derived from. The first is made only while there are no twins.
+pub fn master_keys(dir: &Path, store_has_twins: bool) -> Result<Masters, SecretError> {
+    let path = master_key_file(dir, FIRST_KID);
+    let first = match read(&path)? {
         Some(bytes) => bytes,
         None if store_has_twins => return Err(SecretError::KeyLost { path }),
         None => write_new(&path, &random()?)?,
     };
+    let mut masters = Masters::new(key_in(first, path)?);
+    for kid in later_kids(dir)? {
+        let path = master_key_file(dir, kid);
+        if let Some(bytes) = read(&path)? {
+            masters = masters.with(kid, key_in(bytes, path)?);
+        }
+    }
+    Ok(masters)
+}
+
+/// Adds a master key, which is used from the next start on; its `kid` and its file.
+pub fn add_master_key(dir: &Path) -> Result<(u32, PathBuf), SecretError> {
+    let first = master_key_file(dir, FIRST_KID);
+    if read(&first)?.is_none() {
+        return Err(SecretError::KeyLost { path: first });
+    }
+    let kids = later_kids(dir)?;
+    if kids.len() + 1 >= MASTER_KEYS_MAX {
+        return Err(SecretError::TooMany { dir: dir.into() });
+    }
+    let kid = kids.last().copied().unwrap_or(FIRST_KID) + 1;
+    let path = master_key_file(dir, kid);
+    write_new(&path, &random()?)?;
+    Ok((kid, path))
+}
+
+/// Of the master keys there are, ascending.
+pub fn master_kids(dir: &Path) -> Result<Vec<u32>, SecretError> {
+    let first = read(&master_key_file(dir, FIRST_KID))?.map(|_| FIRST_KID);
+    Ok(first.into_iter().chain(later_kids(dir)?).collect())
+}
+
+fn master_key_file(dir: &Path, kid: u32) -> PathBuf {
+    dir.join(if kid == FIRST_KID { MASTER_KEY_FILE.into() } else { format!("{MASTER_KEY_FILE}.{kid}") })
+}
+
+fn later_kids(dir: &Path) -> Result<Vec<u32>, SecretError> {
+    let failed = || io_error("reading", dir);
+    let mut kids = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed())? {
+        let name = entry.map_err(failed())?.file_name();
+        let kid = name.to_str().and_then(|name| name.strip_prefix(MASTER_KEY_FILE)?.strip_prefix('.')?.parse().ok());
+        // As it is written, so that no two files have one number.
+        kids.extend(kid.filter(|kid| *kid > FIRST_KID && name.to_str() == Some(&format!("{MASTER_KEY_FILE}.{kid}"))));
+    }
+    kids.sort_unstable();
+    Ok(kids)
+}
+
+fn key_in(bytes: Vec<u8>, path: PathBuf) -> Result<[u8; SECRET_BYTES], SecretError> {
     bytes.try_into().map_err(|_| SecretError::Malformed { path, expected: "32 bytes" })
 }
 
@@ -118,17 +173,39 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("a/b");
         make_data_dir(&dir).unwrap();
-        let (key, token) = (master_key(&dir, false).unwrap(), admin_token(&dir).unwrap());
+        let (token, _) = (admin_token(&dir).unwrap(), master_keys(&dir, false).unwrap());
+        let key = fs::read(dir.join(MASTER_KEY_FILE)).unwrap();
         assert_eq!((mode(&dir), mode(&dir.join(MASTER_KEY_FILE)), mode(&dir.join(ADMIN_TOKEN_FILE))), (0o700, 0o600, 0o600));
-        assert_eq!((master_key(&dir, true).unwrap(), admin_token(&dir).unwrap()), (key, token.clone()));
+        master_keys(&dir, true).unwrap();
+        assert_eq!((fs::read(dir.join(MASTER_KEY_FILE)).unwrap(), admin_token(&dir).unwrap()), (key, token.clone()));
         assert!(token.starts_with("tw_admin_") && token.len() == 9 + 64, "{token}");
     }
 
     #[test]
     fn a_lost_master_key_is_not_silently_replaced() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(master_key(dir.path(), true), Err(SecretError::KeyLost { .. })));
+        assert!(matches!(master_keys(dir.path(), true), Err(SecretError::KeyLost { .. })));
         assert!(!dir.path().join(MASTER_KEY_FILE).exists());
+    }
+
+    #[test]
+    fn a_rotation_adds_a_key_and_keeps_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        assert!(matches!(add_master_key(dir), Err(SecretError::KeyLost { .. })), "there is nothing to rotate");
+        assert_eq!(master_keys(dir, false).unwrap().newest(), 1);
+        let first = fs::read(dir.join(MASTER_KEY_FILE)).unwrap();
+        assert_eq!(add_master_key(dir).unwrap().0, 2);
+        let (kid, path) = add_master_key(dir).unwrap();
+        assert_eq!((kid, mode(&path)), (3, 0o600));
+        for stray in ["master-key.02", "master-key.x", "master-key.new", "master-key.1"] {
+            fs::write(dir.join(stray), b"stray").unwrap();
+        }
+        let masters = master_keys(dir, true).unwrap();
+        assert_eq!((masters.newest(), master_kids(dir).unwrap()), (3, vec![1, 2, 3]));
+        assert_eq!(fs::read(dir.join(MASTER_KEY_FILE)).unwrap(), first);
+        fs::write(dir.join("master-key.2"), b"short").unwrap();
+        assert!(matches!(master_keys(dir, true), Err(SecretError::Malformed { .. })));
     }
 
     #[test]
@@ -136,7 +213,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(MASTER_KEY_FILE), b"short").unwrap();
         fs::write(dir.path().join(ADMIN_TOKEN_FILE), b"").unwrap();
-        assert!(matches!(master_key(dir.path(), false), Err(SecretError::Malformed { .. })));
+        assert!(matches!(master_keys(dir.path(), false), Err(SecretError::Malformed { .. })));
         assert!(matches!(admin_token(dir.path()), Err(SecretError::Malformed { .. })));
     }
 }

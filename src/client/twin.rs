@@ -24,6 +24,9 @@ pub enum TwinAction {
         /// An expression over metadata, tags, model and last known values
         #[arg(long)]
         filter: Option<String>,
+        /// id, created_at or metadata.NAME; with a - before it the greatest first
+        #[arg(long, allow_hyphen_values = true)]
+        sort: Option<String>,
         #[command(flatten)]
         page: Page,
     },
@@ -132,8 +135,8 @@ impl TwinAction {
     pub fn run(self, server: &Server) -> Result<(), ClientError> {
         let api = server.api()?;
         match self {
-            Self::List { model, parent, under, filter, page } => {
-                let wanted = [("model", &model), ("parent", &parent), ("under", &under), ("filter", &filter)];
+            Self::List { model, parent, under, filter, sort, page } => {
+                let wanted = [("model", &model), ("parent", &parent), ("under", &under), ("filter", &filter), ("sort", &sort)];
                 let answer = api.get(&format!("/twins{}", paged(&wanted, &page)))?;
                 server.print(&answer, |a| listing(&["ID", "MODEL", "PARENT", "STATUS"], &["/id", "/model", "/parent", "/status"], a))
             }

@@ -51,7 +51,7 @@ fn command(n: i64) -> Command {
 }
 
 fn identity(device: &str, generation: u64) -> Identity {
-    Identity { device: id(device), enabled: true, generation, kid: 1, slots: vec!["primary".into()], sealed: Vec::new() }
+    Identity { slots: vec!["primary".into()], ..Identity::new(id(device), generation, 1) }
 }
 
 /// A child before its parent in the order of ids, events, commands, an identity that is gone.

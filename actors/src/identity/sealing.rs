@@ -35,6 +35,23 @@ impl Sealing {
         Ok(SealedKey { slot: slot.into(), nonce: nonce.to_vec(), sealed })
     }
 
+    /// The nonce goes before what is sealed.
+    pub fn seal_at(&self, aad: &str, clear: Vec<u8>) -> Result<Vec<u8>, TwinError> {
+        let failed = |_| persistence::Error::Unavailable { doing: "sealing", detail: "no randomness".into() };
+        let mut nonce = [0; NONCE_LEN];
+        SystemRandom::new().fill(&mut nonce).map_err(failed)?;
+        let mut sealed = clear;
+        self.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut sealed).map_err(failed)?;
+        Ok([&nonce[..], &sealed].concat())
+    }
+
+    pub fn open_at(&self, aad: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut bytes = sealed.to_vec();
+        self.key.open_in_place(nonce, Aad::from(aad), &mut bytes).ok().map(|clear| clear.to_vec())
+    }
+
     pub fn open(&self, device: &TwinId, key: &SealedKey) -> Option<Vec<u8>> {
         let nonce = Nonce::try_assume_unique_for_key(&key.nonce).ok()?;
         let mut bytes = key.sealed.clone();

@@ -107,7 +107,7 @@ async fn ask_under(runtime: &Arc<Runtime>, model: Option<ModelId>, under: Option
     let mut cursor = None;
     loop {
         let (model, under) = (model.clone(), under.clone());
-        let page = runtime.store.list(RegistryQuery { model, under, parent: None, limit: LISTED_AT_ONCE, cursor }).await?;
+        let page = runtime.store.list(RegistryQuery { model, under, limit: LISTED_AT_ONCE, cursor, ..RegistryQuery::default() }).await?;
         ask(runtime, page.items.into_iter().map(|entry| entry.row.id)).await;
         match page.cursor {
             Some(next) if !runtime.is_stopping() => cursor = Some(next),

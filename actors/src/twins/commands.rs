@@ -130,7 +130,7 @@ impl Runtime {
     }
 }
 
-fn check(command: &NewCommand) -> Result<(), TwinError> {
+pub(super) fn check(command: &NewCommand) -> Result<(), TwinError> {
     let invalid = |pointer: &str, reason: String| TwinError::Invalid { pointer: pointer.into(), reason };
     command_check::name(&command.name).map_err(|why| invalid("/name", why))?;
     if command.ttl.is_zero() || command.ttl > COMMAND_TTL_MAX {

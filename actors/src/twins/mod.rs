@@ -2,13 +2,15 @@
 
 mod alerts;
 mod commands;
+mod jobs;
 mod models;
+mod provisioning;
 mod reads;
 mod registry;
 mod rollups;
 mod rules;
+mod search;
 mod tree;
-mod within;
 
 pub(crate) use registry::row_of;
 pub use tree::TreeNode;
@@ -23,7 +25,7 @@ use std::{
 
 use hierarchy_models::{DeviceMessage, ModelId, Name, TwinId, Value, value::Map};
 use persistence::{Page, Store, StoreStats};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     access::Access,
@@ -48,7 +50,7 @@ use crate::{
 };
 
 /// What `POST /twins` asks for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Registration {
     /// Assigned when absent.
     pub id: Option<TwinId>,
@@ -120,6 +122,7 @@ impl Twins {
         runtime.models.load(&*runtime.store).await?;
         runtime.rules.load(&*runtime.store).await?;
         let turns = background::recover(&runtime).await?;
+        runtime.jobs.load(&*runtime.store).await?;
         runtime.webhooks.load(&*runtime.store, runtime.settings.webhooks_waiting_max).await?;
         if turns > 0 {
             tracing::info!(turns, "recovered what the last run had not written behind");
@@ -291,6 +294,7 @@ fn start_background(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
                 actix_rt::spawn(background::run_retention(for_thread.clone()));
                 actix_rt::spawn(webhooks::run(for_thread.clone()));
                 actix_rt::spawn(audit::run(for_thread.audit.clone(), for_thread.store.clone()));
+                actix_rt::spawn(crate::jobs::run(for_thread.clone()));
                 background::run(for_thread).await;
                 // The jobs of the last flush still come through this thread: it ends with the process.
                 std::future::pending::<()>().await;

@@ -48,7 +48,7 @@ impl Twins {
         }
         let removal = runtime.models.removal(model).await?;
         for going in &removal.going {
-            let query = RegistryQuery { model: Some(going.clone()), parent: None, under: None, limit: 1, cursor: None };
+            let query = RegistryQuery { model: Some(going.clone()), limit: 1, ..RegistryQuery::default() };
             if let Some(twin) = runtime.store.list(query).await?.items.first() {
                 return Err(TwinError::ModelInUse { model: going.clone(), by: format!("the twin {} is of it", twin.row.id) });
             }

@@ -1,14 +1,14 @@
 //! Registering, changing, moving and removing twins. The twin's own events are the truth; the registry's rows follow at
 //! once, so that whoever wrote reads what was written.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use hierarchy_models::{
     TwinId,
     event::Status,
     tree::{Path, TreeError},
 };
-use persistence::{Page, Projection, RegistryEntry, RegistryQuery};
+use persistence::{Projection, RegistryEntry};
 
 use super::{Registered, Registration, TwinPatch, Twins, error_of};
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     directory::TwinRef,
     envelope::{Answer, Ask, Problem},
     error::TwinError,
+    identity::NewCredentials,
     rules::sweep_moved,
     runtime::Runtime,
     twin::decide::{Input, NewTwin},
@@ -26,8 +27,14 @@ use crate::{
 
 impl Twins {
     pub async fn register(&self, registration: Registration) -> Result<Registered, TwinError> {
+        self.register_with(registration, NewCredentials::default()).await
+    }
+
+    /// The same, with credentials beside the keys that the registration names.
+    pub async fn register_with(&self, registration: Registration, credentials: NewCredentials) -> Result<Registered, TwinError> {
         let runtime = &self.runtime;
         let Registration { id, model, parent, gateway, metadata, tags, keys } = registration;
+        let credentials = NewCredentials { keys: keys.or(credentials.keys), ..credentials };
         let id = match id {
             Some(id) => id,
             None => TwinId::new(uuid::Uuid::now_v7().simple().to_string())
@@ -48,7 +55,7 @@ impl Twins {
         }
         let twin = runtime.create(&id, path.clone()).await?;
         let outcome = async {
-            let (generation, keys) = runtime.identities.enrol(&id, keys).await?;
+            let (generation, keys) = runtime.identities.enrol(&id, credentials, gateway.clone()).await?;
             let seq_base = generation.saturating_sub(1) << hierarchy_models::event::SEQ_BITS;
             let is_place = runtime.models.known().catalogue.is_place(&model);
             let new = NewTwin { model, is_place, parent, gateway, metadata, tags, seq_base };
@@ -87,7 +94,7 @@ impl Twins {
         Ok(entry.path.child(id)?)
     }
 
-    async fn check_gateway(&self, id: &TwinId, gateway: Option<&TwinId>) -> Result<(), TwinError> {
+    pub(super) async fn check_gateway(&self, id: &TwinId, gateway: Option<&TwinId>) -> Result<(), TwinError> {
         let Some(gateway) = gateway else { return Ok(()) };
         if gateway == id {
             return Err(TwinError::Invalid { pointer: "/gateway".into(), reason: "a device is not its own gateway".into() });
@@ -99,7 +106,7 @@ impl Twins {
     }
 
     /// Writes the registry's row of a twin as it is now.
-    async fn write_row(&self, id: &TwinId) -> Result<(), TwinError> {
+    pub(super) async fn write_row(&self, id: &TwinId) -> Result<(), TwinError> {
         match self.runtime.ask(id, Ask::Row).await.map_err(error_of)? {
             Answer::Row(row) => {
                 let _shared = self.runtime.rows.read().await;
@@ -111,17 +118,22 @@ impl Twins {
 
     /// Applies all of the patch or nothing of it. `if_version` is the version `If-Match` names.
     pub async fn patch(&self, id: &TwinId, patch: TwinPatch, if_version: Option<u64>) -> Result<TwinView, TwinError> {
-        if let Some(gateway) = &patch.gateway {
-            self.check_gateway(id, gateway.as_ref()).await?;
-        }
-        match patch.parent.clone() {
-            None => {
+        match (patch.gateway.clone(), patch.parent.clone()) {
+            (None, None) => {
                 let _shared = self.runtime.tree.read().await;
                 self.apply_patch(id, patch, if_version).await
             }
-            Some(parent) => {
+            (Some(gateway), None) => {
+                let _shared = self.runtime.tree.read().await;
+                self.with_gateway(id, gateway, self.apply_patch(id, patch, if_version)).await
+            }
+            (gateway, Some(parent)) => {
                 let _alone = self.runtime.tree.write().await;
-                self.move_and_patch(id, parent, patch, if_version).await
+                let work = self.move_and_patch(id, parent, patch, if_version);
+                match gateway {
+                    Some(gateway) => self.with_gateway(id, gateway, work).await,
+                    None => work.await,
+                }
             }
         }
     }
@@ -223,8 +235,10 @@ impl Twins {
             }
         }
         for twin in &below {
+            self.free_behind(twin).await?;
             remove(runtime, twin, None).await?;
         }
+        self.free_behind(id).await?;
         remove(runtime, id, if_version).await
     }
 
@@ -244,15 +258,6 @@ impl Twins {
         self.get(id).await
     }
 
-    /// New derived keys; the old ones and the sessions opened with them end.
-    pub async fn reset_credentials(&self, id: &TwinId) -> Result<BTreeMap<String, String>, TwinError> {
-        let _sole = self.runtime.identity_lock(id).await;
-        self.entry(id).await?;
-        let keys = self.runtime.identities.reset(id).await?;
-        self.runtime.ask(id, Ask::Kick(CloseReason::Revoked)).await.map_err(error_of)?;
-        Ok(keys)
-    }
-
     /// Lets a quarantined twin run again.
     pub async fn release(&self, id: &TwinId) -> Result<TwinView, TwinError> {
         self.runtime.ask(id, Ask::Core(Input::Release)).await.map_err(error_of)?;
@@ -261,10 +266,6 @@ impl Twins {
 
     pub async fn entry(&self, id: &TwinId) -> Result<RegistryEntry, TwinError> {
         self.runtime.store.entry(id).await?.ok_or_else(|| TwinError::NoSuchTwin(id.clone()))
-    }
-
-    pub async fn list(&self, query: RegistryQuery) -> Result<Page<RegistryEntry>, TwinError> {
-        Ok(self.runtime.store.list(query).await?)
     }
 }
 

@@ -175,7 +175,7 @@ impl World {
             remote: "here".into(),
             clean_start,
             expiry,
-            generation: None,
+            proof: None,
             link: link.clone(),
         };
         let session = self.twins.connect(connect).await.unwrap();
@@ -208,6 +208,7 @@ impl World {
 #[derive(Default)]
 pub struct TestLink {
     pub down: Mutex<Vec<Downlink>>,
+    pub forgotten: Mutex<Vec<TwinId>>,
     pub full: std::sync::atomic::AtomicBool,
 }
 
@@ -222,6 +223,10 @@ impl Link for TestLink {
 
     fn is_closed(&self) -> bool {
         false
+    }
+
+    fn forget(&self, target: &TwinId) {
+        self.forgotten.lock().push(target.clone());
     }
 }
 

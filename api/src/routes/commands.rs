@@ -6,10 +6,15 @@ use actix_web::{HttpResponse, delete, get, http::header, post, web::Data};
 use actors::{NewCommand, Twins};
 use hierarchy_models::{
     Command, CommandState, Name, TwinId, Value,
+    filter::Filter,
     limits::{COMMAND_PAYLOAD_BYTES_MAX, COMMAND_TTL_DEFAULT, COMMAND_TTL_MAX, NAME_BYTES_MAX},
 };
 
-use super::path::{CommandPath, TwinPath};
+use super::{
+    jobs::{accepted, job_key},
+    listing::tops,
+    path::{CommandPath, TwinPath},
+};
 use crate::{
     access::{Caller, needs},
     body::{Body, FromBody},
@@ -24,6 +29,7 @@ use crate::{
     wire::{
         command::CommandDocument,
         described::{CommandPage, Idempotent, Paging},
+        job::CommandOrJob,
         page,
     },
 };
@@ -41,11 +47,16 @@ const STATES: [CommandState; 6] = [
 #[utoipa::path(
     operation_id = "sendCommand",
     tag = "commands",
-    params(("id" = String, Path, description = "The twin"), Idempotent),
+    params(
+        ("id" = String, Path, description = "The twin"),
+        ("under" = Option<bool>, Query, description = "One command to every twin below instead: a job. `wait` does not go with it"),
+        ("filter" = Option<String>, Query, description = "With `under`: which of them, as in `GET /twins`"),
+        Idempotent,
+    ),
     request_body = crate::wire::described::NewCommand,
     responses(
         (status = 200, description = "The device has answered within `wait`", body = CommandDocument, headers(("Location" = String))),
-        (status = 202, description = "Durable in the inbox", body = CommandDocument, headers(("Location" = String))),
+        (status = 202, description = "Durable in the inbox; with `under`, a job", body = CommandOrJob, headers(("Location" = String))),
         (status = 422, response = crate::openapi::ProblemResponse),
         (status = 429, response = crate::openapi::ProblemResponse),
         (status = 504, response = crate::openapi::ProblemResponse),
@@ -61,9 +72,15 @@ pub async fn send(
     mut params: Params,
     body: Body<Order>,
 ) -> Result<HttpResponse, Problem> {
-    params.not_yet(&["under", "filter"])?;
+    let (under, filter) = (params.flag("under")?, params.text("filter"));
     params.finish()?;
     let order = body.value;
+    if under {
+        return below(&caller, &twins, id.0, filter, key, order).await;
+    }
+    if filter.is_some() {
+        return Err(Problem::parameter("filter", "goes with under=true: it says which of the twins below are meant"));
+    }
     let wait = order.wait_within(settings.wait_max)?;
     caller.reach(&twins, &id.0).await?;
     let new = order.into_command(key.0, caller.subject.name.as_str().into());
@@ -77,6 +94,29 @@ pub async fn send(
             Ok(json::answer(HttpResponse::Ok().insert_header(location), &CommandDocument::from(answered)))
         }
     }
+}
+
+/// A job that sends it to every twin below that the filter means.
+async fn below(
+    caller: &Caller<needs::Command>,
+    twins: &Data<Twins>,
+    top: TwinId,
+    filter: Option<String>,
+    key: IdempotencyKey,
+    order: Order,
+) -> Result<HttpResponse, Problem> {
+    if order.wait.is_some() {
+        return Err(Problem::member("/wait", "cannot be waited for with under=true: the job says what became of it"));
+    }
+    if let Some(Err(error)) = filter.as_deref().map(Filter::parse) {
+        return Err(Problem::parameter("filter", error.to_string()).with("column", error.column));
+    }
+    caller.reach(twins, &top).await?;
+    let (twins, scope) = (twins.clone(), tops(caller));
+    let key = job_key(caller, key).map(|key| key.to_string());
+    let new = order.into_command(key, caller.subject.name.as_str().into());
+    let job = uncut(async move { Ok(twins.command_below(top, filter, new, scope).await?) }).await?;
+    Ok(accepted(job))
 }
 
 /// The command once the device has answered it. One that ended otherwise (expired, cancelled) got no answer.

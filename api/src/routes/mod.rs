@@ -2,12 +2,16 @@
 
 mod alerts;
 mod audit;
+mod bulk;
+mod claims;
 mod commands;
 mod credentials;
+mod enrolments;
 mod events;
 mod governing;
 mod grants;
 mod history;
+mod jobs;
 mod lifecycle;
 mod listing;
 mod live;
@@ -37,11 +41,16 @@ use crate::{documents::Document, problem::Problem};
 /// The routes under `/api/v1`: all of them need a key.
 pub fn keyed(routes: &mut ServiceConfig) {
     routes.service(login::login).service(login::logout);
+    // Before the twins themselves, one of which could have such a name.
+    routes.service(bulk::import).service(bulk::export);
+    routes.service(jobs::list).service(jobs::read).service(jobs::delete);
     routes.service(listing::list).service(register::register);
     routes.service(twin::read).service(patch::patch).service(twin::delete);
     routes.service(lifecycle::activate).service(lifecycle::deactivate).service(lifecycle::release);
     routes.service(rollups::read).service(rollups::put).service(rollups::delete);
-    routes.service(credentials::reset).service(credentials::token);
+    routes.service(credentials::read).service(credentials::change).service(credentials::reset).service(credentials::token);
+    routes.service(claims::create).service(claims::claim);
+    routes.service(enrolments::list).service(enrolments::read).service(enrolments::put).service(enrolments::delete);
     routes.service(tree::read).service(history::history).service(events::events);
     routes.service(live::live);
     routes.service(commands::send).service(commands::list).service(commands::read).service(commands::cancel);

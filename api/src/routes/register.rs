@@ -1,9 +1,7 @@
 //! `POST /twins`: registration. The keys are in this answer and nowhere else.
 
-use std::collections::BTreeMap;
-
 use actix_web::{HttpResponse, http::StatusCode, post, web::Data};
-use actors::{Registration, TwinError, Twins};
+use actors::{Registration, TwinError, Twins, identity::NewCredentials};
 use hierarchy_models::{Name, TwinId, Value, access::Right, limits::NAME_BYTES_MAX, model};
 
 use crate::{
@@ -16,6 +14,7 @@ use crate::{
     replay::{Answer, IdempotencyKey, Replays},
     uncut::uncut,
     wire::{
+        credentials::{certificates, keys, password},
         described::{Idempotent, RegisteredTwin},
         twin::RegisteredDocument,
     },
@@ -46,12 +45,12 @@ pub async fn register(
     _params: NoParams,
     body: Body<NewTwin>,
 ) -> Result<HttpResponse, Problem> {
-    let registration = body.value.0;
+    let NewTwin(registration, credentials) = body.value;
     caller.may_stand_under(registration.parent.as_ref())?;
     may_name(&caller, &twins, registration.parent.as_ref(), registration.gateway.as_ref()).await?;
     let slot = key.slot(&caller, "/twins");
     let answer = uncut(async move {
-        let work = async { answer(twins.register(registration).await?.into()) };
+        let work = async { answer(twins.register_with(registration, credentials).await?.into()) };
         replays.once(slot, &body.bytes, work).await
     });
     Ok(answer.await?.into_response())
@@ -85,11 +84,16 @@ fn answer(registered: RegisteredDocument) -> Result<Answer, Problem> {
 }
 
 #[derive(Debug)]
-pub struct NewTwin(Registration);
+pub struct NewTwin(pub Registration, pub NewCredentials);
 
 impl FromBody for NewTwin {
     fn read(body: &mut Members) -> Result<Self, Problem> {
-        Ok(Self(Registration {
+        let credentials = NewCredentials {
+            keys: None,
+            certificates: body.optional("certificates", certificates)?.unwrap_or_default(),
+            password: body.optional("password", password)?,
+        };
+        let registration = Registration {
             id: body.optional("id", members::parsed)?,
             model: body.required("model", |value, at| {
                 model::resolve(&members::text(value, at)?).map_err(|e| Problem::member(at, e.to_string()))
@@ -99,7 +103,8 @@ impl FromBody for NewTwin {
             metadata: body.optional("metadata", members::object)?.unwrap_or_default(),
             tags: body.optional("tags", tags)?.unwrap_or_default(),
             keys: body.optional("keys", keys)?,
-        }))
+        };
+        Ok(Self(registration, credentials))
     }
 }
 
@@ -119,42 +124,15 @@ pub fn tags(value: Value, pointer: &str) -> Result<Vec<Name>, Problem> {
     if tags.len() > TAGS_MAX { Err(Problem::member(pointer, format!("must be at most {TAGS_MAX} tags"))) } else { Ok(tags) }
 }
 
-/// `["a", "b"]`, or `{"a": null, "b": "a key brought from outside"}`. How many there may be and what each may be, the runtime says.
-fn keys(value: Value, pointer: &str) -> Result<BTreeMap<String, Option<String>>, Problem> {
-    let mut slots = BTreeMap::new();
-    match value {
-        Value::List(names) => {
-            for (n, name) in names.into_iter().enumerate() {
-                let at = pointer_to(pointer, &n.to_string());
-                slots.insert(members::text(name, &at)?, None);
-            }
-        }
-        Value::Map(map) => {
-            for (name, key) in *map {
-                let at = pointer_to(pointer, &name);
-                slots.insert(name.to_string(), outside_key(key, &at)?);
-            }
-        }
-        other => return Err(Problem::member(pointer, format!("must be an array of names or an object, not {}", members::kind_of(&other)))),
-    }
-    Ok(slots)
-}
-
-fn outside_key(key: Value, pointer: &str) -> Result<Option<String>, Problem> {
-    match key {
-        Value::Null => Ok(None),
-        Value::Text(key) => Ok(Some(key.to_string())),
-        other => Err(Problem::member(pointer, format!("must be null or a key, not {}", members::kind_of(&other)))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::body::parse;
 
     fn read(json: &str) -> Registration {
-        parse::<NewTwin>(json.as_bytes()).unwrap().0
+        parse::<NewTwin>(json.as_bytes()).ok().unwrap().0
     }
 
     #[test]
@@ -189,10 +167,12 @@ mod tests {
             (r#"{"model": "Room", "keys": {"a": 1}}"#, "/keys/a"),
             (r#"{"model": "Room", "keys": {"a/b": false}}"#, "/keys/a~1b"),
             (r#"{"model": "Room", "keys": "a"}"#, "/keys"),
+            (r#"{"model": "Room", "certificates": {"a": "ab"}}"#, "/certificates/a"),
+            (r#"{"model": "Room", "password": 12345678}"#, "/password"),
             (r#"{"model": "Room", "colour": "red"}"#, "/colour"),
             ("[]", ""),
         ] {
-            assert_eq!(parse::<NewTwin>(body.as_bytes()).unwrap_err().document()["pointer"], pointer, "{body}");
+            assert_eq!(parse::<NewTwin>(body.as_bytes()).err().unwrap().document()["pointer"], pointer, "{body}");
         }
     }
 }

@@ -5,10 +5,12 @@
 
 #![allow(dead_code)]
 
+mod devices;
 mod parameters;
 
 use std::collections::BTreeMap;
 
+pub use devices::*;
 pub use parameters::*;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -200,11 +202,6 @@ pub struct Tree {
     children_left_out: u64,
 }
 
-#[derive(ToSchema)]
-pub struct Keys {
-    keys: BTreeMap<String, String>,
-}
-
 macro_rules! pages {
     ($($name:ident of $item:ty),*) => {$(
         /// One page; `cursor` asks for the next one and is absent on the last.
@@ -226,7 +223,9 @@ pages!(
     RolePage of super::role::RoleDocument,
     ModelPage of super::model::ModelSummary,
     AlertPage of super::alert::AlertDocument,
-    RulePage of super::rule::RuleDocument
+    RulePage of super::rule::RuleDocument,
+    JobPage of super::job::JobDocument,
+    EnrolmentPage of super::enrolment::EnrolmentDocument
 );
 
 /// Raw values, or buckets when `every` was given.
@@ -256,6 +255,11 @@ pub struct Registration {
     tags: Option<Vec<String>>,
     /// Names of key slots, or a map of them to keys brought from outside (`null`: derived). `primary` and `secondary` when absent.
     keys: Option<Value>,
+    /// SHA-256 (hexadecimal) of client certificates that are the device's own, by slot.
+    certificates: Option<BTreeMap<String, String>>,
+    /// A password that a person chose; only its hash is kept.
+    #[schema(min_length = 8, max_length = 256)]
+    password: Option<String>,
 }
 
 /// An RFC 7396 merge patch.
@@ -290,25 +294,6 @@ pub struct NewCommand {
     /// Seconds to wait for the device's answer.
     #[schema(maximum = 60, minimum = 0)]
     wait: Option<f64>,
-}
-
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewToken {
-    /// Seconds.
-    #[schema(default = 3600, maximum = 86400, minimum = 1)]
-    expires_in: Option<u64>,
-    /// `device`, all that the device may do; narrower scopes are not given out yet.
-    scope: Option<String>,
-}
-
-#[derive(ToSchema)]
-pub struct Token {
-    token: String,
-    expires_in: u64,
-    #[schema(format = DateTime)]
-    expires_at: String,
-    scope: String,
 }
 
 #[derive(ToSchema)]

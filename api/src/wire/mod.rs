@@ -6,9 +6,12 @@
 pub mod alert;
 pub mod audit;
 pub mod command;
+pub mod credentials;
 pub mod described;
+pub mod enrolment;
 pub mod event;
 pub mod history;
+pub mod job;
 pub mod model;
 pub mod role;
 pub mod rollups;

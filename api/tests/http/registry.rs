@@ -210,7 +210,7 @@ fn a_list_is_paged_and_filtered() {
             (3, 3, 4, 1)
         );
         assert_eq!(world.admin.get("/twins?cursor=nonsense").await.json["parameter"], "cursor");
-        assert_eq!(world.admin.get("/twins?filter=x").await.problem(), "unsupported-parameter");
+        assert_eq!(world.admin.get("/twins?filter=x").await.problem(), "invalid-parameter");
         assert_eq!(world.admin.get("/twins?limit=1001").await.json["parameter"], "limit");
         assert_eq!(world.admin.get("/twins?parant=x").await.problem(), "unknown-parameter");
     });

@@ -39,16 +39,28 @@ pub struct Uplink<'t> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject<'t> {
-    Telemetry { stream: Option<&'t str> },
+    Telemetry {
+        stream: Option<&'t str>,
+    },
     Reported,
     ReportedFull,
-    Event { name: &'t str },
+    Event {
+        name: &'t str,
+    },
     Diagnostics,
     Metadata,
-    Result { command: &'t str },
-    Attach { child: &'t str },
-    Detach { child: &'t str },
+    Result {
+        command: &'t str,
+    },
+    Attach {
+        child: &'t str,
+    },
+    Detach {
+        child: &'t str,
+    },
     Get,
+    /// A token that takes the place of the one the session was opened with. The session's own; no twin hears of it.
+    Token,
 }
 
 /// What of a twin's downlink a filter asks for.

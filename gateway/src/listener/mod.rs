@@ -10,7 +10,7 @@ use std::{net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use actors::Twins;
 
-use crate::{Error, Settings, house::House};
+use crate::{Error, Settings, certificates::Authorities, house::House};
 use opening::Transport;
 use ports::{Open, Ports};
 use workers::Workers;
@@ -34,12 +34,13 @@ pub fn start(twins: Twins, settings: Settings) -> Result<Gateway, Error> {
     settings.check().map_err(Error::Settings)?;
     let mut ports = Ports::default();
     let plain = settings.bind.map(|addr| ports.listen("mqtt.bind", addr, Transport::Plain)).transpose()?;
+    let authorities = settings.tls.as_ref().map(Authorities::read).transpose()?;
     let tls = match &settings.tls {
         Some(tls) => Some(ports.listen("mqtt.tls.bind", tls.bind, Transport::Tls(tls::server_config(tls)?))?),
         None => None,
     };
     let websocket = settings.websocket_bind.map(|addr| ports.listen("mqtt.websocket_bind", addr, Transport::WebSocket)).transpose()?;
-    let house = Arc::new(House::new(twins, settings));
+    let house = Arc::new(House::new(twins, settings, authorities));
     let (workers, threads) = Workers::start(&house).map_err(Error::Threads)?;
     let ports = ports.open(&house, workers).map_err(Error::Threads)?;
     tracing::info!(?plain, ?tls, ?websocket, workers = threads.len(), "MQTT is served");

@@ -20,12 +20,14 @@ use super::{
     opening::Transport,
     workers::{Handed, Workers},
 };
-use crate::{Error, house::House};
+use crate::{Error, certificates::Authorities, house::House};
 
 /// Sockets that wait to be accepted.
 const BACKLOG: i32 = 2_048;
 /// Connections in their handshake (TLS, WebSocket, CONNECT) at once; the next wait to be accepted.
 const HANDSHAKES_MAX: usize = 1_024;
+/// How often it is looked whether the revocation list has changed.
+const CRL_LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A pause after a socket could not be accepted, most likely for want of open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -49,17 +51,21 @@ impl Ports {
     }
 
     /// Accepts on a thread of its own, which hands what comes to `workers`.
-    pub(super) fn open(self, house: &House, workers: Workers) -> io::Result<Open> {
+    pub(super) fn open(self, house: &Arc<House>, workers: Workers) -> io::Result<Open> {
         let places = Arc::new(Semaphore::new((house.settings.connections_max + HANDSHAKES_MAX).min(Semaphore::MAX_PERMITS)));
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
         let executor = runtime::Builder::new_current_thread().enable_all().build()?;
         let (close, closed) = oneshot::channel::<()>();
+        let watched = house.clone();
         let main = async move {
             let mut ports = JoinSet::new();
             for (listener, transport) in self.0 {
                 ports.spawn(accept(listener, transport, places.clone(), handshakes.clone(), workers.clone()));
             }
             drop(workers);
+            if watched.settings.tls.as_ref().is_some_and(|tls| tls.client_crl.is_some()) {
+                ports.spawn(watch_revocations(watched));
+            }
             let _ = closed.await;
         };
         let thread = std::thread::Builder::new().name("mqtt-accept".into()).spawn(move || executor.block_on(main))?;
@@ -71,6 +77,16 @@ impl Open {
     /// Closes the ports; gives the thread that served them, which ends now.
     pub(super) fn close(self) -> JoinHandle<()> {
         self.thread
+    }
+}
+
+/// A revocation list that changes ends sessions, and not only new ones.
+async fn watch_revocations(house: Arc<House>) {
+    loop {
+        sleep(CRL_LOOK_EVERY).await;
+        if house.authorities.as_ref().is_some_and(Authorities::refresh) {
+            house.judge_again();
+        }
     }
 }
 

@@ -12,10 +12,10 @@ use tokio::{
 };
 
 use super::{
-    certificate,
     door::{self, Admitted, Peer, Turned},
     ending::{self, End},
     link::SessionLink,
+    renewal,
     run::{Run, Terms},
     state::Session,
     wills::LastWill,
@@ -115,8 +115,7 @@ fn malformed(error: &DecodeError) -> ConnectAckReason {
 
 fn peer(stream: &Stream) -> Peer {
     let remote = stream.peer_addr().map_or_else(|_| "unknown".to_owned(), |addr| addr.to_string());
-    let common_name = stream.peer_certificate().and_then(|der| certificate::common_name(der)).map(str::to_owned);
-    Peer { remote, common_name }
+    Peer { remote, chain: stream.peer_certificates().filter(|chain| !chain.is_empty()).map(<[_]>::to_vec) }
 }
 
 async fn turn_away(house: &House, mut socket: Socket, codec: &Codec, hello: &Hello, turned: Turned) {
@@ -138,7 +137,7 @@ struct Attended {
 
 /// Sends the CONNACK. The password, and the page that it was read into, go with the CONNECT.
 fn admit(house: &Arc<House>, mut socket: Socket, codec: Codec, hello: &Hello, admitted: Admitted) -> Box<Attended> {
-    let Admitted { session, link, will, place, expiry } = admitted;
+    let Admitted { session, link, will, place, expiry, verified } = admitted;
     house.meters.connect(hello.version.name(), "accepted");
     let accepted = accepted(house, hello, &session, expiry.as_secs());
     let terms = Terms {
@@ -149,7 +148,8 @@ fn admit(house: &Arc<House>, mut socket: Socket, codec: Codec, hello: &Hello, ad
     if let Some(max) = hello.packet_max {
         codec.limit_outbound(max);
     }
-    let session = Rc::new(Session::new(house.clone(), session, hello.version));
+    let renews = hello.authentication.is_some();
+    let session = Rc::new(Session::new(house.clone(), session, hello.version, &verified, renews));
     let _ = socket.write(Outbound::ConnAck(Box::new(accepted)), &codec);
     let run = Run::new(session.clone(), link.clone(), socket, codec, &terms);
     Box::new(Attended { run, session, link, will: will.map(Box::new), place })
@@ -187,6 +187,7 @@ fn accepted(house: &House, hello: &Hello, session: &actors::device::DeviceSessio
         packet_max: settings.packet_max_bytes,
         topic_alias_max: settings.topic_alias_max,
         keep_alive: (hello.version == Version::V5 && hello.keep_alive > keep_alive_max).then_some(keep_alive_max),
+        authentication: hello.authentication.is_some().then_some(renewal::METHOD),
         expiry_seconds: (asked_expiry != Some(expiry)).then(|| u32::try_from(expiry).unwrap_or(u32::MAX)),
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Delivered {
 }
 
 pub(crate) struct Delivery {
-    window: usize,
+    window: u16,
     last_id: u16,
     /// In the order they were sent.
     in_flight: VecDeque<(u16, Option<Delivered>)>,
@@ -29,16 +29,18 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     pub(crate) fn new(window: u16) -> Self {
-        Self { window: window.max(1).into(), last_id: 0, in_flight: VecDeque::new() }
+        Self { window: window.max(1), last_id: 0, in_flight: VecDeque::new() }
     }
 
     /// Sends what fits the window and the write buffer; gives the commands that went out at QoS 0.
     pub(crate) fn send(&mut self, session: &Session, link: &SessionLink, socket: &mut Socket, codec: &Codec) -> Vec<Delivered> {
         let mut delivered = Vec::new();
-        while self.in_flight.len() < self.window && !socket.is_full() {
+        while self.in_flight.len() < self.window.into() && !socket.is_full() {
             let Some((target, message)) = link.take() else { break };
             let Some(outgoing) = session.dialect().downlink(&target, &message) else { continue };
             let qos = session.subscribed.borrow().qos(&session.device, &target, outgoing.downstream);
+            // An earlier connection of this session may have subscribed with more rights than this one has.
+            let qos = qos.filter(|_| session.scope.get().subscribe);
             let expiry = remaining(&outgoing, session.house.twins.clock().now());
             let (Some(qos), Ok(expiry)) = (qos, expiry) else {
                 session.house.meters.downlink_dropped.increment(1);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use actors::{
     audit::{Entry, Outcome, Target},
     device::{Connect, ConnectError, DeviceSession},
-    identity::Denied,
+    identity::{Denied, Newcomer, Verified},
 };
 use bytes::Bytes;
 use hierarchy_models::{
@@ -17,9 +17,11 @@ use ntex_mqtt::v5::codec::ConnectAckReason as Code;
 
 use super::{
     link::SessionLink,
+    renewal,
     wills::{Fate, LastWill},
 };
 use crate::{
+    certificates::{Chain, Judged},
     codec,
     dialects::{Claim, ClaimError, Subject},
     house::{House, Place},
@@ -29,8 +31,8 @@ use crate::{
 /// Where a connection comes from.
 pub(crate) struct Peer {
     pub(crate) remote: String,
-    /// Of a client certificate that an authority of ours has signed.
-    pub(crate) common_name: Option<String>,
+    /// Client certificates; whose they are is not yet asked.
+    pub(crate) chain: Option<Chain>,
 }
 
 /// A client that is let in.
@@ -40,6 +42,7 @@ pub(crate) struct Admitted {
     pub(crate) will: Option<LastWill>,
     pub(crate) place: Place,
     pub(crate) expiry: Duration,
+    pub(crate) verified: Verified,
 }
 
 /// A client that is turned away. It is told the code; the label and the text are for the log and the metrics.
@@ -68,11 +71,23 @@ pub(crate) async fn admit(house: &Arc<House>, hello: &Hello, peer: Peer) -> Resu
     if house.is_stopping() {
         return Err(stopping());
     }
-    if hello.wants_enhanced_auth {
-        return Err(Turned::new(Code::BadAuthenticationMethod, "enhanced_auth", "enhanced authentication is not served"));
+    if !house.may_look_at_a_connect() {
+        return Err(Turned::new(Code::ConnectionRateExceeded, "connects_per_second", "too many devices connect; try again later"));
+    }
+    if let Some(authentication) = &hello.authentication
+        && authentication.method.as_deref() != Some(renewal::METHOD)
+    {
+        return Err(Turned::new(Code::BadAuthenticationMethod, "enhanced_auth", "this method of authentication is not served"));
     }
     let device = claimed(house, hello)?;
-    let generation = authenticate(house, &device, hello, peer.common_name.as_deref()).await?;
+    let Peer { remote, chain } = peer;
+    let (verified, by_certificate) = authenticate(house, &device, hello, chain.as_ref()).await?;
+    if !house.may_connect(&device) {
+        return Err(Turned::new(Code::ConnectionRateExceeded, "device_connects", "this device connects too often; try again later"));
+    }
+    if hello.will.is_some() && !verified.scope.publish {
+        return Err(Turned::not_authorized("will_scope"));
+    }
     let will = hello.will.as_ref().map(|will| read_will(house, &device, hello, will)).transpose()?;
     let mut place = house.take_place().ok_or(Turned::new(Code::ServerBusy, "connections_max", "mqtt.connections_max is reached"))?;
 
@@ -81,10 +96,10 @@ pub(crate) async fn admit(house: &Arc<House>, hello: &Hello, peer: Peer) -> Resu
     let connect = Connect {
         device: device.clone(),
         protocol: hello.version.name().into(),
-        remote: peer.remote,
+        remote,
         clean_start: hello.clean_start,
         expiry,
-        generation: Some(generation),
+        proof: Some(verified.proof),
         link: link.clone(),
     };
     let session = house.twins.connect(connect).await.map_err(|e| connect_error(&device, &e))?;
@@ -96,8 +111,8 @@ pub(crate) async fn admit(house: &Arc<House>, hello: &Hello, peer: Peer) -> Resu
     }
     // coming back in time makes the old connection's will untrue, unless coming back ended the old session
     house.wills.decide(&device, if hello.clean_start { Fate::SendNow } else { Fate::Drop });
-    place.settle(session.number(), &link);
-    Ok(Admitted { session, link, will, place, expiry })
+    place.settle(session.number(), &link, chain.filter(|_| by_certificate));
+    Ok(Admitted { session, link, will, place, expiry, verified })
 }
 
 fn claimed(house: &House, hello: &Hello) -> Result<TwinId, Turned> {
@@ -108,25 +123,21 @@ fn claimed(house: &House, hello: &Hello) -> Result<TwinId, Turned> {
     })
 }
 
-/// By password where there is one, else by certificate. All wrong credentials get one answer, so that nobody learns
-/// which devices exist.
-async fn authenticate(house: &House, device: &TwinId, hello: &Hello, common_name: Option<&str>) -> Result<u64, Turned> {
-    let identities = house.twins.identities();
-    let verified = match (&hello.password, common_name) {
-        (Some(_), _) if hello.user_name.is_none() => return Err(bad_credentials("no_user_name")),
-        (Some(password), _) => identities.verify_device(device, password, house.twins.clock().now()).await,
-        (None, Some(name)) if name != device.as_str() => return Err(bad_credentials("certificate_mismatch")),
-        (None, Some(name)) => identities.verify_certificate(device, name).await,
+/// By password where there is one, else by certificate; and whether it was by certificate. All wrong credentials get one
+/// answer, so that nobody learns which devices exist.
+async fn authenticate(house: &House, device: &TwinId, hello: &Hello, chain: Option<&Chain>) -> Result<(Verified, bool), Turned> {
+    let token = hello.authentication.as_ref().and_then(|authentication| authentication.data.as_ref());
+    let verified = match (token.or(hello.password.as_ref()), chain) {
+        (Some(_), _) if token.is_none() && hello.user_name.is_none() => return Err(bad_credentials("no_user_name")),
+        (Some(password), _) => by_password(house, device, password).await.map(|verified| (verified, false)),
+        (None, Some(chain)) => by_certificate(house, device, chain).await?.map(|verified| (verified, true)),
         (None, None) => return Err(bad_credentials("no_credentials")),
     };
     verified.map_err(|denied| match denied {
-        Denied::Unknown => bad_credentials("unknown_device"),
-        Denied::WrongKey => bad_credentials("wrong_key"),
-        Denied::Expired => bad_credentials("expired"),
-        Denied::Inactive => bad_credentials("inactive"),
-        Denied::Unavailable => {
-            Turned::new(Code::ServerUnavailable, "identities_unavailable", "the server is not available; try again later")
-        }
+        Denied::Unavailable => Turned::new(Code::ServerUnavailable, denied.label(), "the server is not available; try again later"),
+        Denied::Busy => Turned::new(Code::ServerBusy, denied.label(), "the server is too busy; try again later"),
+        Denied::TooManyTries => Turned::new(Code::QuotaExceeded, denied.label(), "too many passwords were tried; try again later"),
+        denied => bad_credentials(denied.label()),
     })
 }
 
@@ -152,6 +163,38 @@ pub(crate) fn note_denial(house: &House, hello: &Hello, from: &str, turned: &Tur
     });
 }
 
+async fn by_password(house: &House, device: &TwinId, password: &[u8]) -> Result<Verified, Denied> {
+    let identities = house.twins.identities();
+    match identities.verify_device(device, password, house.twins.clock().now()).await {
+        Err(Denied::Unknown) => {
+            house.twins.self_register(device, identities.newcomer(device, password).await?).await?;
+            identities.verify_device(device, password, house.twins.clock().now()).await
+        }
+        known => known,
+    }
+}
+
+/// Judged here and not in the TLS handshake, which a resumed session leaves out.
+async fn by_certificate(house: &House, device: &TwinId, chain: &Chain) -> Result<Result<Verified, Denied>, Turned> {
+    let Some(authorities) = &house.authorities else { return Err(bad_credentials("no_credentials")) };
+    let (identities, now) = (house.twins.identities(), house.twins.clock().now());
+    let certificate = match authorities.judge(chain, now) {
+        Judged::Fit(certificate) => certificate,
+        Judged::Unfit(why) => return Err(bad_credentials(why)),
+    };
+    match identities.verify_certificate(device, &certificate, now).await {
+        Err(Denied::Unknown) => {}
+        known => return Ok(known),
+    }
+    let Ok(of_enrolments) = identities.enrolment_authorities().await else { return Ok(Err(Denied::Unavailable)) };
+    let Some(enrolment) = authorities.enrolment(chain, device.as_str(), of_enrolments, now) else { return Ok(Err(Denied::Unknown)) };
+    let newcomer = Newcomer::Certificate { enrolment, sha256: certificate.sha256 };
+    if let Err(denied) = house.twins.self_register(device, newcomer).await {
+        return Ok(Err(denied));
+    }
+    Ok(identities.verify_certificate(device, &certificate, now).await)
+}
+
 fn bad_credentials(label: &'static str) -> Turned {
     Turned::new(Code::BadUserNameOrPassword, label, "bad user name or password")
 }
@@ -168,7 +211,8 @@ fn read_will(house: &House, device: &TwinId, hello: &Hello, will: &WillMessage) 
     let refused = || Turned::not_authorized("will_topic");
     let uplink = house.dialect().uplink(&will.topic).map_err(|_| refused())?;
     let target = TwinId::new(uplink.device).map_err(|_| refused())?;
-    if matches!(uplink.subject, Subject::Attach { .. } | Subject::Detach { .. }) && target != *device {
+    let about_children = matches!(uplink.subject, Subject::Attach { .. } | Subject::Detach { .. });
+    if (about_children && target != *device) || matches!(uplink.subject, Subject::Token) {
         return Err(refused());
     }
     let of_content = will.content_type.as_deref().map(codec::encoding_of);

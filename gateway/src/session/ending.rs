@@ -71,6 +71,11 @@ impl End {
         }
     }
 
+    /// What it was opened with is good no more (MQTT 5: the maximum connection time authorized is exceeded).
+    pub(crate) fn time_over() -> Self {
+        Self::new(DisconnectReason::Revoked, "credentials_expired", Some(Code::MaximumConnectTime))
+    }
+
     /// The twin says that this session is over.
     pub(crate) fn session_ended() -> Self {
         Self::new(DisconnectReason::TakenOver, "session_ended", Some(Code::SessionTakenOver))

@@ -13,6 +13,7 @@ use ntex_mqtt::v5::codec::DisconnectReasonCode;
 use super::{
     answers::Answer,
     ending::End,
+    renewal,
     state::Session,
     verdict::{Receipt, outcome},
 };
@@ -32,6 +33,8 @@ pub(crate) enum Heard {
     Message(Option<TwinId>, DeviceMessage),
     /// A payload that cannot be read; `None`: of the session's own device.
     Unreadable(Option<TwinId>, PayloadError),
+    /// A token by which the session goes on.
+    Token,
     Refused(Answer),
 }
 
@@ -47,6 +50,12 @@ pub(crate) fn hear(session: &Session, receipt: Receipt, publish: &Publish) -> He
     let about_children = matches!(uplink.subject, Subject::Attach { .. } | Subject::Detach { .. });
     if about_children && !own {
         return Heard::Refused(refuse_topic(session, receipt, publish, "only the device itself may say this"));
+    }
+    if !renewal::may_say(session.scope.get(), &uplink.subject) {
+        return Heard::Refused(refuse_topic(session, receipt, publish, "the scope of the token does not hold this"));
+    }
+    if matches!(uplink.subject, Subject::Token) {
+        return if own { Heard::Token } else { Heard::Refused(refuse_topic(session, receipt, publish, "a session renews only itself")) };
     }
     let child = if own { None } else { TwinId::new(uplink.device).ok() };
     match (read(session, &uplink, publish), child) {
@@ -66,6 +75,7 @@ pub(crate) async fn work(session: Rc<Session>, receipt: Receipt, publish: Publis
             meters.payload_rejected(error.kind);
             keep_unreadable(&session, receipt, child.as_ref().unwrap_or(&session.device), &publish, error).await
         }
+        Heard::Token => renewal::by_message(&session, receipt, &publish.payload).await,
         Heard::Refused(answer) => answer,
     };
     decided(&session, receipt);

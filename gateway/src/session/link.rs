@@ -122,6 +122,18 @@ impl Link for SessionLink {
         self.state().ended
     }
 
+    fn forget(&self, target: &TwinId) {
+        let mut state = self.state();
+        let before = state.queue.len();
+        state.queue.retain(|(of, _)| of != target);
+        self.queued.decrement((before - state.queue.len()) as f64);
+        let owes = state.owes_ready;
+        drop(state);
+        if owes {
+            self.bell.wake();
+        }
+    }
+
     fn settled(&self, ticket: u64, outcome: Outcome) {
         self.state().settled.push((ticket, outcome));
         self.bell.wake();
@@ -149,6 +161,18 @@ mod tests {
         assert!(link.take().is_some());
         assert!(link.owes_ready());
         assert!(!link.owes_ready(), "once is enough");
+    }
+
+    #[test]
+    fn what_waits_for_a_child_that_was_withdrawn_is_not_delivered() {
+        let link = SessionLink::new(8, &Meters::new());
+        let (child, other) = (TwinId::new("child").unwrap(), TwinId::new("other").unwrap());
+        for target in [&child, &other, &child] {
+            assert_eq!(link.deliver(target, message()), Ok(()));
+        }
+        link.forget(&child);
+        assert_eq!(link.take().unwrap().0, other);
+        assert!(link.take().is_none());
     }
 
     #[test]

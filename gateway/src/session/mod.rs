@@ -2,10 +2,9 @@
 //!
 //! [`connection`] reads the opening, [`door`] decides on the CONNECT, [`run`] moves packets until the end ([`reading`]
 //! takes them in, [`packets`] says what each sets going), [`ending`] closes the books. In between, [`inbound`] makes messages of PUBLISH packets, [`subscribe`] keeps subscriptions,
-//! [`delivery`] sends what twins have for the device, and [`answers`] keeps acknowledgements in order.
+//! [`renewal`] ends it in time, [`delivery`] sends what twins have for the device, and [`answers`] keeps acknowledgements in order.
 
 mod answers;
-pub(crate) mod certificate;
 mod connection;
 mod delivery;
 mod door;
@@ -13,10 +12,13 @@ mod ending;
 mod inbound;
 mod link;
 mod packets;
+mod quota;
 mod reading;
+mod renewal;
 mod run;
 mod state;
 mod subscribe;
+mod timers;
 mod verdict;
 mod wills;
 

@@ -10,6 +10,7 @@ use super::{
     answers::Posted,
     ending::End,
     inbound::{self, Heard},
+    renewal,
     run::Run,
     subscribe,
     verdict::Receipt,
@@ -50,7 +51,10 @@ impl Run {
             Inbound::Disconnect { keeps_will, expiry_seconds } => return Err(End::goodbye(keeps_will, expiry_seconds)),
             Inbound::Subscribe { .. } | Inbound::Unsubscribe { .. } => return Err(End::refused("no_filters", Code::ProtocolError)),
             Inbound::Connect(_) => return Err(End::refused("second_connect", Code::ProtocolError)),
-            Inbound::Auth => return Err(End::refused("auth", Code::ProtocolError)),
+            Inbound::Auth { again, proof } => {
+                let token = renewal::token_of(&session, again, proof)?;
+                self.answers.push(renewal::by_packet(session, token), bytes, cx);
+            }
             Inbound::Unexpected(name) => return Err(End::refused("unexpected_packet", Code::ProtocolError).because(name)),
         }
         Ok(())
@@ -66,6 +70,9 @@ impl Run {
     }
 
     fn publish(&mut self, mut publish: Publish, cx: &mut Context<'_>) -> Result<(), End> {
+        if self.session.is_over() {
+            return Err(End::time_over());
+        }
         let v5 = self.session.version == Version::V5;
         if v5 && publish.retain {
             return Err(End::refused("retain", Code::RetainNotSupported));

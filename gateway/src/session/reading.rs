@@ -1,6 +1,9 @@
 //! When a connection reads, when it waits, and how long it may be silent.
 
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use ntex_mqtt::{error::DecodeError, v5::codec::DisconnectReasonCode as Code};
 use tokio::time::{Instant, sleep};
@@ -27,15 +30,20 @@ pub(super) enum Read {
 impl Run {
     /// Takes in what has come, as far as there is room for it.
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Read {
-        let mut packets = 0;
+        if self.poll_pause(cx) {
+            return Read::Waiting;
+        }
+        let (mut packets, mut bytes) = (0, 0);
         while self.has_room() {
             if packets >= PACKETS_AT_ONCE || self.socket.has_a_page() {
                 self.last_read = Instant::now();
+                self.charge(packets, bytes);
                 return Read::Enough;
             }
             match self.socket.poll_recv(&self.codec, cx) {
                 Poll::Ready(Ok(packet)) => {
                     packets += 1;
+                    bytes += self.codec.last_size() as usize;
                     if let Err(end) = self.take(packet, cx) {
                         return Read::End(end);
                     }
@@ -47,6 +55,7 @@ impl Run {
         }
         if packets > 0 {
             self.last_read = Instant::now();
+            self.charge(packets, bytes);
             return Read::Progress;
         }
         match self.poll_keep_alive(cx) {
@@ -72,7 +81,8 @@ impl Run {
 
     /// Ready when the client has been silent for too long. One whose messages we hold up is not silent.
     fn poll_keep_alive(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let (Some(allowed), Some(silence)) = (self.keep_alive, &mut self.silence) else { return Poll::Pending };
+        let allowed = Duration::from_millis(self.keep_alive_ms.into());
+        let Some(silence) = &mut self.silence else { return Poll::Pending };
         while silence.as_mut().poll(cx).is_ready() {
             if self.answers.len() > 0 {
                 self.last_read = Instant::now();
@@ -86,6 +96,6 @@ impl Run {
 
     pub(super) fn stall(&mut self) {
         let patience = self.session.house.settings.write_timeout;
-        self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        self.timers().stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
     }
 }

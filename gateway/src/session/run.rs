@@ -25,8 +25,10 @@ use super::{
     delivery::{Delivered, Delivery},
     ending::{self, End},
     link::SessionLink,
+    quota::Quota,
     reading::Read,
     state::Session,
+    timers::Timers,
 };
 use crate::{
     socket::Socket,
@@ -46,16 +48,17 @@ pub(crate) struct Run {
     pub(super) asides: FuturesUnordered<LocalBoxFuture<'static, ()>>,
     pub(super) aliases: HashMap<u16, ByteString>,
     /// Messages above QoS 0 that count against the Receive Maximum.
-    pub(super) unsettled: usize,
+    pub(super) unsettled: u32,
     /// SUBSCRIBEs whose SUBACK is not out: deliveries wait for it.
-    pub(super) subscribing: usize,
-    pub(super) keep_alive: Option<Duration>,
+    pub(super) subscribing: u32,
+    /// How long the client may be silent; only with `silence`.
+    pub(super) keep_alive_ms: u32,
     pub(super) last_read: Instant,
     /// When to look whether the client has been silent for too long.
     pub(super) silence: Option<Pin<Box<Sleep>>>,
-    /// The client does not read; when this elapses it is given up.
-    pub(super) stalled: Option<Pin<Box<Sleep>>>,
+    pub(super) timers: Option<Box<Timers>>,
     pub(super) session_expires_at_once: bool,
+    pub(super) quota: Quota,
 }
 
 /// What a write came to.
@@ -78,7 +81,7 @@ pub(crate) struct Terms {
 
 impl Run {
     pub(crate) fn new(session: Rc<Session>, link: Arc<SessionLink>, socket: Socket, codec: Codec, terms: &Terms) -> Self {
-        let keep_alive = (terms.keep_alive_seconds > 0).then(|| Duration::from_secs(terms.keep_alive_seconds.into()) * 3 / 2);
+        let keep_alive_ms = u32::from(terms.keep_alive_seconds) * 1_500;
         let run = Self {
             session,
             link,
@@ -91,11 +94,12 @@ impl Run {
             aliases: HashMap::new(),
             unsettled: 0,
             subscribing: 0,
-            keep_alive,
+            keep_alive_ms,
             last_read: Instant::now(),
-            silence: keep_alive.map(|allowed| Box::pin(sleep(allowed))),
-            stalled: None,
+            silence: (keep_alive_ms > 0).then(|| Box::pin(sleep(Duration::from_millis(keep_alive_ms.into())))),
+            timers: None,
             session_expires_at_once: terms.session_expires_at_once,
+            quota: Quota::default(),
         };
         run.aside_ready();
         run
@@ -139,6 +143,9 @@ impl Run {
                 return Poll::Ready(End::closed(reason));
             }
             if let Err(end) = self.answer(cx) {
+                return Poll::Ready(end);
+            }
+            if let Poll::Ready(end) = self.poll_time(cx) {
                 return Poll::Ready(end);
             }
             let stalled = match self.poll_stalled(cx) {
@@ -219,7 +226,7 @@ impl Run {
 
     /// Whether the client leaves unread what was written to it; an error once it has done so for too long.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        let Some(deadline) = &mut self.stalled else { return Ok(false) };
+        let Some(deadline) = self.timers.as_mut().and_then(|timers| timers.stalled.as_mut()) else { return Ok(false) };
         match self.socket.poll_flush(cx) {
             Poll::Ready(Err(_)) => return Err(End::lost("write_failed")),
             Poll::Pending if !self.socket.has_drained() => {
@@ -231,7 +238,7 @@ impl Run {
             }
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
-        self.stalled = None;
+        self.timers().stalled = None;
         self.last_read = Instant::now();
         Ok(false)
     }

@@ -1,14 +1,17 @@
 //! What the parts of one session share.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{HashMap, HashSet},
     rc::Rc,
     sync::Arc,
 };
 
-use actors::device::DeviceSession;
-use hierarchy_models::{TwinId, event::Subscriptions};
+use actors::{
+    device::DeviceSession,
+    identity::{Scope, Verified},
+};
+use hierarchy_models::{Timestamp, TwinId, event::Subscriptions};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -22,6 +25,13 @@ pub(crate) struct Session {
     pub(crate) twin: DeviceSession,
     pub(crate) device: TwinId,
     pub(crate) version: Version,
+    /// What it may do now, and what it might at first.
+    pub(crate) scope: Cell<Scope>,
+    pub(crate) opened_with: Scope,
+    /// Whether its CONNECT named the method by which AUTH renews it.
+    pub(crate) renews: bool,
+    /// When it is over; at the end of time where it is not.
+    pub(crate) until: Cell<Timestamp>,
     pub(crate) exactly_once: RefCell<ExactlyOnce>,
     pub(crate) subscribed: RefCell<Subscribed>,
     turns: RefCell<Turns>,
@@ -48,7 +58,7 @@ impl Drop for Turn<'_> {
 }
 
 impl Session {
-    pub(crate) fn new(house: Arc<House>, twin: DeviceSession, version: Version) -> Self {
+    pub(crate) fn new(house: Arc<House>, twin: DeviceSession, version: Version, verified: &Verified, renews: bool) -> Self {
         let exactly_once = ExactlyOnce { taken: twin.held_packets().iter().map(|id| (*id, false)).collect(), ..ExactlyOnce::default() };
         let subscribed = Subscribed { own: twin.subscriptions(), children: HashMap::new(), resumed: twin.session_present() };
         Self {
@@ -56,6 +66,10 @@ impl Session {
             device: twin.device().clone(),
             twin,
             version,
+            scope: Cell::new(verified.scope),
+            opened_with: verified.scope,
+            renews,
+            until: Cell::new(verified.until.unwrap_or(Timestamp::MAX)),
             exactly_once: RefCell::new(exactly_once),
             subscribed: RefCell::new(subscribed),
             turns: RefCell::default(),
@@ -80,6 +94,12 @@ impl Session {
             permit.forget();
         }
         Turn { session: self, target, turn }
+    }
+
+    /// Nothing is taken of it any more, however late its connection hears of it.
+    pub(crate) fn is_over(&self) -> bool {
+        let until = self.until.get();
+        until != Timestamp::MAX && until <= self.house.twins.clock().now()
     }
 
     pub(crate) fn dialect(&self) -> &'static dyn Dialect {

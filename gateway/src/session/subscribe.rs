@@ -66,6 +66,9 @@ enum Fault {
 async fn one(session: &Session, filter: &str, qos: Option<u8>) -> Result<bool, Fault> {
     let wanted = session.dialect().wanted(filter).map_err(Fault::Topic)?;
     let target = TwinId::new(wanted.device).map_err(|_| Fault::Topic(TopicError::Unknown))?;
+    if qos.is_some() && !session.scope.get().subscribe {
+        return Err(Fault::Topic(TopicError::Unknown));
+    }
     let (own, what) = (&session.device, wanted.downstream);
     let remembered = session.subscribed.borrow().may_be_remembered(own, &target);
     if remembered {

@@ -33,10 +33,10 @@ impl Stream {
         .peer_addr()
     }
 
-    /// The client's own certificate, verified against `mqtt.tls.client_ca`.
-    pub(crate) fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
+    /// The client's certificates, its own first. It holds the key of that one.
+    pub(crate) fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         match self {
-            Self::Tls(tls) => tls.get_ref().1.peer_certificates()?.first(),
+            Self::Tls(tls) => tls.get_ref().1.peer_certificates(),
             Self::Plain(_) | Self::WebSocket(_) => None,
         }
     }

@@ -27,7 +27,7 @@ use ntex_mqtt::{
 };
 
 pub use frame::Version;
-pub use packet::{Accepted, Down, Hello, Inbound, Outbound, Publish, WillMessage};
+pub use packet::{Accepted, Authentication, Down, Hello, Inbound, Outbound, Publish, WillMessage};
 
 /// Reads and writes one connection's packets.
 pub struct Codec {

@@ -34,7 +34,11 @@ pub enum Inbound {
         keeps_will: bool,
         expiry_seconds: Option<u32>,
     },
-    Auth,
+    /// `again`: a client that is in wants to prove itself again.
+    Auth {
+        again: bool,
+        proof: Authentication,
+    },
     /// A packet that a client must not send, or not to us.
     Unexpected(&'static str),
 }
@@ -55,7 +59,15 @@ pub struct Hello {
     pub receive_max: u16,
     pub packet_max: Option<u32>,
     pub will: Option<WillMessage>,
-    pub wants_enhanced_auth: bool,
+    /// Enhanced authentication (MQTT 5, 4.12).
+    pub authentication: Option<Authentication>,
+}
+
+/// How a client proves itself beside or in place of a password.
+#[derive(Debug)]
+pub struct Authentication {
+    pub method: Option<ByteString>,
+    pub data: Option<Bytes>,
 }
 
 #[derive(Debug)]
@@ -83,12 +95,33 @@ pub struct Publish {
 pub enum Outbound {
     ConnAck(Box<Accepted>),
     Refuse(ConnectAckReason, &'static str),
-    PubAck { id: u16, code: PublishAckReason, reason: Option<String> },
-    PubRec { id: u16, code: PublishAckReason, reason: Option<String> },
-    PubComp { id: u16, known: bool },
-    SubAck { id: u16, codes: Vec<SubscribeAckReason> },
-    UnsubAck { id: u16, codes: Vec<UnsubscribeAckReason> },
+    PubAck {
+        id: u16,
+        code: PublishAckReason,
+        reason: Option<String>,
+    },
+    PubRec {
+        id: u16,
+        code: PublishAckReason,
+        reason: Option<String>,
+    },
+    PubComp {
+        id: u16,
+        known: bool,
+    },
+    SubAck {
+        id: u16,
+        codes: Vec<SubscribeAckReason>,
+    },
+    UnsubAck {
+        id: u16,
+        codes: Vec<UnsubscribeAckReason>,
+    },
     Pong,
+    /// The proof was right.
+    Authenticated {
+        method: &'static str,
+    },
     Publish(Box<Down>),
     Disconnect(DisconnectReasonCode, Option<String>),
 }
@@ -103,6 +136,8 @@ pub struct Accepted {
     /// Set when it differs from what the client asked for.
     pub keep_alive: Option<u16>,
     pub expiry_seconds: Option<u32>,
+    /// The method of the client's enhanced authentication.
+    pub authentication: Option<&'static str>,
 }
 
 /// A PUBLISH to the client, at QoS 0 or 1.

@@ -64,7 +64,7 @@ fn hello(c: codec::Connect) -> Hello {
             retain: w.retain,
             delay: Duration::ZERO,
         }),
-        wants_enhanced_auth: false,
+        authentication: None,
     }
 }
 
@@ -84,7 +84,7 @@ pub(super) fn write(item: Outbound) -> Option<Encoded> {
         Outbound::UnsubAck { id, .. } => Packet::UnsubscribeAck { packet_id: NonZeroU16::new(id)? },
         Outbound::Pong => Packet::PingResponse,
         Outbound::Publish(down) => return Some(publish(*down)),
-        Outbound::Disconnect(..) => return None,
+        Outbound::Disconnect(..) | Outbound::Authenticated { .. } => return None,
     };
     Some(Encoded::Packet(packet))
 }

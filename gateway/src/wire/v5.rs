@@ -10,12 +10,12 @@ use ntex_mqtt::{
     QoS,
     error::DecodeError,
     v5::codec::{
-        self, ConnectAck, Decoded, Disconnect, DisconnectReasonCode, Encoded, Packet, PublishAck, PublishAck2, PublishAck2Reason,
-        PublishAckReason, PublishProperties, SubscribeAck, UnsubscribeAck,
+        self, Auth, AuthReasonCode, ConnectAck, Decoded, Disconnect, DisconnectReasonCode, Encoded, Packet, PublishAck, PublishAck2,
+        PublishAck2Reason, PublishAckReason, PublishProperties, SubscribeAck, UnsubscribeAck,
     },
 };
 
-use super::{Accepted, Down, Hello, Inbound, Outbound, Publish, Version, WillMessage};
+use super::{Accepted, Authentication, Down, Hello, Inbound, Outbound, Publish, Version, WillMessage};
 
 /// Longest reason string: what a person reads, not a dump.
 const REASON_BYTES_MAX: usize = 512;
@@ -47,7 +47,10 @@ pub(super) fn read(decoded: Decoded) -> Result<Inbound, DecodeError> {
                 keeps_will: d.reason_code != DisconnectReasonCode::NormalDisconnection,
                 expiry_seconds: d.session_expiry_interval_secs,
             },
-            Packet::Auth(_) => Inbound::Auth,
+            Packet::Auth(auth) => Inbound::Auth {
+                again: auth.reason_code == AuthReasonCode::ReAuth,
+                proof: Authentication { method: auth.auth_method, data: auth.auth_data },
+            },
             Packet::PublishReceived(_) => Inbound::Unexpected("PUBREC"),
             Packet::PublishComplete(_) => Inbound::Unexpected("PUBCOMP"),
             Packet::ConnectAck(_) => Inbound::Unexpected("CONNACK"),
@@ -77,7 +80,8 @@ fn hello(c: codec::Connect) -> Hello {
             retain: w.retain,
             delay: seconds(w.will_delay_interval_sec.unwrap_or(0)),
         }),
-        wants_enhanced_auth: c.auth_method.is_some() || c.auth_data.is_some(),
+        authentication: (c.auth_method.is_some() || c.auth_data.is_some())
+            .then_some(Authentication { method: c.auth_method, data: c.auth_data }),
     }
 }
 
@@ -104,6 +108,7 @@ pub(super) fn write(item: Outbound) -> Encoded {
             Packet::UnsubscribeAck(UnsubscribeAck { packet_id: packet_id(id), properties: Vec::new(), reason_string: None, status: codes })
         }
         Outbound::Pong => Packet::PingResponse,
+        Outbound::Authenticated { method } => Packet::Auth(Auth { auth_method: Some(ByteString::from_static(method)), ..Auth::default() }),
         Outbound::Publish(down) => return publish(*down),
         Outbound::Disconnect(code, reason) => Packet::Disconnect(Disconnect::new(code).reason_string(reason.map(reason_string))),
     })
@@ -122,6 +127,7 @@ fn connack(a: &Accepted) -> ConnectAck {
         subscription_identifiers_available: false,
         shared_subscription_available: false,
         server_keepalive_sec: a.keep_alive,
+        auth_method: a.authentication.map(ByteString::from_static),
         ..ConnectAck::default()
     }
 }

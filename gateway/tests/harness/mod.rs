@@ -6,10 +6,15 @@
 
 mod client;
 mod packets;
+pub mod pki;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use actors::{Registration, Twins, clock::SystemClock, identity::Identities};
+use actors::{
+    Registration, Twins,
+    clock::{Clock, SystemClock},
+    identity::Identities,
+};
 use gateway::{Gateway, Settings};
 use hierarchy_models::{EventBody, ModelId, TwinId, model};
 use persistence::{EventQuery, MemoryStore};
@@ -35,10 +40,15 @@ impl Door {
     }
 
     pub async fn open_with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::open_at(Arc::new(SystemClock), change).await
+    }
+
+    /// The same, at another time.
+    pub async fn open_at(clock: Arc<dyn Clock>, change: impl FnOnce(&mut Settings)) -> Self {
         let store = MemoryStore::new();
         let identities = Identities::new(Arc::new(store.clone()), Arc::new(store.clone()), [7; 32], "admin".into());
         let runtime = actors::Settings::default();
-        let twins = Twins::open(Arc::new(store.clone()), identities, runtime, Arc::new(SystemClock)).await.unwrap();
+        let twins = Twins::open(Arc::new(store.clone()), identities, runtime, clock).await.unwrap();
         let mut settings = Settings { bind: Some(([127, 0, 0, 1], 0).into()), workers: 1, ..Settings::default() };
         change(&mut settings);
         let gateway = gateway::start(twins.clone(), settings).unwrap();
@@ -66,6 +76,18 @@ impl Door {
             keys: None,
         };
         self.twins.register(registration).await.unwrap().keys["primary"].clone()
+    }
+
+    /// The CONNACK's code for this CONNECT.
+    pub async fn knock(&self, connect: Connect<'_>) -> u8 {
+        let ack = self.dial().await.ask(&connect.bytes()).await;
+        assert_eq!(ack.kind(), CONNACK, "{ack:?}");
+        ack.body[1]
+    }
+
+    pub async fn token(&self, name: &str, scope: &str, seconds: u64) -> String {
+        let (lifetime, now) = (Duration::from_secs(seconds), self.twins.clock().now());
+        self.twins.identities().issue_scoped_token(&id(name), lifetime, scope.parse().unwrap(), now).await.unwrap()
     }
 
     pub async fn dial(&self) -> Client {

@@ -8,6 +8,7 @@ pub const PUBCOMP: u8 = 0x70;
 pub const SUBACK: u8 = 0x90;
 pub const UNSUBACK: u8 = 0xB0;
 pub const DISCONNECT: u8 = 0xE0;
+pub const AUTH: u8 = 0xF0;
 
 pub const V3: u8 = 4;
 pub const V5: u8 = 5;
@@ -96,7 +97,12 @@ impl<'a> Connect<'a> {
                 properties.push(0x11);
                 properties.extend(self.expiry.to_be_bytes());
             }
-            body.push(properties.len() as u8);
+            let mut length = properties.len();
+            while length >= 128 {
+                body.push((length % 128) as u8 | 0x80);
+                length /= 128;
+            }
+            body.push(length as u8);
             body.extend(properties);
         }
         body.extend(text(self.client_id));
@@ -176,6 +182,29 @@ pub fn unsubscribe(version: u8, id: u16, filters: &[&str]) -> Vec<u8> {
         body.extend(text(filter));
     }
     packet(0xA2, &body)
+}
+
+/// The properties of enhanced authentication.
+pub fn authentication(method: &str, data: Option<&str>) -> Vec<u8> {
+    let mut properties = vec![0x15];
+    properties.extend(text(method));
+    if let Some(data) = data {
+        properties.push(0x16);
+        properties.extend(text(data));
+    }
+    properties
+}
+
+pub fn auth(reason: u8, properties: &[u8]) -> Vec<u8> {
+    let mut body = vec![reason];
+    let mut length = properties.len();
+    while length >= 128 {
+        body.push((length % 128) as u8 | 0x80);
+        length /= 128;
+    }
+    body.push(length as u8);
+    body.extend_from_slice(properties);
+    packet(AUTH, &body)
 }
 
 pub fn disconnect() -> Vec<u8> {

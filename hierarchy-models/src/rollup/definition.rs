@@ -1,13 +1,8 @@
 //! Roll-ups as data: what a twin or its model says it folds from below, by name.
 
-use super::{
-    Aggregate,
-    ask::Ask,
-    figures::Partial,
-    parse::{self, SyntaxError},
-    results::Results,
-};
+use super::{Aggregate, ask::Ask, figures::Partial, parse, results::Results};
 use crate::{
+    expression::SyntaxError,
     id::Name,
     limits::{NAME_BYTES_MAX, ROLLUP_DEFINITIONS_MAX},
 };

@@ -3,25 +3,17 @@
 #[cfg(test)]
 mod tests;
 
+use std::ops::{Deref, DerefMut};
+
 use super::{
     ask::{Ask, Operand, Reach, Scope, Source, What},
-    condition::{Comparison, Condition, Literal, Number, Relation, Word},
+    condition::{Comparison, Condition, Word},
     definition::Figure,
-    tokens::{Token, tokens},
 };
 use crate::{
-    id::{ModelId, Name},
-    limits::{NAME_BYTES_MAX, ROLLUP_COMPARISONS_MAX, ROLLUP_NESTING_MAX, ROLLUP_TEXT_BYTES_MAX},
-    model,
+    expression::{Cursor, Literal, Parsed, Relation, SyntaxError, Token},
+    limits::{ROLLUP_COMPARISONS_MAX, ROLLUP_NESTING_MAX, ROLLUP_TEXT_BYTES_MAX},
 };
-
-/// Why a text is no definition. The column is counted in characters from 1.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("column {column}: {reason}")]
-pub struct SyntaxError {
-    pub column: usize,
-    pub reason: String,
-}
 
 const FIGURES: &str = "count, sum, avg, min, max, last, percentile and worst";
 const REACHES: [(&str, Reach); 3] = [("children", Reach::Children), ("devices", Reach::Devices), ("twins", Reach::Twins)];
@@ -34,76 +26,31 @@ pub fn definition(text: &str) -> Result<(Figure, Ask), SyntaxError> {
         let reason = format!("the text takes {} bytes; at most {ROLLUP_TEXT_BYTES_MAX} are allowed", text.len());
         return Err(SyntaxError { column: 1, reason });
     }
-    let mut parser = Parser { tokens: tokens(text)?, next: 0, comparisons: 0 };
+    let mut parser = Parser { cursor: Cursor::new(text)?, comparisons: 0 };
     let definition = parser.definition()?;
     parser.expect_end()?;
     Ok(definition)
 }
 
 struct Parser {
-    tokens: Vec<(usize, Token)>,
-    next: usize,
+    cursor: Cursor,
     comparisons: usize,
 }
 
-type Parsed<T> = Result<T, SyntaxError>;
+impl Deref for Parser {
+    type Target = Cursor;
+    fn deref(&self) -> &Cursor {
+        &self.cursor
+    }
+}
+
+impl DerefMut for Parser {
+    fn deref_mut(&mut self) -> &mut Cursor {
+        &mut self.cursor
+    }
+}
 
 impl Parser {
-    /// The last token is the end, and stays.
-    fn peek(&self) -> &Token {
-        &self.tokens[self.next].1
-    }
-
-    fn column(&self) -> usize {
-        self.tokens[self.next].0
-    }
-
-    fn take(&mut self) -> Token {
-        let token = self.peek().clone();
-        self.next = (self.next + 1).min(self.tokens.len() - 1);
-        token
-    }
-
-    fn fail<T>(&self, reason: impl Into<String>) -> Parsed<T> {
-        Err(SyntaxError { column: self.column(), reason: reason.into() })
-    }
-
-    fn wanted<T>(&self, what: &str) -> Parsed<T> {
-        self.fail(format!("{what} must stand here, not {}", self.peek().named()))
-    }
-
-    fn accept(&mut self, sign: &str) -> bool {
-        let is_it = matches!(self.peek(), Token::Sign(found) if *found == sign);
-        if is_it {
-            self.take();
-        }
-        is_it
-    }
-
-    fn accept_word(&mut self, word: &str) -> bool {
-        let is_it = matches!(self.peek(), Token::Word(found) if found == word);
-        if is_it {
-            self.take();
-        }
-        is_it
-    }
-
-    fn expect(&mut self, sign: &str) -> Parsed<()> {
-        if self.accept(sign) { Ok(()) } else { self.wanted(&format!("\"{sign}\"")) }
-    }
-
-    fn expect_end(&self) -> Parsed<()> {
-        if *self.peek() == Token::End { Ok(()) } else { self.wanted("the end") }
-    }
-
-    /// One of the words of `table`, if that is next.
-    fn one_of<T: Copy>(&mut self, table: &[(&str, T)]) -> Option<T> {
-        let Token::Word(word) = self.peek() else { return None };
-        let found = table.iter().find(|(known, _)| *known == word.as_str()).map(|(_, meant)| *meant)?;
-        self.take();
-        Some(found)
-    }
-
     fn definition(&mut self) -> Parsed<(Figure, Ask)> {
         let Token::Word(figure) = self.peek().clone() else { return self.wanted(&format!("one of {FIGURES}")) };
         let simple = [("sum", Figure::Sum), ("avg", Figure::Avg), ("min", Figure::Min), ("max", Figure::Max), ("last", Figure::Last)];
@@ -202,17 +149,6 @@ impl Parser {
         Ok(Scope { reach, of })
     }
 
-    fn model(&mut self) -> Parsed<ModelId> {
-        let Token::Text(text) = self.peek().clone() else { return self.wanted("a model in quotes") };
-        match model::resolve(&text) {
-            Ok(model) => {
-                self.take();
-                Ok(model)
-            }
-            Err(error) => self.fail(error.to_string()),
-        }
-    }
-
     fn scoped_value(&mut self) -> Parsed<(Scope, Operand)> {
         let scope = self.scope()?;
         self.expect(".")?;
@@ -220,7 +156,7 @@ impl Parser {
     }
 
     fn operand(&mut self) -> Parsed<Operand> {
-        let is_dotted = matches!(self.tokens.get(self.next + 1), Some((_, Token::Sign("."))));
+        let is_dotted = matches!(self.peek_second(), Some(Token::Sign(".")));
         let source = if is_dotted { self.one_of(&SOURCES) } else { None };
         if is_dotted && source.is_none() {
             return self.fail("before another name stands telemetry, reported, metadata or rollups");
@@ -229,15 +165,6 @@ impl Parser {
             self.expect(".")?;
         }
         Ok(Operand { source: source.unwrap_or(Source::Any), name: self.name()? })
-    }
-
-    fn name(&mut self) -> Parsed<Name> {
-        let (Token::Word(name) | Token::Text(name)) = self.peek().clone() else { return self.wanted("the name of a value") };
-        if name.is_empty() || name.len() > NAME_BYTES_MAX {
-            return self.fail(format!("a name has 1 to {NAME_BYTES_MAX} bytes"));
-        }
-        self.take();
-        Ok(name)
     }
 
     fn either(&mut self, depth: usize) -> Parsed<Condition> {
@@ -310,41 +237,5 @@ impl Parser {
         };
         self.take();
         Ok(Comparison::Status { word, is })
-    }
-
-    fn equality(&mut self) -> Parsed<bool> {
-        if self.accept("==") {
-            return Ok(true);
-        }
-        if self.accept("!=") { Ok(false) } else { self.wanted("\"==\" or \"!=\"") }
-    }
-
-    fn relation(&mut self) -> Option<Relation> {
-        use Relation::*;
-        let all = [("==", Equal), ("!=", NotEqual), ("<=", LessOrEqual), (">=", GreaterOrEqual), ("<", Less), (">", Greater)];
-        all.into_iter().find(|(sign, _)| self.accept(sign)).map(|(_, relation)| relation)
-    }
-
-    fn number(&mut self) -> Parsed<Option<Number>> {
-        let is_negative = self.accept("-");
-        if let Token::Number(number) = *self.peek() {
-            self.take();
-            return Ok(Some(Number::new(if is_negative { -number } else { number })));
-        }
-        if is_negative { self.wanted("a number") } else { Ok(None) }
-    }
-
-    fn literal(&mut self) -> Parsed<Literal> {
-        if let Some(number) = self.number()? {
-            return Ok(Literal::Number(number));
-        }
-        let literal = match self.peek() {
-            Token::Text(text) => Literal::Text(text.clone()),
-            Token::Word(word) if word == "true" => Literal::Bool(true),
-            Token::Word(word) if word == "false" => Literal::Bool(false),
-            _ => return self.wanted("a text in quotes, a number, true or false"),
-        };
-        self.take();
-        Ok(literal)
     }
 }

@@ -1,7 +1,7 @@
 //! What a reader must know about each scenario to read its table.
 
 /// In the order in which they stand in the report: name, and what is measured. One that is not listed comes last, without a word.
-const SECTIONS: [(&str, &str); 15] = [
+const SECTIONS: [(&str, &str); 17] = [
     (
         "ingest",
         "Every device keeps its window of messages full; one base line, and one thing changed at a time. Twinfold acknowledges QoS 1 and 2\n\
@@ -30,6 +30,14 @@ const SECTIONS: [(&str, &str); 15] = [
     ("overload", "Twice the peak is offered, whatever is answered. Goodput is what is acknowledged in time."),
     ("connect", "A storm of new connections, from CONNECT to CONNACK; a bounded number of them at once."),
     ("tls", "The same over TLS, each with a full handshake, no session resumed. Bare rustls does the handshake and answers CONNECT."),
+    (
+        "revoke",
+        "Access is taken away from live sessions that speak without a pause. Latency is from the answer of HTTP to the device's socket closed.",
+    ),
+    (
+        "reconnect",
+        "All connections of a fleet at once, none waiting for another; beside it one reader asks for one twin after the other (`api`).",
+    ),
     ("idle", "Resident memory that an idle connection adds, after a restart, its twin included where there is one."),
     (
         "fleet",

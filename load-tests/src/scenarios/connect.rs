@@ -43,7 +43,7 @@ pub async fn tls(peer: Kind, options: &Options) -> Result<Vec<Row>> {
 
 /// Connects all, so many handshakes at a time, and keeps them until the last stands. Latency is from the first byte of TCP to
 /// CONNACK.
-async fn storm<C: 'static>(
+pub(super) async fn storm<C: 'static>(
     server: &Running,
     row: Row,
     count: usize,

@@ -15,6 +15,7 @@ pub mod overload;
 mod queries;
 pub mod reads;
 pub mod recover;
+pub mod revocation;
 pub mod rollup;
 mod site;
 pub mod start;

@@ -15,7 +15,7 @@ const WAL_PAGES: u32 = 4_000;
 const WAL_BYTES_KEPT: u32 = 64 * 1024 * 1024;
 /// How long a connection waits for another one's lock, which is only ever held for moments.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
-const STATEMENTS_KEPT: usize = 64;
+const STATEMENTS_KEPT: usize = 96;
 /// KiB of pages a writer keeps, so that a flush that touches many twins does not write its pages before it ends, and read again
 /// what the last one wrote.
 const WRITER_CACHE_KIB: i64 = 32 * 1024;

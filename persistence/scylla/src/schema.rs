@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The steps; the version of a keyspace is how many of them it has seen.
-const STEPS: &[&str] = &[include_str!("../schema/1.cql")];
+const STEPS: &[&str] = &[include_str!("../schema/1.cql"), include_str!("../schema/2.cql")];
 const DOING: &str = "preparing the keyspace";
 const TABLE_ID: &str = "SELECT id FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'meta'";
 const META: &str = "CREATE TABLE IF NOT EXISTS meta (k text PRIMARY KEY, v text)";

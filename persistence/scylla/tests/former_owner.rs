@@ -18,7 +18,7 @@ fn snapshot(seq: u64) -> Projection {
 }
 
 fn identity(generation: u64) -> Identity {
-    Identity { device: id("a"), enabled: true, generation, kid: 1, slots: Vec::new(), sealed: Vec::new() }
+    Identity::new(id("a"), generation, 1)
 }
 
 fn is_in_use<T: std::fmt::Debug>(result: Result<T, Error>) {

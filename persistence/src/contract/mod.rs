@@ -10,10 +10,12 @@ pub mod audit;
 pub mod documents;
 pub mod events;
 pub mod history;
+pub mod identities;
 pub mod journal;
 pub mod model;
 pub mod projections;
 pub mod registry;
+pub mod search;
 
 use std::sync::Arc;
 
@@ -109,6 +111,12 @@ macro_rules! store_contract {
             registry::what_is_asked_of_many_is_what_is_asked_of_each
             registry::children_bring_their_contribution
             registry::below_is_deepest_first
+            search::random_filters_answer_as_a_look_at_every_twin
+            search::what_nobody_may_see_is_on_no_page
+            search::what_was_written_is_found_at_once
+            search::an_order_is_kept_page_by_page
+            search::a_long_order_is_walked
+            search::a_cursor_of_another_order_is_refused
             documents::a_document_of_megabytes_comes_back
             documents::a_document_is_put_read_listed_and_deleted
             documents::an_identity_comes_back_as_it_was
@@ -117,6 +125,10 @@ macro_rules! store_contract {
             audit::the_audit_log_is_read_from_both_ends_after_a_reopen
             audit::the_audit_log_is_read_by_time
             audit::an_audit_record_out_of_line_is_refused
+            identities::an_identity_comes_back_as_it_was
+            identities::a_generation_outlives_its_identity
+            identities::every_id_that_had_an_identity_is_listed_with_its_generation
+            identities::who_stands_behind_a_gateway_is_found
             model::a_store_answers_as_the_model_does
         }
     };

@@ -6,10 +6,10 @@ use super::*;
 use crate::{BucketQuery, EventQuery, Projections, Registry};
 
 /// A small deterministic source of choices (xorshift), so that a failing round can be had again.
-struct Choices(u64);
+pub(super) struct Choices(pub(super) u64);
 
 impl Choices {
-    fn below(&mut self, n: u64) -> u64 {
+    pub(super) fn below(&mut self, n: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

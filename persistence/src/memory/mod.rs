@@ -362,6 +362,12 @@ impl Identities for MemoryStore {
         let behind = state.generations.iter().filter(|(device, _)| after.as_ref().is_none_or(|after| *device > after));
         Ok(behind.take(limit).map(|(device, highest)| (device.clone(), *highest)).collect())
     }
+
+    async fn behind_gateway(&self, gateway: &TwinId, after: Option<TwinId>, limit: usize) -> Result<Vec<TwinId>, Error> {
+        let state = self.state.lock();
+        let behind = state.identities.values().filter(|i| i.gateway.as_ref() == Some(gateway)).map(|i| i.device.clone());
+        Ok(behind.filter(|device| after.as_ref().is_none_or(|after| device > after)).take(limit).collect())
+    }
 }
 
 #[async_trait]

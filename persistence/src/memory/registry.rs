@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use hierarchy_models::{
     TwinId,
+    filter::Verdict,
     limits::TREE_DEPTH_MAX,
     tree::{Path, TreeError},
 };
@@ -15,8 +16,8 @@ use hierarchy_models::{
 use super::{MemoryStore, State};
 use crate::{
     error::Error,
-    paging::{self, TwinCursor},
-    query::{Page, RegistryQuery},
+    query::Page,
+    search::{Place, RegistryQuery},
     store::{Child, Registry, RegistryEntry, RegistryRow},
 };
 
@@ -118,19 +119,15 @@ impl Registry for MemoryStore {
     }
 
     async fn list(&self, q: RegistryQuery) -> Result<Page<RegistryEntry>, Error> {
-        let after = paging::cursor::<TwinCursor>(&q.cursor)?;
+        let after = Place::read(&q.cursor, &q.sort)?;
         let state = self.state.lock();
-        let wanted = |row: &&RegistryRow| {
-            after.as_ref().is_none_or(|TwinCursor(last)| row.id > *last)
-                && q.model.as_ref().is_none_or(|model| row.model == *model)
-                && (q.parent.is_none() || row.parent == q.parent)
-                && q.under.as_ref().is_none_or(|top| state.stands_under(&row.id, top))
-        };
-        let mut items: Vec<_> = state.rows.values().filter(wanted).map(|row| state.entry(row)).collect();
-        let more = items.len() > q.limit.max(1);
-        items.truncate(q.limit.max(1));
-        let cursor = items.last().filter(|_| more).map(|last| TwinCursor(last.row.id.clone()).to_string());
-        Ok(Page { items, cursor })
+        let all = state.rows.values().map(|row| state.entry(row)).filter(|entry| q.judge(entry) != Verdict::No);
+        let mut found: Vec<_> = all.map(|entry| (Place::of(&entry, &q.sort), entry)).collect();
+        found.retain(|(place, _)| after.as_ref().is_none_or(|after| after.order(place, q.sort.descending).is_lt()));
+        found.sort_by(|(a, _), (b, _)| a.order(b, q.sort.descending));
+        let limit = q.limit.max(1);
+        let cursor = found.get(limit - 1).filter(|_| found.len() > limit).map(|(last, _)| last.to_string());
+        Ok(Page { items: found.into_iter().take(limit).map(|(_, entry)| entry).collect(), cursor })
     }
 
     async fn children(&self, parent: &TwinId) -> Result<Vec<Child>, Error> {

@@ -28,12 +28,24 @@ pub struct Span {
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Listing {
+pub struct Searching {
     /// A DTMI or a short name.
     model: Option<String>,
     parent: Option<String>,
     /// Anywhere below this twin, itself not included.
     under: Option<String>,
+    /// An expression over id, model, status, connection, parent, gateway, path, tags, metadata, last known values, created_at and alerts:
+    /// `docs/search.md`. A fault is told by its column.
+    #[param(example = "metadata.floor == \"3\" && values.temperature > 25 && under(\"site-1\")")]
+    filter: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Sorting {
+    /// `id` (default), `created_at` or `metadata.NAME`; a `-` before it has the greatest first. Twins without the value come last.
+    #[param(example = "-created_at")]
+    sort: Option<String>,
 }
 
 #[derive(IntoParams)]

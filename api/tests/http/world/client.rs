@@ -66,8 +66,11 @@ impl Client {
         let mut socket = self.send(method, path, headers, body).await;
         let (status, headers) = head(&mut socket).await;
         let mut bytes = Vec::new();
-        // Every request asks to close, so the end of the stream is the end of the body; none of ours is chunked.
+        // Every request asks to close, so the end of the stream is the end of the body.
         socket.read_to_end(&mut bytes).await.unwrap();
+        if headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+            bytes = unchunked(&bytes);
+        }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         Answer { status, headers, json: serde_json::from_str(&text).unwrap_or_default(), text }
     }
@@ -96,6 +99,19 @@ impl Client {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         socket.write_all(format!("{request}\r\n{body}").as_bytes()).await.unwrap();
         BufReader::new(socket)
+    }
+}
+
+fn unchunked(mut bytes: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    loop {
+        let line = bytes.windows(2).position(|two| two == b"\r\n").expect("a chunk has a size");
+        let size = usize::from_str_radix(std::str::from_utf8(&bytes[..line]).unwrap(), 16).unwrap();
+        if size == 0 {
+            return whole;
+        }
+        whole.extend_from_slice(&bytes[line + 2..line + 2 + size]);
+        bytes = &bytes[line + 4 + size..];
     }
 }
 

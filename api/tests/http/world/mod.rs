@@ -65,7 +65,7 @@ pub fn run_both<F: Future<Output = ()>>(settings: api::Settings, runtime: actors
 }
 
 impl World {
-    async fn new(settings: api::Settings, runtime: actors::Settings) -> Self {
+    pub async fn new(settings: api::Settings, runtime: actors::Settings) -> Self {
         let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
         let store = Arc::new(MemoryStore::default());
         let identities = Identities::new(store.clone(), store.clone(), [1; 32], ADMIN.into());
@@ -117,7 +117,7 @@ impl World {
             remote: "here".into(),
             clean_start: true,
             expiry: Duration::from_secs(3600),
-            generation: None,
+            proof: None,
             link,
         };
         let session = Rc::new(self.twins.connect(connect).await.unwrap());

@@ -19,6 +19,7 @@ pub(super) fn read(
         Subject::Get => return Ok(DeviceMessage::Get),
         Subject::Attach { child } => return Ok(DeviceMessage::Attach { child: twin_id(child)? }),
         Subject::Detach { child } => return Ok(DeviceMessage::Detach { child: twin_id(child)? }),
+        Subject::Token => return Err(PayloadError::rule("", "a token is for the session")),
         _ => {}
     }
     let encoding = settle_encoding(content_type, uplink.encoding)?;
@@ -36,7 +37,7 @@ pub(super) fn read(
             let command = CommandId::new(command).map_err(|e| PayloadError::rule("", e.to_string()))?;
             DeviceMessage::Result { command, result: codec::command_result(encoding, payload)? }
         }
-        Subject::Get | Subject::Attach { .. } | Subject::Detach { .. } => DeviceMessage::Get,
+        Subject::Get | Subject::Attach { .. } | Subject::Detach { .. } | Subject::Token => DeviceMessage::Get,
     })
 }
 

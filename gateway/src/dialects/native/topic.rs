@@ -35,6 +35,7 @@ fn subject(rest: &str) -> Result<Subject<'_>, TopicError> {
         ("attach", Some(child)) => Subject::Attach { child: check_twin_id(child)? },
         ("detach", Some(child)) => Subject::Detach { child: check_twin_id(child)? },
         ("get", None) => Subject::Get,
+        ("token", None) => Subject::Token,
         _ => return Err(TopicError::Unknown),
     })
 }
@@ -131,6 +132,7 @@ mod tests {
         assert_eq!(subject_of("devices/g/attach/a"), Subject::Attach { child: "a" });
         assert_eq!(subject_of("devices/g/detach/a"), Subject::Detach { child: "a" });
         assert_eq!(subject_of("devices/a/get"), Subject::Get);
+        assert_eq!(subject_of("devices/a/token"), Subject::Token);
     }
 
     #[test]

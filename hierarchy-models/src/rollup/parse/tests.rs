@@ -1,6 +1,7 @@
 //! What is a definition, what is none, and where it is said to be wrong.
 
 use super::*;
+use crate::{expression::Number, limits::NAME_BYTES_MAX, model};
 
 fn read(text: &str) -> (Figure, Ask) {
     definition(text).unwrap_or_else(|error| panic!("{text}: {error}"))

@@ -11,12 +11,17 @@ use super::{
     chunk::{self, Chunk, Extent, JOIN_BYTES_MAX, Packer},
     one, run, twin_id,
 };
-use crate::sqlite::{self, Migrations, doing};
+use crate::{
+    registry::postings,
+    sqlite::{self, Migrations, doing},
+};
 
-const MIGRATIONS: Migrations = &[include_str!("../../schema/state_1.sql"), include_str!("../../schema/state_2.sql")];
+const MIGRATIONS: Migrations =
+    &[include_str!("../../schema/state_1.sql"), include_str!("../../schema/state_2.sql"), include_str!("../../schema/state_3.sql")];
 
 pub fn open(path: &Path, pages_max: Option<u32>) -> Result<Connection, Error> {
-    let conn = sqlite::open(path, MIGRATIONS)?;
+    let mut conn = sqlite::open(path, MIGRATIONS)?;
+    postings::make_missing(&mut conn)?;
     if let Some(pages) = pages_max {
         conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).map_err(doing("bounding the projections"))?;
     }

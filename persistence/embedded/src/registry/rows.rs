@@ -4,7 +4,7 @@ use hierarchy_models::{Name, Timestamp, TwinId, Value, event::Status, id::ModelI
 use persistence::{Error, RegistryEntry, RegistryRow, codec};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::twin_id;
+use super::{postings, twin_id};
 use crate::sqlite::doing;
 
 pub const COLUMNS: &str = "id, model, parent, gateway, status, created_at, seq, path, tags, metadata";
@@ -16,7 +16,10 @@ pub fn seq_of(conn: &Connection, id: &TwinId) -> Result<Option<u64>, Error> {
     seq.map(|seq| seq.map(|seq| seq as u64)).map_err(doing("reading a registry row"))
 }
 
+/// Writes the row, and what it is found by.
 pub fn put(conn: &Connection, row: &RegistryRow, path: &str) -> Result<(), Error> {
+    let new = RegistryEntry { row: row.clone(), path: Path::from_stored(path) };
+    postings::replace(conn, &row.id, super::entry(conn, &row.id)?.as_ref(), Some(&new))?;
     let doing = doing("writing a registry row");
     let insert = "INSERT OR REPLACE INTO twin (id, model, parent, gateway, status, created_at, seq, path, tags, metadata) \
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
@@ -37,6 +40,7 @@ pub fn put(conn: &Connection, row: &RegistryRow, path: &str) -> Result<(), Error
 }
 
 pub fn delete(conn: &Connection, id: &TwinId) -> Result<(), Error> {
+    postings::replace(conn, id, super::entry(conn, id)?.as_ref(), None)?;
     let gone = conn.prepare_cached("DELETE FROM twin WHERE id = ?1").and_then(|mut s| s.execute([id.as_str()]));
     gone.map(drop).map_err(doing("deleting a registry row"))
 }

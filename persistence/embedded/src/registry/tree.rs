@@ -6,9 +6,9 @@
 
 use hierarchy_models::{TwinId, limits::TREE_DEPTH_MAX, tree::TreeError};
 use persistence::{Error, RegistryRow};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 
-use super::rows;
+use super::{postings, rows};
 use crate::sqlite::doing;
 
 const PLACING: &str = "placing a twin in the tree";
@@ -55,14 +55,21 @@ fn height(conn: &Connection, path: &str) -> Result<usize, Error> {
 /// Moves all that stands below `from` to below `to`.
 fn rewrite_below(conn: &Connection, from: &str, to: &str) -> Result<(), Error> {
     let (first, end) = below(from);
-    let update = "UPDATE twin SET path = ?3 || substr(path, ?4) WHERE path >= ?1 AND path < ?2";
-    let mut update = conn.prepare_cached(update).map_err(doing(PLACING))?;
-    update.execute(params![first, end, to, from.len() as i64 + 1]).map(drop).map_err(doing(PLACING))
+    let doing = doing(PLACING);
+    let mut select = conn.prepare_cached("SELECT id, path FROM twin WHERE path >= ?1 AND path < ?2").map_err(&doing)?;
+    let moved = select.query_map([first, end], |row| Ok((row.get(0)?, row.get(1)?))).map_err(&doing)?;
+    let moved: Vec<(String, String)> = moved.collect::<Result<_, _>>().map_err(&doing)?;
+    for (id, path) in moved {
+        let there = format!("{to}{}", &path[from.len()..]);
+        set_path(conn, &id, &path, &there)?;
+    }
+    Ok(())
 }
 
-fn set_path(conn: &Connection, id: &str, path: &str) -> Result<(), Error> {
+fn set_path(conn: &Connection, id: &str, from: &str, to: &str) -> Result<(), Error> {
+    postings::moved(conn, id, from, to)?;
     let mut update = conn.prepare_cached("UPDATE twin SET path = ?2 WHERE id = ?1").map_err(doing(PLACING))?;
-    update.execute([id, path]).map(drop).map_err(doing(PLACING))
+    update.execute([id, to]).map(drop).map_err(doing(PLACING))
 }
 
 /// Ids that name `parent` as their parent.
@@ -116,7 +123,7 @@ fn place(conn: &Connection, row: &RegistryRow) -> Result<(), Refusal> {
             for orphan in orphans {
                 let to = format!("{path}/{orphan}");
                 rewrite_below(conn, &orphan, &to)?;
-                set_path(conn, &orphan, &to)?;
+                set_path(conn, &orphan, &orphan, &to)?;
             }
         }
     }
@@ -176,8 +183,9 @@ pub fn place_known(conn: &Connection, rows: Vec<RegistryRow>) -> Result<(), Erro
 pub fn remove(conn: &Connection, twin: &TwinId) -> Result<(), Error> {
     let Some(path) = path_of(conn, twin.as_str())? else { return Ok(()) };
     for child in children_of(conn, twin)? {
-        rewrite_below(conn, &format!("{path}/{child}"), &child)?;
-        set_path(conn, &child, &child)?;
+        let from = format!("{path}/{child}");
+        rewrite_below(conn, &from, &child)?;
+        set_path(conn, &child, &from, &child)?;
     }
     rows::delete(conn, twin)
 }

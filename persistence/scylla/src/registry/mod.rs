@@ -1,18 +1,24 @@
-//! The registry: every twin's row in a table, and where it stands in memory.
+//! The registry: every twin's row in a table, what it is found by in another, and where it stands in memory.
 
+mod postings;
+mod searched;
 pub mod tree;
 
-use std::{collections::BinaryHeap, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use hierarchy_models::{Name, Timestamp, TwinId, Value, id::ModelId};
 use parking_lot::RwLock;
 use persistence::{
     Child, Error, Page, Registry, RegistryEntry, RegistryQuery, RegistryRow, codec, metrics,
-    paging::{self, TwinCursor},
+    search::{postings_of, search},
 };
 
-use self::tree::{Node, Tree};
+use self::{
+    postings::Postings,
+    searched::Searched,
+    tree::{Node, Tree},
+};
 use crate::{
     ScyllaStore,
     cql::{Cql, Statement, Use, damaged, each, for_each},
@@ -32,6 +38,7 @@ pub struct Rows {
     put: Statement,
     get: Statement,
     delete: Statement,
+    postings: Postings,
     tree: RwLock<Tree>,
     /// Whoever changes rows.
     writing: tokio::sync::Mutex<()>,
@@ -92,6 +99,7 @@ impl Rows {
             put: cql.prepare(Use::Write, put).await?,
             get: cql.prepare(Use::Read, get).await?,
             delete: cql.prepare(Use::Write, "DELETE FROM twin WHERE id = ?").await?,
+            postings: Postings::prepare(cql.clone()).await?,
             tree: RwLock::default(),
             writing: tokio::sync::Mutex::new(()),
             cql,
@@ -136,10 +144,25 @@ impl Rows {
     }
 
     async fn delete(&self, twin: &TwinId) -> Result<(), Error> {
+        if let Some(row) = self.stored(twin).await? {
+            self.postings.go(twin, postings_of(&row)).await?;
+        }
         self.cql.write(WRITING, &self.delete, (twin.as_str(),)).await
     }
 
     async fn put(&self, row: &RegistryRow) -> Result<(), Error> {
+        let gone = self.postings.come(self.stored(&row.id).await?.as_ref(), row).await?;
+        self.put_row(row).await?;
+        self.postings.go(&row.id, gone).await
+    }
+
+    /// As the table has it.
+    async fn stored(&self, twin: &TwinId) -> Result<Option<RegistryRow>, Error> {
+        let row: Option<Stored> = self.cql.row(READING, &self.get, (twin.as_str(),)).await?;
+        row.map(|row| row_of(twin.clone(), row)).transpose()
+    }
+
+    async fn put_row(&self, row: &RegistryRow) -> Result<(), Error> {
         let tags = codec::value_to_bytes(&Value::from(row.tags.iter().map(|t| Value::Text(t.clone())).collect::<Vec<_>>()));
         let values = (
             row.id.as_str(),
@@ -171,33 +194,10 @@ impl Rows {
 
     /// `None` as well when it went away just now, or comes just now: where a twin stands, the tree says.
     pub async fn entry(&self, twin: &TwinId) -> Result<Option<RegistryEntry>, Error> {
-        let row: Option<Stored> = self.cql.row(READING, &self.get, (twin.as_str(),)).await?;
-        let Some(row) = row else { return Ok(None) };
-        let row = row_of(twin.clone(), row)?;
+        let Some(row) = self.stored(twin).await? else { return Ok(None) };
         let tree = self.tree.read();
         let node = tree.get(twin);
         Ok(node.map(|node| RegistryEntry { path: tree.path_of(twin), row: RegistryRow { parent: node.parent.clone(), ..row } }))
-    }
-
-    /// Ids that meet all conditions, one more than asked for when there are more.
-    fn wanted(&self, q: &RegistryQuery, after: Option<&TwinId>, limit: usize) -> Vec<TwinId> {
-        let tree = self.tree.read();
-        let fits = |id: &TwinId, node: &Node| {
-            q.model.as_ref().is_none_or(|model| node.model == *model)
-                && (q.parent.is_none() || node.parent == q.parent)
-                && q.under.as_ref().is_none_or(|top| tree.stands_under(id, top))
-        };
-        match (&q.parent, &q.under) {
-            (Some(parent), _) => {
-                let ids = tree.children_of(parent).filter(|id| after.is_none_or(|after| *id > after));
-                ids.filter(|id| tree.get(id).is_some_and(|node| fits(id, node))).take(limit).cloned().collect()
-            }
-            (None, Some(top)) => {
-                let below = tree.each_below(top).map(|(_, id)| id).filter(|id| after.is_none_or(|after| *id > after));
-                smallest(below.filter(|id| tree.get(id).is_some_and(|node| fits(id, node))), limit)
-            }
-            (None, None) => tree.after(after).filter(|(id, node)| fits(id, node)).take(limit).map(|(id, _)| id.clone()).collect(),
-        }
     }
 
     /// Children as the tree has them, without what their snapshots say.
@@ -209,20 +209,6 @@ impl Rows {
         };
         tree.children_of(parent).filter_map(child).collect()
     }
-}
-
-/// The first `limit` ids in their order, without the others ever being copied.
-fn smallest<'a>(ids: impl Iterator<Item = &'a TwinId>, limit: usize) -> Vec<TwinId> {
-    let mut heap = BinaryHeap::with_capacity(limit + 1);
-    for id in ids {
-        if heap.len() < limit || heap.peek().is_some_and(|last| id < *last) {
-            heap.push(id);
-            if heap.len() > limit {
-                heap.pop();
-            }
-        }
-    }
-    heap.into_sorted_vec().into_iter().cloned().collect()
 }
 
 #[async_trait]
@@ -240,18 +226,7 @@ impl Registry for ScyllaStore {
     }
 
     async fn list(&self, q: RegistryQuery) -> Result<Page<RegistryEntry>, Error> {
-        let after = paging::cursor::<TwinCursor>(&q.cursor)?.map(|TwinCursor(last)| last);
-        let limit = q.limit.max(1);
-        let core = self.core.clone();
-        let wanted = move || core.registry.wanted(&q, after.as_ref(), limit + 1);
-        // It may look at every twin there is: not on a thread that others wait for.
-        let wanted = tokio::task::spawn_blocking(wanted).await;
-        let mut ids = wanted.map_err(|e| Error::Unavailable { doing: READING, detail: e.to_string() })?;
-        let more = ids.len() > limit;
-        ids.truncate(limit);
-        let cursor = ids.last().filter(|_| more).map(|last| TwinCursor(last.clone()).to_string());
-        let items = for_each(0..ids.len(), AT_ONCE, |n| self.core.registry.entry(&ids[n])).await?;
-        Ok(Page { items: items.into_iter().flatten().collect(), cursor })
+        search(&Searched(self.core.clone()), &q).await
     }
 
     async fn children(&self, parent: &TwinId) -> Result<Vec<Child>, Error> {
@@ -287,14 +262,5 @@ mod tests {
         // No row has the smallest token.
         assert_eq!((parts[0].0, parts[PARTS as usize - 1].1), (i64::MIN, i64::MAX));
         assert!(parts.windows(2).all(|pair| pair[0].1 == pair[1].0 && pair[0].0 < pair[0].1));
-    }
-
-    #[test]
-    fn a_page_is_the_smallest_ids_in_their_order() {
-        let ids: Vec<TwinId> = (0..50).map(|n| TwinId::new(format!("t-{:02}", n * 37 % 50)).unwrap()).collect();
-        let page: Vec<String> = smallest(ids.iter(), 3).iter().map(ToString::to_string).collect();
-        assert_eq!(page, ["t-00", "t-01", "t-02"]);
-        assert_eq!(smallest(ids.iter().take(2), 9).len(), 2);
-        assert_eq!(smallest(ids.iter(), 0).len(), 0);
     }
 }

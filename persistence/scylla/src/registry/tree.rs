@@ -1,13 +1,16 @@
 //! Where every twin stands, in memory: parents, children, and what may not be.
 //!
 //! One process owns the registry, so that this is the truth while it runs; it is read from the rows at start. Index tables
-//! lost: they would have to be mended after a crash between two of them, and verified at every read. What it costs is said in
-//! docs/decisions/0008-the-cql-store.md.
+//! lost for the tree: a move would rewrite one for all that is below, and a crash in the middle would leave paths that are wrong. What it
+//! costs is said in docs/decisions/0008-the-cql-store.md.
 //!
 //! A parent that is not there (it was deleted, or its row comes later in the same recovery) makes its child the top of a tree
 //! of its own until it comes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    ops::Bound,
+};
 
 use hierarchy_models::{
     TwinId,
@@ -120,10 +123,13 @@ impl Tree {
         twin != top && self.nodes.contains_key(top) && self.upward(twin).any(|id| id == top)
     }
 
-    /// Ids after `after`, ascending.
-    pub fn after<'a>(&'a self, after: Option<&'a TwinId>) -> impl Iterator<Item = (&'a TwinId, &'a Node)> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        self.nodes.range::<TwinId, _>((after.map_or(Unbounded, Excluded), Unbounded))
+    /// Ids from here on, or down from here.
+    pub fn ids<'a>(&'a self, from: Bound<&'a str>, descending: bool) -> Box<dyn Iterator<Item = &'a TwinId> + 'a> {
+        if descending {
+            Box::new(self.nodes.range::<str, _>((Bound::Unbounded, from)).rev().map(|(id, _)| id))
+        } else {
+            Box::new(self.nodes.range::<str, _>((from, Bound::Unbounded)).map(|(id, _)| id))
+        }
     }
 
     fn place(&mut self, row: &RegistryRow, undo: &mut Undo) -> Result<bool, TreeError> {

@@ -1,8 +1,8 @@
-//! The words of a definition, each with the column it begins at, counted in characters from 1.
+//! The words of an expression, each with the column it begins at, counted in characters from 1.
 
 use smol_str::SmolStr;
 
-use super::parse::SyntaxError;
+use super::SyntaxError;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Token {
@@ -17,7 +17,7 @@ pub enum Token {
 }
 
 /// The longer ones first.
-const SIGNS: [&str; 16] = ["==", "!=", "<=", ">=", "&&", "||", "(", ")", ",", ".", ":", "<", ">", "!", "-", "+"];
+const SIGNS: [&str; 18] = ["==", "!=", "<=", ">=", "&&", "||", "(", ")", "[", "]", ",", ".", ":", "<", ">", "!", "-", "+"];
 
 impl Token {
     /// As an error names it.

@@ -1,0 +1,101 @@
+//! Takes jobs up, a few at a time and the oldest first, and works them piece by piece to their end.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use super::{JOBS_RUNNING_MAX, Job, JobState, Live, Work, command, import, spool};
+use crate::{error::TwinError, runtime::Runtime, twins::Twins};
+
+/// Pause before work that the store or a busy twin put off is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Ends with the runtime.
+pub async fn run(runtime: Arc<Runtime>) {
+    let twins = Twins { runtime };
+    while !twins.runtime.is_stopping() {
+        take_up(&twins);
+        twins.runtime.jobs.changed.notified().await;
+    }
+}
+
+fn take_up(twins: &Twins) {
+    let known: Vec<Arc<Live>> = twins.runtime.jobs.known.lock().values().cloned().collect();
+    let running = known.iter().filter(|live| live.is_running.load(Ordering::SeqCst)).count();
+    let waiting = |live: &&Arc<Live>| !live.is_running.load(Ordering::SeqCst) && !live.view().state.is_end();
+    for live in known.iter().filter(waiting).take(JOBS_RUNNING_MAX.saturating_sub(running)) {
+        live.is_running.store(true, Ordering::SeqCst);
+        let (twins, live) = (twins.clone(), live.clone());
+        actix_rt::spawn(async move {
+            work(&twins, &live).await;
+            live.is_running.store(false, Ordering::SeqCst);
+            twins.runtime.jobs.changed.notify_one();
+        });
+    }
+}
+
+async fn work(twins: &Twins, live: &Live) {
+    let (store, jobs) = (&*twins.runtime.store, &twins.runtime.jobs);
+    let now = || twins.runtime.clock.now();
+    let result = async {
+        let job = live.view();
+        jobs.record(store, live, Job { state: JobState::Running, started_at: job.started_at.or(Some(now())), ..job }).await?;
+        loop {
+            let goes_on = match live.view().work {
+                Work::Import { .. } => import::work(twins, live).await?,
+                Work::Command { .. } => command::work(twins, live).await?,
+            };
+            if live.is_cancelled() || twins.runtime.is_stopping() || !goes_on {
+                return Ok::<_, TwinError>(());
+            }
+        }
+    };
+    let result = result.await;
+    if twins.runtime.is_stopping() {
+        // It goes on where it was, after the next start.
+        return;
+    }
+    let job = live.view();
+    let ended = if live.is_cancelled() {
+        spool::remove(store, &job).await
+    } else {
+        let (state, problem) = match result {
+            Ok(()) => (JobState::Completed, None),
+            Err(error) => (JobState::Failed, Some(error.to_string())),
+        };
+        let removed = spool::remove(store, &job).await;
+        removed.and(jobs.record(store, live, Job { state, problem, ended_at: Some(now()), ..job }).await)
+    };
+    let view = live.view();
+    metrics::counter!("twinfold_jobs_total", "kind" => view.work.kind(), "state" => view.state.as_str()).increment(1);
+    if let Err(error) = ended {
+        tracing::warn!(job = %view.id, %error, "the end of a job cannot be written; it is worked again after the next start");
+    }
+}
+
+/// Tries again what the store or a busy twin puts off, for as long as the job goes on.
+pub async fn patiently<T, F: Future<Output = Result<T, TwinError>>>(
+    twins: &Twins,
+    live: &Live,
+    mut call: impl FnMut() -> F,
+) -> Result<T, TwinError> {
+    loop {
+        if live.is_cancelled() || twins.runtime.is_stopping() {
+            return Err(TwinError::Stopping);
+        }
+        match call().await {
+            Err(TwinError::Overloaded) => {}
+            Err(TwinError::Store(error)) if error.is_transient() => {
+                tracing::debug!(%error, "a job waits for the store");
+            }
+            settled => return settled,
+        }
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+}
+
+/// Whether the error says only that the job does not go on now.
+pub fn stops(twins: &Twins, live: &Live, error: &TwinError) -> bool {
+    matches!(error, TwinError::Stopping) && (live.is_cancelled() || twins.runtime.is_stopping())
+}

@@ -1,0 +1,156 @@
+//! Who may speak as a device and for it: credentials, gateways, devices that register themselves, devices that are claimed.
+//!
+//! What withdraws is durable before it is answered, and in this order: the door closes, then whoever is inside is shown out.
+
+use std::collections::BTreeMap;
+
+use hierarchy_models::{TwinId, event::Status};
+
+use super::{Registration, TwinPatch, Twins, error_of};
+use crate::{
+    device::CloseReason,
+    envelope::{Answer, Ask},
+    error::TwinError,
+    identity::{CredentialsPatch, Denied, NewCredentials, Newcomer},
+    twin::decide::Input,
+    view::TwinView,
+};
+
+/// Slot of what a device enrolled itself with.
+const ENROLLED: &str = "enrolled";
+
+impl Twins {
+    /// New derived keys; whatever opened the door before, and the sessions opened with it, end.
+    pub async fn reset_credentials(&self, id: &TwinId) -> Result<BTreeMap<String, String>, TwinError> {
+        self.replace_credentials(id, NewCredentials::default()).await
+    }
+
+    /// The same, with these in their place.
+    pub async fn replace_credentials(&self, id: &TwinId, credentials: NewCredentials) -> Result<BTreeMap<String, String>, TwinError> {
+        let _sole = self.runtime.identity_lock(id).await;
+        self.entry(id).await?;
+        let keys = self.runtime.identities.reset(id, credentials).await?;
+        self.show_out(id).await?;
+        Ok(keys)
+    }
+
+    /// Adds, replaces and removes single credentials; new keys are shown once. When something is taken away a live session
+    /// ends: nobody remembers which of them it was opened with.
+    pub async fn change_credentials(&self, id: &TwinId, patch: CredentialsPatch) -> Result<BTreeMap<String, String>, TwinError> {
+        let _sole = self.runtime.identity_lock(id).await;
+        self.entry(id).await?;
+        let (keys, withdraws) = self.runtime.identities.change(id, patch).await?;
+        if withdraws {
+            self.show_out(id).await?;
+        }
+        Ok(keys)
+    }
+
+    async fn show_out(&self, id: &TwinId) -> Result<(), TwinError> {
+        self.runtime.ask(id, Ask::Kick(CloseReason::Revoked)).await.map(drop).map_err(error_of)
+    }
+
+    /// Registers a device that nobody has registered, if the enrolment that speaks for it takes it.
+    pub async fn self_register(&self, device: &TwinId, newcomer: Newcomer) -> Result<(), Denied> {
+        let enrolment = self.runtime.identities.admit(device, newcomer.enrolment(), self.clock().now()).await?;
+        let none = NewCredentials { keys: Some(BTreeMap::new()), ..NewCredentials::default() };
+        let credentials = match newcomer {
+            Newcomer::Key { password, .. } => NewCredentials { keys: Some([(ENROLLED.into(), Some(password))].into()), ..none },
+            Newcomer::Certificate { sha256, .. } => NewCredentials { certificates: [(ENROLLED.into(), sha256)].into(), ..none },
+        };
+        let registration = Registration {
+            id: Some(device.clone()),
+            model: enrolment.asked.model.clone(),
+            parent: enrolment.asked.parent.clone(),
+            gateway: None,
+            metadata: Default::default(),
+            tags: enrolment.asked.tags.clone(),
+            keys: None,
+        };
+        match self.register_with(registration, credentials).await {
+            Ok(_) => {
+                metrics::counter!("twinfold_devices_enrolled_total").increment(1);
+                tracing::info!(%device, enrolment = %enrolment.id, "a device has registered itself");
+                Ok(())
+            }
+            // It came on two connections at once.
+            Err(TwinError::AlreadyRegistered(_)) => Ok(()),
+            Err(TwinError::Store(_) | TwinError::Stopping | TwinError::Overloaded) => Err(Denied::Unavailable),
+            Err(error) => {
+                tracing::warn!(%device, enrolment = %enrolment.id, %error, "an enrolment's device cannot be registered");
+                Err(Denied::NotEnrolled)
+            }
+        }
+    }
+
+    /// Takes a device under `parent`, by the code that it was given, and activates it.
+    pub async fn claim(&self, device: &TwinId, code: &str, parent: &TwinId) -> Result<TwinView, TwinError> {
+        let no_parent = || TwinError::NoSuchParent { parent: parent.clone() };
+        self.runtime.store.entry(parent).await?.ok_or_else(no_parent)?;
+        let claim = self.runtime.identities.take_claim(device, code, self.clock().now()).await?;
+        let patch = TwinPatch { parent: Some(Some(parent.clone())), ..TwinPatch::default() };
+        let taken = async {
+            self.patch(device, patch, None).await?;
+            self.set_status(device, Status::Active).await
+        };
+        let taken = taken.await;
+        if taken.is_err() {
+            self.runtime.identities.return_claim(device, claim).await?;
+        }
+        taken
+    }
+
+    /// Runs a change of who speaks for a twin. The way from the gateway to its devices is there before the change, and follows
+    /// the twin's own word after it. Under the tree's lock, so that the gateway does not go away meanwhile.
+    pub(super) async fn with_gateway(
+        &self,
+        id: &TwinId,
+        gateway: Option<TwinId>,
+        change: impl Future<Output = Result<TwinView, TwinError>>,
+    ) -> Result<TwinView, TwinError> {
+        self.check_gateway(id, gateway.as_ref()).await?;
+        let identities = &self.runtime.identities;
+        let _sole = self.runtime.identity_lock(id).await;
+        if gateway.is_some() {
+            identities.set_gateway(id, gateway).await?;
+        }
+        let changed = change.await;
+        if let Ok(Answer::Gateway(now, _)) = self.runtime.ask(id, Ask::Gateway).await {
+            identities.set_gateway(id, now).await?;
+        }
+        changed
+    }
+
+    /// Devices outlive the gateway that spoke for them, and who comes by its name later does not speak for them.
+    pub(super) async fn free_behind(&self, gateway: &TwinId) -> Result<(), TwinError> {
+        let mut after = None;
+        loop {
+            let behind = self.runtime.identities.behind_gateway(gateway, after).await?;
+            let Some(last) = behind.last().cloned() else { return Ok(()) };
+            for device in behind {
+                self.free(&device, gateway).await?;
+            }
+            after = Some(last);
+        }
+    }
+
+    async fn free(&self, device: &TwinId, gateway: &TwinId) -> Result<(), TwinError> {
+        let _sole = self.runtime.identity_lock(device).await;
+        let now = match self.runtime.ask(device, Ask::Gateway).await {
+            Ok(Answer::Gateway(Some(now), _)) if now == *gateway => {
+                let patch = Box::new(TwinPatch { gateway: Some(None), ..TwinPatch::default() });
+                let input = Input::Patch { patch, is_place: false, if_version: None };
+                self.runtime.ask(device, Ask::Core(input)).await.map_err(error_of)?;
+                self.write_row(device).await?;
+                None
+            }
+            Ok(Answer::Gateway(now, _)) => now,
+            Ok(_) => None,
+            Err(problem) => match error_of(problem) {
+                TwinError::NoSuchTwin(_) => None,
+                error => return Err(error),
+            },
+        };
+        self.runtime.identities.set_gateway(device, now).await
+    }
+}

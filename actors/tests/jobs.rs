@@ -1,0 +1,186 @@
+//! Jobs outlive the process, are cancelled, and do nothing twice.
+
+mod world;
+
+use actors::{
+    NewCommand, Registration,
+    jobs::{Job, JobState, Line},
+};
+use hierarchy_models::{Value, event::Status, model};
+use persistence::{Documents, Error};
+use world::{World, id, map, run};
+
+fn line(number: u64, name: Option<&str>, parent: Option<&str>) -> Line {
+    let registration = Registration {
+        id: name.map(id),
+        model: model::resolve("Device").unwrap(),
+        parent: parent.map(id),
+        gateway: None,
+        metadata: map(r#"{"floor": "3"}"#),
+        tags: vec!["new".into()],
+        keys: Some([("mine".to_owned(), Some("a-key-that-nobody-sees".to_owned()))].into()),
+    };
+    Line { number, twin: Ok((registration, Status::Active)) }
+}
+
+/// As many lines, in parts of a few.
+async fn import(w: &World, lines: u64) -> Job {
+    let mut spooled = w.twins.begin_import();
+    for number in 1..=lines {
+        let name = format!("t-{number}");
+        spooled.push(line(number, Some(&name).filter(|_| number % 2 == 0).map(String::as_str), None), 20_000).await.unwrap();
+    }
+    spooled.finish("somebody".into(), None, None).await.unwrap()
+}
+
+async fn over(w: &World, id: &str) -> Job {
+    w.until("the job is over", async |w| w.twins.job(id).ok().filter(|job| job.state.is_end())).await
+}
+
+/// Waits for something that is held back; a flush would wait for it too.
+async fn held(w: &World) {
+    for _ in 0..10_000 {
+        if w.store.held_appends() > 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    panic!("nothing is under way");
+}
+
+async fn parts(w: &World) -> usize {
+    w.store.documents("job-part", None, 1_000).await.unwrap().len()
+}
+
+#[test]
+fn an_import_goes_on_where_it_was_when_the_process_died() {
+    run(async || {
+        let w = World::new().await;
+        let job = import(&w, 100).await;
+        w.until("some lines are worked", async |w| (w.twins.job(&job.id).unwrap().done > 20).then_some(())).await;
+        w.store.hold_appends();
+        held(&w).await;
+        let w = w.crash().await;
+        let job = over(&w, &job.id).await;
+        assert_eq!((job.state, job.failed, job.done + job.unchanged), (JobState::Completed, 0, 100), "{job:?}");
+        assert_eq!(w.twins.list(persistence::RegistryQuery { limit: 1_000, ..Default::default() }).await.unwrap().items.len(), 100);
+        assert_eq!(parts(&w).await, 0);
+    });
+}
+
+#[test]
+fn what_waits_to_be_imported_is_sealed() {
+    run(async || {
+        let w = World::new().await;
+        w.store.hold_appends();
+        import(&w, 30).await;
+        let documents = w.store.documents("job-part", None, 100).await.unwrap();
+        assert!(documents.len() > 1);
+        for document in documents {
+            assert!(!document.body.windows(22).any(|text| text == b"a-key-that-nobody-sees"), "{}", document.id);
+        }
+        w.store.release_appends();
+    });
+}
+
+#[test]
+fn an_upload_that_is_cut_off_leaves_nothing() {
+    run(async || {
+        let w = World::new().await;
+        let mut spooled = w.twins.begin_import();
+        for number in 1..=40 {
+            spooled.push(line(number, None, None), 20_000).await.unwrap();
+        }
+        assert!(parts(&w).await > 1);
+        // The process dies in the middle of one.
+        let crashed = World::new().await;
+        let lost = w.store.documents("job-part", None, 1).await.unwrap().remove(0);
+        crashed.store.put_document("job-part", &lost.id, lost.body).await.unwrap();
+        let crashed = crashed.crash().await;
+        assert_eq!(parts(&crashed).await, 0);
+        drop(spooled);
+        w.until("its parts are gone", async |w| (parts(w).await == 0).then_some(())).await;
+        assert!(w.twins.jobs(None, 10, |_| true).is_empty());
+    });
+}
+
+#[test]
+fn a_cancelled_job_stops_and_stays_cancelled() {
+    run(async || {
+        let w = World::new().await;
+        let job = import(&w, 200).await;
+        w.until("some lines are worked", async |w| (w.twins.job(&job.id).unwrap().done > 0).then_some(())).await;
+        let cancelled = w.twins.cancel_job(&job.id).await.unwrap().unwrap();
+        assert_eq!(cancelled.state, JobState::Cancelled);
+        w.until("its lines are gone", async |w| (parts(w).await == 0).then_some(())).await;
+        let done = w.twins.job(&job.id).unwrap().done;
+        assert!(done < 200, "{done}");
+        let w = w.crash().await;
+        assert_eq!(w.twins.job(&job.id).unwrap().state, JobState::Cancelled);
+        assert_eq!(w.twins.cancel_job(&job.id).await.unwrap(), None);
+        assert!(w.twins.job(&job.id).is_err());
+    });
+}
+
+#[test]
+fn a_line_waits_for_a_parent_that_comes_later_and_not_for_ever() {
+    run(async || {
+        let w = World::new().await;
+        let mut spooled = w.twins.begin_import();
+        // A chain, the deepest first, each in a part of its own, and one whose parent never comes.
+        spooled.push(line(1, Some("lost"), Some("nowhere")), 300_000).await.unwrap();
+        for n in (1..=6).rev() {
+            let parent = (n > 1).then(|| format!("c-{}", n - 1));
+            spooled.push(line(8 - n, Some(&format!("c-{n}")), parent.as_deref()), 300_000).await.unwrap();
+        }
+        let job = spooled.finish("somebody".into(), None, None).await.unwrap();
+        let job = over(&w, &job.id).await;
+        assert_eq!((job.state, job.done, job.failed), (JobState::Completed, 6, 1), "{job:?}");
+        assert_eq!((job.failures[0].line, job.failures[0].pointer.as_deref()), (Some(1), Some("/parent")));
+        assert_eq!(w.twins.entry(&id("c-6")).await.unwrap().path.as_str(), "c-1/c-2/c-3/c-4/c-5/c-6");
+    });
+}
+
+#[test]
+fn a_store_that_is_full_for_a_while_fails_no_line() {
+    run(async || {
+        let w = World::new().await;
+        w.store.fail_appends(Some(Error::Full { doing: "appending", detail: "no room".into() }));
+        let job = import(&w, 10).await;
+        tokio::task::yield_now().await;
+        w.store.fail_appends(None);
+        let job = over(&w, &job.id).await;
+        assert_eq!((job.state, job.done + job.unchanged, job.failed), (JobState::Completed, 10, 0), "{job:?}");
+    });
+}
+
+#[test]
+fn a_command_to_many_reaches_each_once_though_the_process_dies() {
+    run(async || {
+        let w = World::new().await;
+        w.register("site", "Site", None).await;
+        for n in 0..5 {
+            w.register(&format!("d-{n}"), "Device", Some("site")).await;
+        }
+        w.store.hold_appends();
+        let order = NewCommand {
+            name: "go".into(),
+            payload: Value::Null,
+            ttl: std::time::Duration::from_secs(3600),
+            idempotency_key: Some("k".into()),
+            sender: "somebody".into(),
+        };
+        let job = w.twins.command_below(id("site"), Some("model == \"Device\"".into()), order.clone(), None).await.unwrap();
+        let again = w.twins.command_below(id("site"), Some("model == \"Device\"".into()), order.clone(), None).await.unwrap();
+        assert_eq!(again.id, job.id);
+        assert!(w.twins.command_below(id("site"), None, order, None).await.is_err(), "the key was used for another");
+        held(&w).await;
+        w.store.release_one();
+        let w = w.crash().await;
+        let job = over(&w, &job.id).await;
+        assert_eq!((job.done, job.failed), (5, 0), "{job:?}");
+        for n in 0..5 {
+            assert_eq!(w.commands_of(&format!("d-{n}")).await.len(), 1, "d-{n}");
+        }
+    });
+}
