@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use persistence::{Error, Identities, Store};
 use persistence_embedded::EmbeddedStore;
-use persistence_scylla::{Options, ScyllaStore, TlsError, TlsFiles};
+use persistence_scylla::{Options, Reached, TlsError, TlsFiles};
 
 use super::secrets;
 use crate::config::{Config, StoreKind};
@@ -60,8 +60,11 @@ async fn scylla(config: &Config) -> Result<Opened, StoreError> {
     let tls = config.scylla.tls.as_ref().map(TlsFiles::read).transpose()?;
     let options = Options { tls, ..config.scylla.options.clone() };
     let path = config.data_dir.join(secrets::MASTER_KEY_FILE);
-    let opened = ScyllaStore::open_when(options, |has_twins| !has_twins || path.exists()).await;
-    let opened = opened.map_err(|error| StoreError::new(config, error))?;
-    let opened = opened.ok_or_else(|| StoreError::KeyElsewhere { path, keyspace: config.scylla.options.keyspace.clone() })?;
+    let failed = |error| StoreError::new(config, error);
+    let reached = Reached::reach(options).await.map_err(failed)?;
+    if !path.exists() && reached.has_twins().await.map_err(failed)? {
+        return Err(StoreError::KeyElsewhere { path, keyspace: config.scylla.options.keyspace.clone() });
+    }
+    let opened = reached.take_over().await.map_err(failed)?;
     Ok(Opened { store: opened.store, identities: opened.identities })
 }

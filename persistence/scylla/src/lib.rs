@@ -22,5 +22,6 @@ mod tls;
 
 pub use identities::ScyllaIdentities;
 pub use options::{LOGS_DEFAULT, Options, REPLICAS_DEFAULT, Replication, is_keyspace_name};
-pub use store::{Opened, ScyllaStore};
+pub use schema::VERSION as SCHEMA_VERSION;
+pub use store::{Opened, Reached, ScyllaStore};
 pub use tls::{Tls, TlsError, TlsFiles};

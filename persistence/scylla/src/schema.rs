@@ -19,6 +19,8 @@ use crate::{
 
 /// The steps; the version of a keyspace is how many of them it has seen.
 const STEPS: &[&str] = &[include_str!("../schema/1.cql"), include_str!("../schema/2.cql")];
+/// Version of the tables that this program knows.
+pub const VERSION: u32 = STEPS.len() as u32;
 const DOING: &str = "preparing the keyspace";
 const TABLE_ID: &str = "SELECT id FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'meta'";
 const META: &str = "CREATE TABLE IF NOT EXISTS meta (k text PRIMARY KEY, v text)";
@@ -116,17 +118,28 @@ impl Meta {
     }
 }
 
-/// Creates what is missing and brings the tables to this program's version.
+/// Creates what is missing and brings the tables to this program's version. A node that has just come back may not know yet what the
+/// others made, and fails what it is asked; it has its time to learn it.
 pub async fn migrate(cql: &Cql, options: &Options) -> Result<Keyspace, Error> {
-    let mut meta = begin(cql, options).await?;
     let me = Uuid::now_v7().to_string();
+    let deadline = Instant::now() + options.schema_patience;
+    loop {
+        match try_migrate(cql, options, &me).await {
+            Err(Error::Unavailable { .. }) if Instant::now() < deadline => tokio::time::sleep(WAIT_STEP).await,
+            done => return done,
+        }
+    }
+}
+
+async fn try_migrate(cql: &Cql, options: &Options, me: &str) -> Result<Keyspace, Error> {
+    let mut meta = begin(cql, options).await?;
     let mut waiting = false;
     for _ in 0..WAITS_MAX {
         let found = meta.number(cql, "schema").await?.unwrap_or(0);
-        if found as usize > STEPS.len() {
-            return Err(Error::TooNew { found, known: STEPS.len() as u32 });
+        if found > VERSION {
+            return Err(Error::TooNew { found, known: VERSION });
         }
-        if found as usize == STEPS.len() {
+        if found == VERSION {
             let keyspace = settled(cql, &meta).await?;
             cql.refresh(DOING).await?;
             keyspace::report_copies(cql, &options.keyspace, DOING)?;
@@ -134,14 +147,14 @@ pub async fn migrate(cql: &Cql, options: &Options) -> Result<Keyspace, Error> {
         }
         let id = meta.id(cql, &options.keyspace).await?;
         let since = Instant::now();
-        match meta.try_lock(cql, &me).await? {
+        match meta.try_lock(cql, me).await? {
             Lock::Mine => {
                 if meta.id(cql, &options.keyspace).await? != id {
                     meta = begin(cql, options).await?;
                     continue;
                 }
-                let done = run_steps(cql, &meta, (&me, since), options.logs).await;
-                meta.transact(cql, &meta.unlock, &(&me,)).await?;
+                let done = run_steps(cql, &meta, (me, since), options.logs).await;
+                meta.transact(cql, &meta.unlock, &(me,)).await?;
                 done?;
             }
             Lock::Taken(holder) => {

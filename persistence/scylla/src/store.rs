@@ -62,18 +62,34 @@ pub struct Opened {
 impl ScyllaStore {
     /// Opens the store in a keyspace, or makes one there, on the runtime that this is called in.
     pub async fn open(options: Options) -> Result<Opened, Error> {
-        let opened = Self::open_when(options, |_| true).await?;
-        opened.ok_or_else(|| Error::Unavailable { doing: "opening the keyspace", detail: "nobody wants it".into() })
+        Reached::reach(options).await?.take_over().await
     }
+}
 
-    /// As [`Self::open`], unless `may`, which is told whether there are twins, says no: the keyspace is left with whoever has it.
-    pub async fn open_when(options: Options, may: impl FnOnce(bool) -> bool) -> Result<Option<Opened>, Error> {
+/// A keyspace with its tables, left with whoever has it.
+pub struct Reached {
+    cql: Arc<Cql>,
+    logs: u16,
+    options: Options,
+}
+
+impl Reached {
+    /// Connects, and makes or migrates what is missing.
+    pub async fn reach(options: Options) -> Result<Self, Error> {
         let cql = Arc::new(Cql::connect(&options).await?);
         let keyspace = schema::migrate(&cql, &options).await?;
-        if !may(registry::is_anybody_there(&cql).await?) {
-            return Ok(None);
-        }
-        let journal = Journal::open(&cql, keyspace.logs, &options).await?;
+        Ok(Self { cql, logs: keyspace.logs, options })
+    }
+
+    /// Whether any twin is registered.
+    pub async fn has_twins(&self) -> Result<bool, Error> {
+        registry::is_anybody_there(&self.cql).await
+    }
+
+    /// From now on the keyspace is this process's.
+    pub async fn take_over(self) -> Result<Opened, Error> {
+        let Self { cql, logs, options } = self;
+        let journal = Journal::open(&cql, logs, &options).await?;
         let shelves = Arc::new(Shelves::prepare(cql.clone(), options.history_ttl, journal.epoch).await?);
         let core = Arc::new(Core {
             snapshots: Snapshots::prepare(cql.clone()).await?,
@@ -87,7 +103,7 @@ impl ScyllaStore {
             cql,
         });
         let identities = Arc::new(ScyllaIdentities::prepare(core.clone()).await?);
-        Ok(Some(Opened { store: Arc::new(Self { core }), identities }))
+        Ok(Opened { store: Arc::new(ScyllaStore { core }), identities })
     }
 }
 
