@@ -10,13 +10,6 @@ use actors::device::Refusal;
 use persistence::Error;
 use world::*;
 
-/// Waits until the store holds a commit back.
-async fn held(world: &World) {
-    while world.store.held_appends() == 0 {
-        tokio::task::yield_now().await;
-    }
-}
-
 #[test]
 fn nothing_is_acknowledged_before_it_is_durable() {
     run(|| async {
@@ -26,7 +19,7 @@ fn nothing_is_acknowledged_before_it_is_durable() {
         world.store.hold_appends();
         let mut sending = Box::pin(device.telemetry(r#"{"t": 1}"#));
         assert!(futures_util::poll!(&mut sending).is_pending());
-        held(&world).await;
+        world.held().await;
         assert!(futures_util::poll!(&mut sending).is_pending(), "the commit is held back, so must be the answer");
         world.store.release_appends();
         sending.await.unwrap();
@@ -42,7 +35,7 @@ fn a_reader_never_sees_what_is_not_durable() {
         world.store.hold_appends();
         let mut sending = Box::pin(device.telemetry(r#"{"t": 1}"#));
         assert!(futures_util::poll!(&mut sending).is_pending());
-        held(&world).await;
+        world.held().await;
         let name = id("d");
         let mut reading = Box::pin(world.twins.get(&name));
         for _ in 0..50 {
@@ -86,7 +79,7 @@ fn a_failed_commit_leaves_no_trace_in_memory() {
         world.store.hold_appends();
         let mut sending = Box::pin(device.telemetry(r#"{"t": 2}"#));
         assert!(futures_util::poll!(&mut sending).is_pending());
-        held(&world).await;
+        world.held().await;
         world.store.refuse_held(Error::Unavailable { doing: "appending", detail: "test".into() });
         world.store.release_appends();
         assert_eq!(sending.await, Err(Refusal::StoreUnavailable));
@@ -218,7 +211,7 @@ fn a_registration_that_was_not_durable_never_was() {
         let mut registering = Box::pin(world.try_register("d", "Device", None, None));
         assert!(futures_util::poll!(&mut registering).is_pending());
         let (outcome, ()) = futures_util::join!(registering, async {
-            held(&world).await;
+            world.held().await;
             world.store.refuse_held(Error::Unavailable { doing: "appending", detail: "test".into() });
             world.store.release_appends();
         });
@@ -242,7 +235,7 @@ fn a_command_that_was_not_durable_is_not_there_for_its_retry() {
         world.store.hold_appends();
         let sending = world.try_command("d", "open", 600, Some("k"));
         let (outcome, ()) = futures_util::join!(sending, async {
-            held(&world).await;
+            world.held().await;
             world.store.refuse_held(Error::Unavailable { doing: "appending", detail: "test".into() });
             world.store.release_appends();
         });
@@ -271,7 +264,7 @@ fn no_flush_passes_over_a_twin_that_is_being_read_back() {
         world.store.hold_appends();
         let sending = device.telemetry(r#"{"n": 2}"#);
         let (outcome, ()) = futures_util::join!(sending, async {
-            held(&world).await;
+            world.held().await;
             world.store.refuse_held(Error::Unavailable { doing: "appending", detail: "test".into() });
             // Flushes while the twin is suspect or being read back: none may move the checkpoint past what it holds.
             for _ in 0..3 {

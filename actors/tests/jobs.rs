@@ -39,17 +39,6 @@ async fn over(w: &World, id: &str) -> Job {
     w.until("the job is over", async |w| w.twins.job(id).ok().filter(|job| job.state.is_end())).await
 }
 
-/// Waits for something that is held back; a flush would wait for it too.
-async fn held(w: &World) {
-    for _ in 0..10_000 {
-        if w.store.held_appends() > 0 {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-    }
-    panic!("nothing is under way");
-}
-
 async fn parts(w: &World) -> usize {
     w.store.documents("job-part", None, 1_000).await.unwrap().len()
 }
@@ -61,7 +50,7 @@ fn an_import_goes_on_where_it_was_when_the_process_died() {
         let job = import(&w, 100).await;
         w.until("some lines are worked", async |w| (w.twins.job(&job.id).unwrap().done > 20).then_some(())).await;
         w.store.hold_appends();
-        held(&w).await;
+        w.held().await;
         let w = w.crash().await;
         let job = over(&w, &job.id).await;
         assert_eq!((job.state, job.failed, job.done + job.unchanged), (JobState::Completed, 0, 100), "{job:?}");
@@ -176,7 +165,7 @@ fn a_command_to_many_reaches_each_once_though_the_process_dies() {
         let again = w.twins.command_below(id("site"), Some("model == \"Device\"".into()), order.clone(), None).await.unwrap();
         assert_eq!(again.id, job.id);
         assert!(w.twins.command_below(id("site"), None, order, None).await.is_err(), "the key was used for another");
-        held(&w).await;
+        w.held().await;
         w.store.release_one();
         let w = w.crash().await;
         let job = over(&w, &job.id).await;

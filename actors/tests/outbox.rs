@@ -169,9 +169,7 @@ fn a_command_that_the_store_did_not_take_is_sent_again() {
         let mut sending = Box::pin(device.telemetry(r#"{"temperature": 31}"#));
         assert!(futures_util::poll!(&mut sending).is_pending());
         let_one_commit(&world).await;
-        while world.store.held_appends() == 0 {
-            tokio::task::yield_now().await;
-        }
+        world.held().await;
         world.store.refuse_held(Error::Unavailable { doing: "appending", detail: "test".into() });
         world.store.release_appends();
         let has_it = async |world: &World| world.try_commands_of("room").await.ok().filter(|commands| commands.len() == 1);

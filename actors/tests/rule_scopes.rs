@@ -7,31 +7,10 @@ mod world;
 use std::time::Duration;
 
 use actors::{AlertQuery, TwinPatch};
-use hierarchy_models::{
-    AlertState, Severity, Timestamp,
-    dtdl::Json,
-    model::resolve,
-    rule::{Action, Rule},
-};
+use hierarchy_models::{AlertState, dtdl::Json, model::resolve, rule::Rule};
 use world::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-fn rule(id: &str, when: &str) -> Rule {
-    Rule {
-        id: id.into(),
-        description: String::new(),
-        enabled: true,
-        model: None,
-        under: None,
-        when: when.into(),
-        clear: None,
-        actions: vec![Action::Alert { name: None, severity: Severity::Warning, text: String::new() }],
-        version: 1,
-        created_at: Timestamp::EPOCH,
-        changed_at: Timestamp::EPOCH,
-    }
-}
 
 fn interface(id: &str, extends: &str) -> Json {
     let text = format!(r#"{{"@context": "dtmi:dtdl:context;3", "@id": "{id}", "@type": "Interface", "extends": "{extends}"}}"#);

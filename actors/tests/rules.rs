@@ -11,29 +11,13 @@ use actors::{
     kind::{Context, Kind, Kinds, Trigger},
 };
 use hierarchy_models::{
-    AlertRecord, AlertState, DeviceMessage, EventBody, Map, Record, Severity, Timestamp,
+    AlertRecord, AlertState, DeviceMessage, EventBody, Map, Record, Severity,
     model::resolve,
     rule::{Action, Rule, Target},
 };
 use world::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-fn rule(id: &str, when: &str) -> Rule {
-    Rule {
-        id: id.into(),
-        description: String::new(),
-        enabled: true,
-        model: None,
-        under: None,
-        when: when.into(),
-        clear: None,
-        actions: vec![Action::Alert { name: None, severity: Severity::Warning, text: "{value}".into() }],
-        version: 1,
-        created_at: Timestamp::EPOCH,
-        changed_at: Timestamp::EPOCH,
-    }
-}
 
 impl World {
     async fn listed(&self, state: AlertState) -> Vec<AlertRecord> {

@@ -159,6 +159,15 @@ impl Access {
         if self.scope().is_none_or(|scope| scope == twin) { Ok(()) } else { self.reach_existing(twins, twin).await }
     }
 
+    /// Whether the twin is there, where that is looked up, and may be seen.
+    pub async fn reaches(&self, twins: &Twins, twin: &TwinId) -> Result<bool, Problem> {
+        match self.reach(twins, twin).await {
+            Ok(()) => Ok(true),
+            Err(problem) if problem.kind() == problem::NO_SUCH_TWIN => Ok(false),
+            Err(problem) => Err(problem),
+        }
+    }
+
     /// That the twin is there and may be seen.
     pub async fn reach_existing(&self, twins: &Twins, twin: &TwinId) -> Result<(), Problem> {
         let entry = twins.entry(twin).await?;

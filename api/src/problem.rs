@@ -106,9 +106,18 @@ struct Inner {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
+/// Of an id that is not there, what is shown again.
+const SHOWN_CHARS_MAX: usize = 64;
+
 impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self(Box::new(Inner { kind, detail: detail.into(), members: Vec::new(), headers: Vec::new() }))
+    }
+
+    /// Something that the path names and that is not there, or may not be seen.
+    pub fn no_such(kind: Kind, what: &str, id: &str) -> Self {
+        let shown: String = id.chars().take(SHOWN_CHARS_MAX).collect();
+        Self::new(kind, format!("there is no {what} {shown:?}"))
     }
 
     /// A fault in the body; `pointer` is an RFC 6901 pointer to it.

@@ -1,11 +1,11 @@
 //! A backup of a keyspace, and what it takes to have the server again on a cluster that knows nothing: as docs/OPERATIONS.md says it.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 use super::{
     support::{
         Server,
-        cql::{self, Keyspace, Node, cassandra},
+        cql::{self, Keyspace, Node, cassandra, nodetool},
         until,
     },
     trial::Trial,
@@ -17,12 +17,6 @@ const ADDRESS: &str = "127.0.0.21:9042";
 const TAG: &str = "backup";
 /// What a snapshot says of the table it is of.
 const SCHEMA: &str = "schema.cql";
-
-fn nodetool(arguments: &[&str]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cql/cassandra");
-    let output = Command::new(script).args(["nodetool", NODE]).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
 
 fn copy_files(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -46,7 +40,7 @@ fn a_cluster_that_lost_everything_is_restored_from_a_backup() {
     trial.judge(load, &server, "before the backup");
     let (status, server) = server.stop();
     assert!(status.success(), "{status}");
-    nodetool(&["snapshot", "--tag", TAG, &keyspace.name]);
+    nodetool(NODE, &["snapshot", "--tag", TAG, &keyspace.name]);
     let backup = folder.path().join("backup");
     for table in fs::read_dir(home.join("data").join(&keyspace.name)).unwrap().map(Result::unwrap) {
         copy_files(&table.path().join("snapshots").join(TAG), &backup.join(table.file_name()));

@@ -171,8 +171,18 @@ pub fn read_frame(stream: &mut impl Read) -> io::Result<([u8; HEADER_BYTES], Vec
 
 /// Tells a node that tests/cql/cassandra runs.
 pub fn cassandra(verb: &str, node: &str) {
+    tell(verb, node, &[]);
+}
+
+/// Tells Cassandra's own tool about such a node.
+pub fn nodetool(node: &str, arguments: &[&str]) {
+    tell("nodetool", node, arguments);
+}
+
+fn tell(verb: &str, node: &str, arguments: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cql/cassandra");
-    assert!(Command::new(script).args([verb, node]).env("CASSANDRA_HEAP", "512m").status().unwrap().success(), "{verb} {node}");
+    let status = Command::new(script).args([verb, node]).args(arguments).env("CASSANDRA_HEAP", "512m").status().unwrap();
+    assert!(status.success(), "{verb} {node} {arguments:?}");
 }
 
 /// A node of a test's own; ends whatever happens.

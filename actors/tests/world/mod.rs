@@ -14,7 +14,10 @@ use actors::{
 };
 use bytes::Bytes;
 use hierarchy_models::{
-    Command, DeviceMessage, EventBody, Name, Raw, Record, Timestamp, TwinId, Value, event::Encoding, event::Subscriptions, model,
+    Command, DeviceMessage, EventBody, Name, Raw, Record, Severity, Timestamp, TwinId, Value,
+    event::{Encoding, Subscriptions},
+    model,
+    rule::{Action, Rule},
     value::Map,
 };
 use parking_lot::Mutex;
@@ -34,6 +37,23 @@ pub fn map(text: &str) -> Map {
 
 pub fn raw() -> Raw {
     Raw { encoding: Encoding::Json, bytes: Bytes::from_static(b"{}") }
+}
+
+/// A rule over every twin that raises one warning, whose text is the value.
+pub fn rule(id: &str, when: &str) -> Rule {
+    Rule {
+        id: id.into(),
+        description: String::new(),
+        enabled: true,
+        model: None,
+        under: None,
+        when: when.into(),
+        clear: None,
+        actions: vec![Action::Alert { name: None, severity: Severity::Warning, text: "{value}".into() }],
+        version: 1,
+        created_at: Timestamp::EPOCH,
+        changed_at: Timestamp::EPOCH,
+    }
 }
 
 pub struct World {
@@ -93,6 +113,13 @@ impl World {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         panic!("waited in vain: {what}");
+    }
+
+    /// Waits until the store holds a commit back; a flush would wait for it too.
+    pub async fn held(&self) {
+        while self.store.held_appends() == 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Everything that happened to a twin.

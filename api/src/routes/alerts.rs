@@ -121,11 +121,7 @@ async fn find(access: &Access, twins: &Twins, aid: &str) -> Result<AlertId, Prob
     let no_such = || Problem::new(problem::NO_SUCH_ALERT, format!("there is no alert {:?}", shown()));
     let id = AlertId::parse(aid).ok_or_else(no_such)?;
     let twin = id.twin().ok_or_else(no_such)?;
-    match access.reach(twins, &twin).await {
-        Ok(()) => Ok(id),
-        Err(problem) if problem.kind() == problem::NO_SUCH_TWIN => Err(no_such()),
-        Err(problem) => Err(problem),
-    }
+    if access.reaches(twins, &twin).await? { Ok(id) } else { Err(no_such()) }
 }
 
 #[cfg(test)]

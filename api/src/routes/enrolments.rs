@@ -127,8 +127,7 @@ pub async fn delete(caller: Caller<Admin>, twins: Data<Twins>, eid: Path<String>
 }
 
 fn no_such(eid: &str) -> Problem {
-    let shown: String = eid.chars().take(64).collect();
-    Problem::new(problem::NO_SUCH_ENROLMENT, format!("there is no enrolment {shown:?}"))
+    Problem::no_such(problem::NO_SUCH_ENROLMENT, "enrolment", eid)
 }
 
 fn problem_of_taken_id() -> Problem {
@@ -138,11 +137,7 @@ fn problem_of_taken_id() -> Problem {
 /// Whether the place of its devices lies in what the caller may see.
 async fn governs(access: &Access, twins: &Twins, enrolment: &Enrolment) -> Result<bool, Problem> {
     let Some(parent) = &enrolment.asked.parent else { return Ok(access.may_stand_under(None).is_ok()) };
-    match access.reach(twins, parent).await {
-        Ok(()) => Ok(true),
-        Err(problem) if problem.kind() == problem::NO_SUCH_TWIN => Ok(false),
-        Err(problem) => Err(problem),
-    }
+    access.reaches(twins, parent).await
 }
 
 async fn find(access: &Access, twins: &Twins, eid: &str) -> Result<Enrolment, Problem> {

@@ -58,11 +58,7 @@ async fn governs(access: &Access, twins: &Twins, principal: &Principal) -> Resul
     match (access.scope(), &principal.scope) {
         (None, _) => Ok(true),
         (Some(_), None) => Ok(false),
-        (Some(_), Some(scope)) => match access.reach(twins, scope).await {
-            Ok(()) => Ok(true),
-            Err(problem) if problem.kind() == problem::NO_SUCH_TWIN => Ok(false),
-            Err(problem) => Err(problem),
-        },
+        (Some(_), Some(scope)) => access.reaches(twins, scope).await,
     }
 }
 
@@ -144,8 +140,7 @@ pub async fn delete(caller: Caller<Admin>, twins: Data<Twins>, pid: Path<String>
 }
 
 fn no_such(pid: &str) -> Problem {
-    let shown: String = pid.chars().take(64).collect();
-    Problem::new(problem::NO_SUCH_PRINCIPAL, format!("there is no principal {shown:?}"))
+    Problem::no_such(problem::NO_SUCH_PRINCIPAL, "principal", pid)
 }
 
 async fn find(access: &Access, twins: &Twins, pid: &str) -> Result<Principal, Problem> {

@@ -223,17 +223,12 @@ async fn sees(access: &Access, twins: &Twins, rule: &Rule) -> Result<bool, Probl
     match (access.scope(), &rule.under) {
         (None, _) => Ok(true),
         (Some(_), None) => Ok(false),
-        (Some(_), Some(under)) => match access.reach(twins, under).await {
-            Ok(()) => Ok(true),
-            Err(problem) if problem.kind() == problem::NO_SUCH_TWIN => Ok(false),
-            Err(problem) => Err(problem),
-        },
+        (Some(_), Some(under)) => access.reaches(twins, under).await,
     }
 }
 
 async fn find(access: &Access, twins: &Twins, rid: &str) -> Result<Rule, Problem> {
-    let shown = || rid.chars().take(64).collect::<String>();
-    let no_such = || Problem::new(problem::NO_SUCH_RULE, format!("there is no rule {:?}", shown()));
+    let no_such = || Problem::no_such(problem::NO_SUCH_RULE, "rule", rid);
     let rule = twins.rule(rid).map_err(|_| no_such())?;
     if sees(access, twins, &rule.rule).await? { Ok(rule.rule.clone()) } else { Err(no_such()) }
 }
