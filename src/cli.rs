@@ -2,6 +2,7 @@
 //!
 //! The flags of `serve` are read off the table of settings, so they cannot differ from it.
 
+mod audit;
 mod key;
 mod model;
 mod serve;
@@ -51,6 +52,9 @@ enum Action {
     /// Look at models of the Digital Twins Definition Language
     #[command(subcommand)]
     Model(model::ModelAction),
+    /// Look after the audit log
+    #[command(subcommand)]
+    Audit(audit::AuditAction),
     /// The master keys that devices' keys are derived from
     #[command(subcommand)]
     Key(key::KeyAction),
@@ -149,6 +153,8 @@ enum Failure {
     #[error(transparent)]
     Store(#[from] app::stores::StoreError),
     #[error(transparent)]
+    Audit(#[from] actors::audit::Broken),
+    #[error(transparent)]
     Secret(#[from] app::SecretError),
     #[error(transparent)]
     Copy(#[from] crate::store_copy::Error),
@@ -209,6 +215,7 @@ fn act(action: Action, kinds: Kinds) -> Result<(), Failure> {
         Action::Token(args) => Ok(args.action.run(&args.server)?),
         Action::Import(args) => Ok(args.import.run(&args.server)?),
         Action::Model(action) => action.run(),
+        Action::Audit(action) => action.run(),
         Action::Key(action) => action.run(),
         Action::Store(action) => action.run(),
     }

@@ -18,6 +18,7 @@ use std::{
     path::PathBuf,
 };
 
+use actors::access::{OidcSettings, check_url};
 use hierarchy_models::dtdl::UndefinedExtensions;
 pub use layers::{ConfigError, InForce, Layers, OTHER_ENV, Source};
 pub use setting::{NONE, Setting};
@@ -40,6 +41,8 @@ pub struct Config {
     pub redis_url: Option<Secret>,
     /// `None`: generated into `data_dir`.
     pub admin_token: Option<Secret>,
+    /// As given; [`Config::settle`] hands it to `twins`.
+    oidc: Oidc,
     pub twins: actors::Settings,
 }
 
@@ -53,6 +56,33 @@ struct TlsFiles {
     mqtt_key: Option<PathBuf>,
     mqtt_client_ca: Option<PathBuf>,
     mqtt_client_crl: Option<PathBuf>,
+}
+
+/// The settings about the identity provider one by one.
+#[derive(Debug, Clone, Default)]
+struct Oidc {
+    issuer: Option<String>,
+    audience: Option<String>,
+    jwks_url: Option<String>,
+    roles_claim: Option<String>,
+}
+
+impl Oidc {
+    fn settings(&self) -> Result<Option<OidcSettings>, String> {
+        let (issuer, audience) = match (&self.issuer, &self.audience) {
+            (Some(issuer), Some(audience)) => (issuer.clone(), audience.clone()),
+            (Some(_), None) => {
+                return Err("auth.oidc.issuer is set, but auth.oidc.audience is not: tokens for anybody would be taken".into());
+            }
+            (None, Some(_)) => return Err("auth.oidc.audience is set, but auth.oidc.issuer is not".into()),
+            (None, None) if self.jwks_url.is_some() => return Err("auth.oidc.jwks_url is set, but auth.oidc.issuer is not".into()),
+            (None, None) => return Ok(None),
+        };
+        for (key, url) in [("auth.oidc.issuer", Some(&issuer)), ("auth.oidc.jwks_url", self.jwks_url.as_ref())] {
+            url.map_or(Ok(()), |url| check_url(url)).map_err(|why| format!("{key}: {why}"))?;
+        }
+        Ok(Some(OidcSettings { issuer, audience, jwks_url: self.jwks_url.clone(), roles_claim: self.roles_claim.clone() }))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +210,7 @@ impl Config {
             scylla: Scylla::default(),
             redis_url: None,
             admin_token: None,
+            oidc: Oidc::default(),
             twins: actors::Settings::default(),
         }
     }
@@ -191,6 +222,7 @@ impl Config {
         let tls = &self.tls;
         self.http.tls = pair("http.tls.cert", &tls.http_cert, "http.tls.key", &tls.http_key)?.map(|(cert, key)| api::Tls { cert, key });
         self.mqtt.tls = tls.mqtt()?;
+        self.twins.oidc = self.oidc.settings()?;
         match &self.admin_token {
             Some(token) if token.0.len() < ADMIN_TOKEN_BYTES_MIN => {
                 Err(format!("auth.admin_token is shorter than {ADMIN_TOKEN_BYTES_MIN} bytes, so it could be guessed"))

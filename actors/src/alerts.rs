@@ -12,6 +12,7 @@ use std::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hierarchy_models::{
     Alert, AlertId, AlertRecord, AlertState, Event, EventBody, Name, Severity, Timestamp, TwinId,
+    access::Extent,
     alert::Cleared,
     limits::{ALERT_TEXT_BYTES_MAX, ALERTS_PER_TWIN_MAX},
     tree::Path,
@@ -100,14 +101,23 @@ pub fn apply_noting(state: &mut TwinState, twin: &TwinId, event: &Event, dedupe_
 }
 
 /// Which alerts to list.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct AlertQuery {
-    /// On these twins or below, all of them at once.
-    pub under: Vec<TwinId>,
+    /// On this twin or below.
+    pub under: Option<TwinId>,
+    /// And what the caller may see of it.
+    pub within: Extent,
     pub state: Option<AlertState>,
     pub severity: Option<Severity>,
     pub limit: usize,
     pub cursor: Option<AlertId>,
+}
+
+impl Default for AlertQuery {
+    /// All there are: how the runtime itself asks.
+    fn default() -> Self {
+        Self { under: None, within: Extent::Everywhere, state: None, severity: None, limit: 0, cursor: None }
+    }
 }
 
 #[derive(Default)]
@@ -233,7 +243,7 @@ pub async fn list(runtime: &Arc<Runtime>, query: AlertQuery) -> Result<Page<Aler
             after = Some(id);
             let is_wanted = query.state.is_none_or(|state| record.state() == state)
                 && query.severity.is_none_or(|severity| record.alert.severity == severity);
-            if is_wanted && is_under(runtime, &mut paths, &record.twin, &query.under).await? {
+            if is_wanted && is_under(runtime, &mut paths, &record.twin, &query).await? {
                 items.push(record);
             }
         }
@@ -249,9 +259,9 @@ async fn is_under(
     runtime: &Arc<Runtime>,
     paths: &mut HashMap<TwinId, Option<Path>>,
     twin: &TwinId,
-    tops: &[TwinId],
+    query: &AlertQuery,
 ) -> Result<bool, TwinError> {
-    if tops.is_empty() {
+    if query.under.is_none() && query.within == Extent::Everywhere {
         return Ok(true);
     }
     if !paths.contains_key(twin) {
@@ -261,7 +271,8 @@ async fn is_under(
         };
         paths.insert(twin.clone(), path);
     }
-    Ok(paths.get(twin).and_then(Option::as_ref).is_some_and(|path| tops.iter().all(|top| path.contains(top))))
+    let is_wanted = |path: &Path| query.under.as_ref().is_none_or(|top| path.contains(top)) && query.within.holds(path);
+    Ok(paths.get(twin).and_then(Option::as_ref).is_some_and(is_wanted))
 }
 
 /// Forgets cleared alerts that were raised before; how many went.

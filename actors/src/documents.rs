@@ -1,9 +1,10 @@
 //! The kinds of documents that the runtime keeps in its store. Whoever moves a store moves all of them.
 
-use crate::{alerts, identity, jobs, models, rules};
+use crate::{access, alerts, identity, jobs, models, rules};
 
-pub const KINDS: [&str; 10] = [
-    identity::DOCUMENT_KIND,
+pub const KINDS: [&str; 11] = [
+    access::DOCUMENT_KINDS[0],
+    access::DOCUMENT_KINDS[1],
     models::DOCUMENT_KIND,
     rules::RULE_KIND,
     rules::CALL_KIND,

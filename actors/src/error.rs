@@ -59,6 +59,22 @@ pub enum TwinError {
     /// The twin's behaviour, bound to this model, has refused it or panicked on it; nothing came of it.
     #[error("the behaviour of {behaviour} failed on it: {error}")]
     BehaviourFailed { behaviour: Name, error: String },
+    #[error("there is no principal {0:?}")]
+    NoSuchPrincipal(String),
+    #[error("there is no principal {0:?} to grant it to")]
+    UnknownPrincipal(String),
+    #[error("there is another principal of this subject")]
+    SubjectTaken,
+    #[error("there is no grant {0:?}")]
+    NoSuchGrant(String),
+    #[error("there is no role {0:?}")]
+    NoSuchRole(Name),
+    #[error("there is no role {role:?}; make it first")]
+    UnknownRole { role: Name, pointer: String },
+    #[error("the role {0} is built in and stays as it is")]
+    RoleFixed(Name),
+    #[error("{holders} principals have the role {role}; take it from them first")]
+    RoleInUse { role: Name, holders: usize },
     #[error("this idempotency key was used for another request")]
     KeyReused,
     #[error("the twin has too much to do; try again shortly")]

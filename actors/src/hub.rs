@@ -63,7 +63,9 @@ pub struct Hub {
 }
 
 fn wanted(filter: &LiveFilter, event: &LiveEvent) -> bool {
-    (filter.kinds.is_empty() || filter.kinds.contains(&event.kind)) && filter.under.as_ref().is_none_or(|top| event.path.contains(top))
+    (filter.kinds.is_empty() || filter.kinds.contains(&event.kind))
+        && filter.under.as_ref().is_none_or(|top| event.path.contains(top))
+        && filter.within.holds(&event.path)
 }
 
 impl Hub {

@@ -1,4 +1,4 @@
-//! Who is at the door: devices with their keys, tokens, certificates and passwords, and the API keys of people and systems.
+//! Who is at the devices' door: their keys, tokens, certificates and passwords. People and systems: [`crate::access`].
 //!
 //! A device's key is an HMAC of its name under a master key, so that nothing secret about a device is at rest and a
 //! reconnect storm costs a third of a microsecond a device; resetting raises the generation that goes into it. Slow
@@ -11,7 +11,6 @@ mod device_tests;
 mod enrolments;
 mod masters;
 mod passwords;
-mod principals;
 mod sealing;
 mod spooling;
 mod tokens;
@@ -24,10 +23,9 @@ use std::{
 
 use hierarchy_models::{Timestamp, TwinId};
 use persistence::Identity;
-use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use crate::error::TwinError;
+use crate::{access::Access, error::TwinError};
 
 pub(crate) use claims::KIND as CLAIM_KIND;
 pub use claims::{CLAIM_LIFETIME_MAX, ClaimCode};
@@ -37,35 +35,7 @@ pub use enrolments::{ENROLMENTS_MAX, Enrolment, EnrolmentKind, NewEnrolment, New
 pub use masters::{FIRST_KID, MASTER_KEYS_MAX, Masters};
 pub use passwords::{PASSWORD_BYTES, PASSWORD_TRIES_PER_MINUTE, PASSWORDS_CACHED_MAX, PASSWORDS_WAITING_MAX};
 pub use persistence::Thumbprint;
-pub(crate) use principals::KIND as DOCUMENT_KIND;
 pub use tokens::{CLOCK_SKEW_MAX, NoScope, Scope, TOKEN_LIFETIME_MAX};
-
-/// What a person or a system may do. Each includes the ones before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    Viewer,
-    Operator,
-    Admin,
-}
-
-/// A person or a system, as an API key tells.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Principal {
-    pub id: String,
-    pub name: String,
-    pub roles: Vec<Role>,
-    /// This twin and all below it; everything when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scope: Option<TwinId>,
-    pub created_at: Timestamp,
-}
-
-impl Principal {
-    pub fn may(&self, role: Role) -> bool {
-        self.roles.iter().any(|r| *r >= role)
-    }
-}
 
 /// Why a device was not let in. The device is told one thing for nearly all of them; the log and the metrics tell which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -152,7 +122,7 @@ struct Inner {
     passwords: passwords::Passwords,
     enrolments: enrolments::Enrolments,
     claims: claims::Claims,
-    principals: principals::Principals,
+    access: Access,
 }
 
 /// Cheap to clone.
@@ -182,14 +152,19 @@ impl Identities {
         Self {
             inner: Arc::new(Inner {
                 store,
+                access: Access::new(documents.clone(), &admin_token),
                 documents,
                 masters,
                 passwords: passwords::Passwords::new(),
                 enrolments: enrolments::Enrolments::default(),
                 claims: claims::Claims::default(),
-                principals: principals::Principals::new(&admin_token),
             }),
         }
+    }
+
+    /// People and systems, who come through the other door.
+    pub fn access(&self) -> &Access {
+        &self.inner.access
     }
 
     async fn load(&self, device: &TwinId) -> Result<Identity, Denied> {
@@ -295,32 +270,4 @@ impl Identities {
 
 fn token_in(password: &[u8]) -> Option<&str> {
     std::str::from_utf8(password).ok()?.strip_prefix(tokens::PREFIX)
-}
-
-#[cfg(test)]
-mod tests {
-    use persistence::MemoryStore;
-
-    use super::*;
-
-    fn id(text: &str) -> TwinId {
-        TwinId::new(text).unwrap()
-    }
-
-    const NOW: Timestamp = Timestamp::EPOCH;
-
-    #[tokio::test]
-    async fn an_api_key_is_kept_as_a_hash_and_can_be_withdrawn() {
-        let store = Arc::new(MemoryStore::default());
-        let ids = Identities::new(store.clone(), store, [7; 32], "admin".into());
-        assert!(ids.principal("admin").await.unwrap().unwrap().may(Role::Admin));
-        assert_eq!(ids.principal("nobody").await.unwrap(), None);
-        let (principal, key) = ids.create_principal("desk", vec![Role::Viewer], Some(id("site")), NOW).await.unwrap();
-        let found = ids.principal(&key).await.unwrap().unwrap();
-        assert_eq!(*found, principal);
-        assert!(found.may(Role::Viewer) && !found.may(Role::Operator));
-        assert_eq!(ids.principals().await.unwrap(), vec![principal.clone()]);
-        assert!(ids.delete_principal(&principal.id).await.unwrap());
-        assert_eq!(ids.principal(&key).await.unwrap(), None);
-    }
 }

@@ -1,10 +1,12 @@
 //! The twin runtime: one supervised actor for each thing, its inbox, its timers, its place in the tree.
 //!
-//! Outside this crate only [`Twins`], [`device::DeviceSession`] and [`identity::Identities`] are seen.
+//! Outside this crate only [`Twins`], [`device::DeviceSession`], [`identity::Identities`] and [`access::Access`] are seen.
 //! Nobody outside knows on which thread, or one day on which machine, a twin lives.
 
+pub mod access;
 mod actor;
 mod alerts;
+pub mod audit;
 mod background;
 pub mod behaviour;
 mod body;

@@ -3,7 +3,7 @@
 //! Events carry ids from one counter of this process, so that a reader that lost its connection can resume while the
 //! last events are still in the ring; when they are not, or the process is another, it starts again from a snapshot.
 
-use hierarchy_models::{Timestamp, TwinId, Value, tree::Path};
+use hierarchy_models::{Timestamp, TwinId, Value, access::Extent, tree::Path};
 use serde::Serialize;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -51,6 +51,8 @@ pub struct LiveEvent {
 pub struct LiveFilter {
     /// This twin and all below it; everything when absent.
     pub under: Option<TwinId>,
+    /// And what the reader may see of it.
+    pub within: Extent,
     /// Empty means all kinds.
     pub kinds: Vec<LiveKind>,
 }

@@ -57,6 +57,10 @@ pub fn register() {
         describe_counter!(name, meaning);
         counter!(name).increment(0);
     }
+    describe_counter!("twinfold_audit_records_total", "records of the audit log by outcome: done, denied, failed");
+    describe_counter!("twinfold_audit_failed_total", "appends to the audit log that the store refused");
+    describe_counter!("twinfold_audit_lost_total", "refusals that were not recorded, as too many waited");
+    describe_counter!("twinfold_oidc_fetches_total", "tries to fetch the identity provider's keys by outcome: done, failed");
     describe_counter!("twinfold_webhooks_total", "calls of webhooks by outcome: taken, failed (and made again), given_up, dropped");
     for outcome in ["taken", "failed", "given_up", "dropped"] {
         counter!("twinfold_webhooks_total", "outcome" => outcome).increment(0);

@@ -24,6 +24,7 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard, RwLock as AsyncRwLock};
 
 use crate::{
     alerts::Alerts,
+    audit::AuditLog,
     body::{Body, SharedBody},
     clock::Clock,
     directory::{Directory, Found, Gate, TwinRef},
@@ -76,6 +77,7 @@ pub struct Runtime {
     pub intake: Intake,
     pub on_the_way: OnTheWay,
     pub alerts: Alerts,
+    pub audit: Arc<AuditLog>,
     pub rules: RuleBook,
     pub jobs: Jobs,
     pub webhooks: Webhooks,
@@ -133,6 +135,7 @@ impl Runtime {
         let first_session = (clock.now().as_millis().max(0) as u64) << 20;
         Arc::new(Self {
             store,
+            audit: Arc::new(AuditLog::new(clock.clone())),
             identities,
             settings,
             clock,

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use hierarchy_models::{dtdl::UndefinedExtensions, limits, supervision::RestartPolicy};
 
-use crate::models::Validation;
+use crate::{
+    access::{OidcSettings, SESSION_LIFETIME_DEFAULT},
+    models::Validation,
+};
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -55,6 +58,10 @@ pub struct Settings {
     /// `twins.turn_budget`: a behaviour's turn that takes longer is counted and logged. When the thread worked for longer than that,
     /// or stood for twenty times as long, the twin restarts, and is quarantined when it goes on.
     pub turn_budget: Duration,
+    /// `auth.oidc.*`: whose signed tokens are believed; nobody's when absent.
+    pub oidc: Option<OidcSettings>,
+    /// `auth.session_lifetime`: a browser's session ends after this long.
+    pub session_lifetime: Duration,
 }
 
 impl Default for Settings {
@@ -83,6 +90,8 @@ impl Default for Settings {
             webhooks_patience: Duration::from_secs(24 * 3600),
             webhooks_waiting_max: 10_000,
             turn_budget: Duration::from_millis(50),
+            oidc: None,
+            session_lifetime: SESSION_LIFETIME_DEFAULT,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actors::{AlertQuery, LiveItem, TwinError, live::LiveFilter};
 use bytes::Bytes;
-use hierarchy_models::{AlertId, AlertRecord, AlertState, DeviceMessage, Raw, Severity, Value, event::Encoding};
+use hierarchy_models::{AlertId, AlertRecord, AlertState, DeviceMessage, Raw, Severity, Value, access::Extent, event::Encoding};
 use world::*;
 
 impl Device {
@@ -116,11 +116,11 @@ fn the_list_is_filtered_and_paged() {
             }
         }
         let names = |list: Vec<AlertRecord>| list.into_iter().map(|r| r.alert.name.to_string()).collect::<Vec<_>>();
-        let under = AlertQuery { under: vec![id("floor")], ..Default::default() };
+        let under = AlertQuery { under: Some(id("floor")), ..Default::default() };
         assert_eq!(names(world.alerts(under).await), ["n4", "n3", "n1", "n0"]);
         let critical = AlertQuery { severity: Some(Severity::Critical), ..Default::default() };
         assert_eq!(names(world.alerts(critical).await), ["n4", "n2", "n0"]);
-        let both = AlertQuery { under: vec![id("site"), id("b")], ..Default::default() };
+        let both = AlertQuery { under: Some(id("site")), within: Extent::Under(vec![id("b")]), ..Default::default() };
         assert_eq!(names(world.alerts(both).await), ["n4", "n1"]);
         for limit in 1..=6 {
             let (mut all, mut cursor) = (Vec::new(), None);
@@ -157,7 +157,7 @@ fn each_step_of_an_alerts_life_goes_down_the_live_stream() {
         let world = World::new().await;
         world.building(&["a"]).await;
         let a = world.connect("a").await;
-        let filter = LiveFilter { under: Some(id("site")), kinds: vec![actors::live::LiveKind::Alert] };
+        let filter = LiveFilter { under: Some(id("site")), within: Extent::Everywhere, kinds: vec![actors::live::LiveKind::Alert] };
         let mut reader = world.twins.live(filter, None).await.unwrap();
         a.alarm(r#"{"name": "smoke"}"#).await;
         let alert = world.alerts(AlertQuery::default()).await[0].id();

@@ -10,7 +10,7 @@ use actors::{
     LiveItem, TwinError, TwinPatch,
     live::{LiveFilter, LiveKind},
 };
-use hierarchy_models::{DeviceMessage, Value, dtdl::Json, model, rollup::RollupSet};
+use hierarchy_models::{DeviceMessage, Value, access::Extent, dtdl::Json, model, rollup::RollupSet};
 use world::*;
 
 const TICKS_MAX: usize = 30;
@@ -298,7 +298,11 @@ fn a_live_reader_hears_of_a_defined_figure_that_changed_alone() {
         let a = world.connect("a").await;
         a.telemetry(r#"{"mode": "full"}"#).await.unwrap();
         becomes(&world, "site", "eco", 0, 0, 0).await;
-        let mut reader = world.twins.live(LiveFilter { under: Some(id("site")), kinds: vec![LiveKind::State] }, None).await.unwrap();
+        let mut reader = world
+            .twins
+            .live(LiveFilter { under: Some(id("site")), within: Extent::Everywhere, kinds: vec![LiveKind::State] }, None)
+            .await
+            .unwrap();
         a.telemetry(r#"{"mode": "eco"}"#).await.unwrap();
         becomes(&world, "site", "eco", 1, 1, 0).await;
         loop {

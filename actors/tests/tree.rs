@@ -12,6 +12,7 @@ use actors::{
 };
 use hierarchy_models::{
     DeviceMessage, Severity,
+    access::Extent,
     event::{DisconnectReason, Status},
 };
 use world::*;
@@ -251,7 +252,7 @@ fn a_live_reader_misses_nothing_and_can_resume() {
         let world = World::new().await;
         world.building(&["a"]).await;
         world.register("elsewhere", "Device", None).await;
-        let filter = LiveFilter { under: Some(id("room")), kinds: vec![LiveKind::State] };
+        let filter = LiveFilter { under: Some(id("room")), within: Extent::Everywhere, kinds: vec![LiveKind::State] };
         let mut reader = world.twins.live(filter.clone(), None).await.unwrap();
         assert!(matches!(reader.next().await, Some(LiveItem::Reset { .. })));
         let a = world.connect("a").await;
@@ -289,7 +290,7 @@ fn a_slow_live_reader_starts_over_and_holds_no_memory() {
         let settings = actors::Settings { live_queue_events_max: 4, ..settings() };
         let world = World::with(settings, actors::kind::Kinds::built_in()).await;
         world.register("d", "Device", None).await;
-        let mut reader = world.twins.live(LiveFilter { under: None, kinds: vec![] }, None).await.unwrap();
+        let mut reader = world.twins.live(LiveFilter { under: None, within: Extent::Everywhere, kinds: vec![] }, None).await.unwrap();
         reader.next().await;
         let d = world.connect("d").await;
         for n in 0..20 {

@@ -1,64 +1,139 @@
-//! Who may do what, in one place: the key at the door, the role a route asks for, the part of the tree a key is confined to.
+//! Who may do what, in one place: the key at the door, the right a route asks for, the part of the tree it was granted over.
 //!
-//! The key is checked by a middleware, before a byte of the body is read; the role by the first argument of a handler
-//! ([`Caller`]), so that a route without one does not compile into something open: it has no principal to work with.
-//! What lies outside a key's scope is answered as if it did not exist.
+//! The key is checked by a middleware, before a byte of the body is read; the right by the first argument of a handler
+//! ([`Caller`]), so that a route without one does not compile into something open: it has nobody to work with.
+//! A twin at which a caller has no right at all is answered as if it did not exist; where it has some, a lacking one is said.
+
+pub mod cookie;
+mod recording;
 
 use std::{
     future::{Ready, ready},
     marker::PhantomData,
     ops::Deref,
     sync::Arc,
+    time::Duration,
 };
 
 use actix_web::{
-    Error, FromRequest, HttpMessage, HttpRequest, ResponseError,
+    Error, FromRequest, HttpMessage, HttpRequest, HttpResponse,
     body::{BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
-    http::header::{self, HeaderMap},
+    http::{
+        StatusCode,
+        header::{self, HeaderMap},
+    },
     middleware::Next,
     web::Data,
 };
 use actors::{
     TwinError, Twins,
-    identity::{Principal, Role},
+    access::{Credential, Refused, Subject},
 };
-use hierarchy_models::{TwinId, tree::Path};
+use hierarchy_models::{
+    TwinId,
+    access::{Extent, Right, Rights},
+    tree::Path,
+};
+
+use recording::Recording;
 
 use crate::{
     edge::Quoted,
     problem::{self, Problem},
+    quotas::Quotas,
 };
 
-/// Bytes of a bearer key at most.
-const KEY_BYTES_MAX: usize = 4096;
+/// Bytes of a bearer key at most; signed tokens are long.
+const KEY_BYTES_MAX: usize = 8192;
+/// When to come back while the identity provider does not answer.
+const RETRY_PROVIDER: Duration = Duration::from_secs(10);
 
-/// Lets a request in only with a valid key, and leaves the principal with it.
+/// Lets a request in only with a valid key, and leaves with it whose key that is.
 ///
 /// The runtime is looked up here and is no argument: an argument would cost a box for every request.
 pub async fn authenticate(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
-    let principal = match request.app_data::<Data<Twins>>() {
-        Some(twins) => principal(twins, request.headers()).await,
-        None => Err(Problem::new(problem::INTERNAL, "the server knows no keys")),
+    let Some(twins) = request.app_data::<Data<Twins>>().cloned() else {
+        let problem = Problem::new(problem::INTERNAL, "the server knows no keys");
+        return Ok(refuse(request, problem));
     };
-    match principal {
-        Ok(principal) => {
-            tracing::Span::current().record("principal", tracing::field::debug(Quoted(&principal.name)));
-            request.extensions_mut().insert(principal);
-            next.call(request).await.map(ServiceResponse::map_into_boxed_body)
+    match subject(&twins, request.request()).await {
+        Ok(subject) => {
+            tracing::Span::current().record("principal", tracing::field::debug(Quoted(&subject.name)));
+            let within = request.app_data::<Data<Quotas>>().map(|quotas| quotas.check(&subject.id, request.method(), request.path()));
+            if let Some(Err(problem)) = within {
+                return Ok(refuse(request, problem));
+            }
+            request.extensions_mut().insert(subject.clone());
+            if recording::is_write(request.method()) {
+                // In a box, so that a look does not carry its room.
+                return Box::pin(recorded(twins, subject, request, next)).await;
+            }
+            let response = next.call(request).await?.map_into_boxed_body();
+            if response.status() == StatusCode::FORBIDDEN {
+                recording::note(&twins, Some(&subject), response.request(), response.response());
+            }
+            Ok(response)
         }
-        Err(problem) => Ok(request.into_response(problem.error_response())),
+        Err(problem) => {
+            let response = refuse(request, problem);
+            recording::note(&twins, None, response.request(), response.response());
+            Ok(response)
+        }
     }
 }
 
-/// The principal behind the `Authorization` header.
-pub async fn principal(twins: &Twins, headers: &HeaderMap) -> Result<Arc<Principal>, Problem> {
-    let key = bearer(headers)?;
-    twins
-        .identities()
-        .principal(key)
-        .await?
-        .ok_or_else(|| unauthenticated("this key is not known here", "Bearer realm=\"twinfold\", error=\"invalid_token\""))
+/// Answers with the problem, and keeps it for who asks why.
+fn refuse(request: ServiceRequest, problem: Problem) -> ServiceResponse<BoxBody> {
+    ServiceResponse::new(request.into_parts().0, HttpResponse::from_error(problem))
+}
+
+/// A write: its answer goes out when the record of it is durable.
+async fn recorded(
+    twins: Data<Twins>,
+    subject: Arc<Subject>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let recording = Recording::begin(twins, &subject, request.request()).await;
+    let response = match next.call(request).await {
+        Ok(response) => response.map_into_boxed_body(),
+        Err(error) => {
+            recording.end_broken().await;
+            return Err(error);
+        }
+    };
+    match recording.end(response.response()).await {
+        Ok(()) => Ok(response),
+        Err(problem) => {
+            let (request, _) = response.into_parts();
+            Ok(ServiceResponse::new(request, HttpResponse::from_error(problem)))
+        }
+    }
+}
+
+/// Who sends this request: by its `Authorization` header, or by the cookie of its session.
+pub async fn subject(twins: &Twins, request: &HttpRequest) -> Result<Arc<Subject>, Problem> {
+    let credential = credential(request)?;
+    twins.access().authenticate(credential, twins.clock().now()).await.map_err(refused)
+}
+
+/// With what the request shows who sends it. A cookie counts only where the browser says that a page of ours sent it.
+pub fn credential(request: &HttpRequest) -> Result<Credential<'_>, Problem> {
+    match cookie::token(request.headers()) {
+        Some(token) if !request.headers().contains_key(header::AUTHORIZATION) => {
+            cookie::same_origin(request.method(), request.headers())?;
+            Ok(Credential::Session(token))
+        }
+        _ => bearer(request.headers()).map(Credential::Bearer),
+    }
+}
+
+fn refused(why: Refused) -> Problem {
+    match why {
+        Refused::NoProvider => Problem::new(problem::NO_IDENTITY_PROVIDER, why.to_string()).retry_after(RETRY_PROVIDER),
+        _ => unauthenticated(&why.to_string(), "Bearer realm=\"twinfold\", error=\"invalid_token\""),
+    }
 }
 
 /// The key in the `Authorization` header.
@@ -81,31 +156,31 @@ fn forbidden(detail: impl Into<String>) -> Problem {
 
 /// What a route asks of its caller.
 pub trait Needs {
-    const ROLE: Role;
+    const RIGHT: Right;
 }
 
-#[derive(Debug)]
-pub struct Viewer;
-#[derive(Debug)]
-pub struct Operator;
-#[derive(Debug)]
-pub struct Admin;
+/// The rights as types, for [`Caller`].
+pub mod needs {
+    use super::{Needs, Right};
 
-impl Needs for Viewer {
-    const ROLE: Role = Role::Viewer;
-}
-impl Needs for Operator {
-    const ROLE: Role = Role::Operator;
-}
-impl Needs for Admin {
-    const ROLE: Role = Role::Admin;
+    macro_rules! rights {
+        ($($name:ident),*) => {$(
+            #[derive(Debug)]
+            pub struct $name;
+            impl Needs for $name {
+                const RIGHT: Right = Right::$name;
+            }
+        )*};
+    }
+    rights!(Read, Command, Acknowledge, Write, Rules, Provision, Models, Principals, Audit);
 }
 
-/// A principal that has at least the role `R`. Must be a handler's first argument: it is then settled before the body is read.
+/// Somebody who has the right `R` somewhere. Must be a handler's first argument: it is then settled before the body is read. Whether it
+/// has it at the twin in question, [`Caller::reach`] says.
 #[derive(Debug)]
 pub struct Caller<R> {
     access: Access,
-    role: PhantomData<R>,
+    right: PhantomData<R>,
 }
 
 impl<R> Deref for Caller<R> {
@@ -120,73 +195,121 @@ impl<R: Needs> FromRequest for Caller<R> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(match request.extensions().get::<Arc<Principal>>().cloned() {
+        ready(match request.extensions().get::<Arc<Subject>>().cloned() {
             None => Err(unauthenticated("send a key", "Bearer realm=\"twinfold\"")),
-            Some(principal) => {
-                let access = Access { principal };
-                access.need(R::ROLE).map(|()| Self { access, role: PhantomData })
+            Some(subject) => {
+                let access = Access { subject };
+                access.need(R::RIGHT).map(|()| Self { access, right: PhantomData })
             }
         })
     }
 }
 
-/// What a known principal may reach.
+/// Whoever is known, whatever it may.
+impl FromRequest for Access {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let subject = request.extensions().get::<Arc<Subject>>().cloned();
+        ready(subject.map(|subject| Self { subject }).ok_or_else(|| unauthenticated("send a key", "Bearer realm=\"twinfold\"")))
+    }
+}
+
+impl<R: Needs> Caller<R> {
+    /// That it has the right at this twin. Where it has it everywhere nothing is looked up: the call that follows finds out whether
+    /// the twin is there.
+    pub async fn reach(&self, twins: &Twins, twin: &TwinId) -> Result<(), Problem> {
+        self.access.reach_for(R::RIGHT, twins, twin).await
+    }
+
+    /// That the twin is there, and that it has the right at it.
+    pub async fn reach_existing(&self, twins: &Twins, twin: &TwinId) -> Result<(), Problem> {
+        self.access.reach_existing_for(R::RIGHT, twins, twin).await
+    }
+
+    /// Where it has the right.
+    pub fn extent(&self) -> Extent {
+        self.access.subject.granted.extent(R::RIGHT)
+    }
+
+    /// That it has the right over all there is: what is everybody's is changed by nobody who is confined to a part.
+    pub fn everywhere(&self) -> Result<(), Problem> {
+        self.access.need_everywhere(R::RIGHT)
+    }
+}
+
+/// What somebody who is known may reach.
 #[derive(Debug, Clone)]
 pub struct Access {
-    pub principal: Arc<Principal>,
+    pub subject: Arc<Subject>,
+}
+
+pub fn lacks(right: Right) -> Problem {
+    forbidden(format!("this needs the right {right}")).with("right", right.as_str())
 }
 
 impl Access {
-    pub fn need(&self, role: Role) -> Result<(), Problem> {
-        let name = match role {
-            Role::Viewer => "viewer",
-            Role::Operator => "operator",
-            Role::Admin => "admin",
-        };
-        if self.principal.may(role) { Ok(()) } else { Err(forbidden(format!("this needs the role {name}"))) }
+    /// That there is a place where it has the right.
+    pub fn need(&self, right: Right) -> Result<(), Problem> {
+        if self.subject.granted.anywhere(right) { Ok(()) } else { Err(lacks(right)) }
     }
 
-    pub fn scope(&self) -> Option<&TwinId> {
-        self.principal.scope.as_ref()
-    }
-
-    pub fn sees(&self, path: &Path) -> bool {
-        self.scope().is_none_or(|scope| path.contains(scope))
-    }
-
-    /// That the twin may be seen. Without a scope nothing is looked up: the call that follows finds out whether it is there.
-    pub async fn reach(&self, twins: &Twins, twin: &TwinId) -> Result<(), Problem> {
-        if self.scope().is_none_or(|scope| scope == twin) { Ok(()) } else { self.reach_existing(twins, twin).await }
-    }
-
-    /// Whether the twin is there, where that is looked up, and may be seen.
-    pub async fn reaches(&self, twins: &Twins, twin: &TwinId) -> Result<bool, Problem> {
-        match self.reach(twins, twin).await {
-            Ok(()) => Ok(true),
-            Err(problem) if problem.kind() == problem::NO_SUCH_TWIN => Ok(false),
-            Err(problem) => Err(problem),
+    pub fn need_everywhere(&self, right: Right) -> Result<(), Problem> {
+        match self.subject.granted.everywhere().has(right) {
+            true => Ok(()),
+            false => Err(forbidden(format!("this needs the right {right} over all there is, and not only over a part"))),
         }
     }
 
-    /// That the twin is there and may be seen.
-    pub async fn reach_existing(&self, twins: &Twins, twin: &TwinId) -> Result<(), Problem> {
-        let entry = twins.entry(twin).await?;
-        if self.sees(&entry.path) { Ok(()) } else { Err(TwinError::NoSuchTwin(twin.clone()).into()) }
+    /// What it may do at the twin of this path; at one where it may nothing it sees nothing either.
+    pub fn rights_at(&self, path: &Path) -> Rights {
+        self.subject.granted.at(path)
     }
 
-    /// A key with a scope cannot put a twin at the root of the tree, where it could not see it any more.
+    pub async fn reach_for(&self, right: Right, twins: &Twins, twin: &TwinId) -> Result<(), Problem> {
+        if self.subject.granted.everywhere().has(right) { Ok(()) } else { self.reach_existing_for(right, twins, twin).await }
+    }
+
+    pub async fn reach_existing_for(&self, right: Right, twins: &Twins, twin: &TwinId) -> Result<(), Problem> {
+        let entry = twins.entry(twin).await?;
+        match self.rights_at(&entry.path) {
+            rights if rights.has(right) => Ok(()),
+            rights if rights.is_empty() => Err(TwinError::NoSuchTwin(twin.clone()).into()),
+            _ => Err(lacks(right)),
+        }
+    }
+
+    /// That it may register or move twins to stand there: at the root only who may do so everywhere.
     pub fn may_stand_under(&self, parent: Option<&TwinId>) -> Result<(), Problem> {
-        match (self.scope(), parent) {
-            (Some(scope), None) => Err(forbidden(format!("this key is confined to {scope}: name a parent in it")).pointing_at("/parent")),
-            _ => Ok(()),
+        match parent {
+            Some(_) => Ok(()),
+            None => self.need_everywhere(Right::Provision).map_err(|problem| problem.pointing_at("/parent")),
+        }
+    }
+
+    /// Whether the right covers all that lies under this twin, or everything when there is none. A twin that is gone is covered by
+    /// nobody who is confined.
+    pub async fn covers(&self, right: Right, twins: &Twins, under: Option<&TwinId>) -> Result<bool, Problem> {
+        Ok(self.rights_over(twins, under).await?.has(right))
+    }
+
+    /// What it may do at a twin and so at all below it; everywhere, when none is named.
+    pub async fn rights_over(&self, twins: &Twins, under: Option<&TwinId>) -> Result<Rights, Problem> {
+        let everywhere = self.subject.granted.everywhere();
+        let Some(under) = under.filter(|_| everywhere != Rights::ALL) else { return Ok(everywhere) };
+        match twins.entry(under).await {
+            Ok(entry) => Ok(self.rights_at(&entry.path)),
+            Err(TwinError::NoSuchTwin(_)) => Ok(everywhere),
+            Err(error) => Err(error.into()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::HeaderValue;
-    use hierarchy_models::Timestamp;
+    use actix_web::{ResponseError, http::header::HeaderValue};
+    use hierarchy_models::access::Granted;
 
     use super::*;
 
@@ -196,16 +319,17 @@ mod tests {
         headers
     }
 
-    fn access(roles: Vec<Role>, scope: Option<&str>) -> Access {
+    fn access(rights: &[Right], scope: Option<&str>) -> Access {
         let scope = scope.map(|s| TwinId::new(s).unwrap());
-        Access { principal: Arc::new(Principal { id: "1".into(), name: "n".into(), roles, scope, created_at: Timestamp::EPOCH }) }
+        let granted = Granted::of([(Rights::of(rights), scope.as_ref())]);
+        Access { subject: Arc::new(Subject { id: "1".into(), name: "n".into(), granted }) }
     }
 
     #[test]
     fn a_key_is_found_behind_bearer_in_any_case() {
         assert_eq!(bearer(&headers("Bearer tw_1")).unwrap(), "tw_1");
         assert_eq!(bearer(&headers("bearer  tw_1 ")).unwrap(), "tw_1");
-        for bad in ["tw_1", "Basic abc", "Bearer ", "Bearer a b", &format!("Bearer {}", "x".repeat(5000))] {
+        for bad in ["tw_1", "Basic abc", "Bearer ", "Bearer a b", &format!("Bearer {}", "x".repeat(9000))] {
             let problem = bearer(&headers(bad)).unwrap_err();
             assert_eq!(problem.kind(), problem::UNAUTHENTICATED);
             assert_eq!(problem.error_response().headers().get("www-authenticate").unwrap(), "Bearer realm=\"twinfold\"");
@@ -214,17 +338,15 @@ mod tests {
     }
 
     #[test]
-    fn a_role_includes_the_ones_before_it() {
-        assert!(access(vec![Role::Admin], None).need(Role::Viewer).is_ok());
-        assert_eq!(access(vec![Role::Viewer], None).need(Role::Operator).unwrap_err().kind(), problem::FORBIDDEN);
-        assert_eq!(access(vec![], None).need(Role::Viewer).unwrap_err().kind(), problem::FORBIDDEN);
-    }
-
-    #[test]
-    fn a_scope_ends_where_its_subtree_ends() {
-        let access = access(vec![Role::Viewer], Some("site-1"));
-        assert!(access.sees(&Path::from_stored("site-1")) && access.sees(&Path::from_stored("x/site-1/room")));
-        assert!(!access.sees(&Path::from_stored("site-10")) && !access.sees(&Path::from_stored("site-2/room")));
-        assert_eq!(access.may_stand_under(None).unwrap_err().kind(), problem::FORBIDDEN);
+    fn a_right_is_had_where_it_was_granted_and_nowhere_else() {
+        let confined = access(&[Right::Read, Right::Provision], Some("site-1"));
+        assert!(confined.need(Right::Read).is_ok());
+        assert_eq!(confined.need(Right::Command).unwrap_err().kind(), problem::FORBIDDEN);
+        assert_eq!(confined.need_everywhere(Right::Read).unwrap_err().kind(), problem::FORBIDDEN);
+        assert!(confined.rights_at(&Path::from_stored("x/site-1/room")).has(Right::Read));
+        assert!(confined.rights_at(&Path::from_stored("site-10")).is_empty());
+        assert_eq!(confined.may_stand_under(None).unwrap_err().document()["pointer"], "/parent");
+        assert!(access(&[Right::Provision], None).may_stand_under(None).is_ok());
+        assert_eq!(access(&[], None).need(Right::Read).unwrap_err().document()["right"], "read");
     }
 }

@@ -19,6 +19,7 @@ mod params;
 mod precondition;
 pub mod problem;
 mod query;
+mod quotas;
 mod refusals;
 mod replay;
 mod routes;
@@ -30,5 +31,6 @@ mod tls;
 mod uncut;
 mod wire;
 
+pub use quotas::{QuotaSettings, Rates};
 pub use server::{Api, Aside, StartError, start};
 pub use settings::{Settings, Tls};

@@ -8,18 +8,22 @@
 //! The pump is a task of its own and not the response's stream, because a stream that is not polled cannot notice that
 //! its reader is slow: the task lets a reader go that takes nothing for `http.live_slow_max`.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use actix_web::web::Bytes;
 use actors::{
     LiveItem, LiveReader, TwinError, Twins,
+    access::{Credential, Subject},
     live::{LiveEvent, LiveFilter, LiveKind},
     view::TwinView,
 };
 use futures_util::{FutureExt, StreamExt, stream};
-use hierarchy_models::TwinId;
+use hierarchy_models::{TwinId, access::Extent};
 use serde_json::json;
-use tokio::{sync::mpsc, time::MissedTickBehavior};
+use tokio::{
+    sync::{mpsc, watch},
+    time::MissedTickBehavior,
+};
 
 use crate::{
     query::RegistryQuery,
@@ -30,8 +34,10 @@ use crate::{
 
 /// How soon a reader should come back after its connection broke.
 const RETRY: Duration = Duration::from_secs(2);
-/// A key that was revoked ends its streams within this time.
+/// A key that has come to its end ends its streams within this time. One that is revoked ends them at once.
 const KEY_CHECK: Duration = Duration::from_secs(1);
+/// Time to tell a reader to begin again.
+const GOODBYE_WAIT: Duration = Duration::from_millis(200);
 /// Twins read together for a snapshot.
 const SNAPSHOT_PAGE: usize = 100;
 /// Twins of a page that are asked at the same time.
@@ -50,6 +56,7 @@ enum End {
     Gone,
     Slow,
     Revoked,
+    Changed,
     Failed,
 }
 
@@ -60,6 +67,7 @@ impl End {
             Self::Gone => "gone",
             Self::Slow => "slow",
             Self::Revoked => "revoked",
+            Self::Changed => "changed",
             Self::Failed => "failed",
         }
     }
@@ -72,44 +80,84 @@ enum Drained {
     StartOver(String),
 }
 
+/// What the reader came with, kept for as long as it reads.
+pub enum Shown {
+    Bearer(String),
+    Session(String),
+}
+
+impl Shown {
+    pub fn of(credential: Credential<'_>) -> Self {
+        match credential {
+            Credential::Bearer(bearer) => Self::Bearer(bearer.to_owned()),
+            Credential::Session(token) => Self::Session(token.to_owned()),
+        }
+    }
+
+    fn credential(&self) -> Credential<'_> {
+        match self {
+            Self::Bearer(bearer) => Credential::Bearer(bearer),
+            Self::Session(token) => Credential::Session(token),
+        }
+    }
+}
+
+/// Who reads, and the word when principals, grants or roles have changed.
+pub struct Watch {
+    pub twins: Twins,
+    pub shown: Shown,
+    /// As it was when the stream began.
+    pub subject: Arc<Subject>,
+    pub changes: watch::Receiver<u64>,
+}
+
+impl Watch {
+    /// Why the stream must end, if it must: the key opens nothing any more, or it opens something else.
+    async fn verdict(&self) -> Result<(), End> {
+        match self.twins.access().authenticate(self.shown.credential(), self.twins.clock().now()).await {
+            Err(_) => Err(End::Revoked),
+            Ok(now) if now.granted != self.subject.granted => Err(End::Changed),
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
 pub struct Pump {
-    twins: Twins,
     settings: Settings,
     stopping: Stopping,
     filter: LiveFilter,
-    key: String,
+    watch: Watch,
     out: mpsc::Sender<Bytes>,
 }
 
 impl Pump {
-    pub fn new(twins: Twins, settings: Settings, stopping: Stopping, filter: LiveFilter, key: String, out: mpsc::Sender<Bytes>) -> Self {
-        Self { twins, settings, stopping, filter, key, out }
+    pub fn new(settings: Settings, stopping: Stopping, filter: LiveFilter, watch: Watch, out: mpsc::Sender<Bytes>) -> Self {
+        Self { settings, stopping, filter, watch, out }
     }
 
-    pub async fn run(mut self, mut reader: LiveReader) {
+    pub async fn run(self, mut reader: LiveReader) {
         let mut stopping = self.stopping.clone();
+        let mut changes = self.watch.changes.clone();
+        // In this order: what was revoked is looked at before anything else is sent.
         let end = tokio::select! {
+            biased;
             () = stopping.begun() => End::Stopped,
-            end = self.pump(&mut reader) => end,
+            end = revoked(&self.watch, &mut changes) => end,
+            end = pump(&self, &mut reader) => end,
         };
+        if end == End::Changed {
+            // What may be seen now is not what was followed: the reader comes back and begins again.
+            let _ = tokio::time::timeout(GOODBYE_WAIT, self.announce("reset", Id::Clear, "{}")).await;
+        }
         metrics::counter!("twinfold_http_live_ended_total", "reason" => end.as_str()).increment(1);
         tracing::debug!(reason = end.as_str(), "a live stream ended");
     }
 
-    async fn pump(&mut self, reader: &mut LiveReader) -> End {
-        match self.flow(reader).await {
-            Ok(never) => match never {},
-            Err(end) => end,
-        }
-    }
-
-    async fn flow(&mut self, reader: &mut LiveReader) -> Result<Infallible, End> {
+    async fn flow(&self, reader: &mut LiveReader) -> Result<Infallible, End> {
         let mut hello = String::new();
         sse::retry(&mut hello, RETRY);
         self.send(hello).await?;
         let mut beat = tokio::time::interval(self.settings.live_heartbeat);
-        let mut check = tokio::time::interval(KEY_CHECK);
-        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -118,14 +166,13 @@ impl Pump {
                     beat.reset();
                 }
                 _ = beat.tick() => self.beat().await?,
-                _ = check.tick() => self.check().await?,
                 () = self.out.closed() => return Err(End::Gone),
             }
         }
     }
 
     /// Sends an item and whatever waits behind it.
-    async fn take(&mut self, item: LiveItem, reader: &mut LiveReader) -> Result<(), End> {
+    async fn take(&self, item: LiveItem, reader: &mut LiveReader) -> Result<(), End> {
         let mut chunk = String::new();
         let mut next = Some(item);
         while let Some(item) = next.take() {
@@ -144,7 +191,7 @@ impl Pump {
     }
 
     /// The whole twins under the filter, then `live`.
-    async fn snapshot(&mut self, mut resume: String, reader: &mut LiveReader) -> Result<(), End> {
+    async fn snapshot(&self, mut resume: String, reader: &mut LiveReader) -> Result<(), End> {
         'again: loop {
             self.announce("reset", Id::Clear, "{}").await?;
             let (mut sent, mut cursor, mut more) = (0, None, self.wants_snapshot());
@@ -177,14 +224,18 @@ impl Pump {
 
     async fn page(&self, cursor: Option<String>) -> Result<(Vec<TwinId>, Option<String>), End> {
         let query = RegistryQuery { under: self.filter.under.clone(), limit: SNAPSHOT_PAGE, cursor, ..RegistryQuery::default() };
-        let page = self.twins.list(query).await.map_err(failed)?;
+        let within = match &self.filter.within {
+            Extent::Everywhere => None,
+            Extent::Under(tops) => Some(tops.clone()),
+        };
+        let page = self.watch.twins.list(RegistryQuery { within, ..query }).await.map_err(failed)?;
         Ok((page.items.into_iter().map(|entry| entry.row.id).collect(), page.cursor))
     }
 
     /// Sends these twins as they are now; how many there were. One that has gone meanwhile is left out.
     async fn send_twins(&self, ids: Vec<TwinId>) -> Result<usize, End> {
         let ask = |id: TwinId| async move {
-            match self.twins.get(&id).await {
+            match self.watch.twins.get(&id).await {
                 Ok(view) => Ok(Some(view)),
                 Err(TwinError::NoSuchTwin(_)) => Ok(None),
                 Err(error) => Err(failed(error)),
@@ -234,14 +285,6 @@ impl Pump {
         self.send(chunk).await
     }
 
-    /// Ends the stream when its key was revoked. A store that does not answer is no revocation.
-    async fn check(&self) -> Result<(), End> {
-        match self.twins.identities().principal(&self.key).await {
-            Ok(None) => Err(End::Revoked),
-            Ok(Some(_)) | Err(_) => Ok(()),
-        }
-    }
-
     async fn send(&self, chunk: String) -> Result<(), End> {
         if chunk.is_empty() {
             return Ok(());
@@ -250,6 +293,28 @@ impl Pump {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => Err(End::Slow),
+        }
+    }
+}
+
+async fn pump(pump: &Pump, reader: &mut LiveReader) -> End {
+    match pump.flow(reader).await {
+        Ok(never) => match never {},
+        Err(end) => end,
+    }
+}
+
+/// Returns when the reader may not go on as it began.
+async fn revoked(watch: &Watch, changes: &mut watch::Receiver<u64>) -> End {
+    let mut check = tokio::time::interval(KEY_CHECK);
+    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        if let Err(end) = watch.verdict().await {
+            return end;
+        }
+        tokio::select! {
+            _ = changes.changed() => {}
+            _ = check.tick() => {}
         }
     }
 }

@@ -52,7 +52,7 @@ impl FromRequest for IdempotencyKey {
 impl IdempotencyKey {
     /// Where the answer to this request is kept: nowhere without a key.
     pub fn slot(self, access: &Access, address: &str) -> Option<Slot> {
-        self.0.map(|key| Slot { principal: access.principal.id.clone(), address: address.to_owned(), key })
+        self.0.map(|key| Slot { principal: access.subject.id.clone(), address: address.to_owned(), key })
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing here does IO, waits, reads a clock or knows a wire format. Everything is a value or a pure
 //! function of values, so that every rule of the product can be tested without starting anything.
 
+pub mod access;
 pub mod alert;
 pub mod command;
 pub mod dtdl;

@@ -88,6 +88,16 @@ pub const WINDOW_SAMPLES_MAX: usize = 4_096;
 pub const RULE_DEPTH_MAX: usize = 32;
 /// `all`, `exists`, `map`, `filter` … in one expression.
 pub const RULE_MACROS_MAX: usize = 2;
+/// Bytes of the name of a role.
+pub const ROLE_NAME_BYTES_MAX: usize = 64;
+/// Roles there may be, built-in ones included.
+pub const ROLES_MAX: usize = 128;
+/// Principals there may be.
+pub const PRINCIPALS_MAX: usize = 10_000;
+/// Grants of one principal.
+pub const GRANTS_PER_PRINCIPAL_MAX: usize = 64;
+/// Longest life of an API key that has an end.
+pub const KEY_LIFETIME_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 /// Bytes of a filter.
 pub const FILTER_TEXT_BYTES_MAX: usize = 4_096;
 /// Comparisons in one filter, each member of a list that follows `in` included.

@@ -4,6 +4,7 @@
 //! only when, [`Journal::append`] has returned. A projection (snapshots, history, registry, command history) is written
 //! behind, idempotent, and can be restarted from the checkpoint that is written with it.
 
+pub mod audit;
 pub mod backlog;
 pub mod batch;
 pub mod codec;
@@ -19,6 +20,7 @@ pub mod search;
 mod store;
 pub mod values;
 
+pub use audit::{AUDIT_BEGINNING, AUDIT_TOGETHER_MAX, Audit, AuditHash, AuditQuery, AuditRecord};
 pub use batch::{Batch, shard_of};
 pub use error::Error;
 pub use memory::MemoryStore;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hierarchy_models::{Command, CommandId, Event, Name, Timestamp, TwinId, event::Status, id::ModelId, tree::Path, value::Map};
 
 use crate::{
+    audit::Audit,
     batch::Batch,
     error::Error,
     query::{Bucket, BucketQuery, CommandQuery, EventQuery, HistoryItem, HistoryQuery, LoggedEvent, Page},
@@ -266,7 +267,7 @@ pub struct StoreStats {
 
 /// Everything but the identities.
 #[async_trait]
-pub trait Store: Journal + Projections + History + Registry + Documents {
+pub trait Store: Journal + Projections + History + Registry + Documents + Audit {
     /// `embedded`, `memory`, `scylla`.
     fn kind(&self) -> &'static str;
     /// What a twin starts from; `None` when it has no snapshot or no row. A store that can reads all of it at once.

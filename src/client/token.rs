@@ -9,12 +9,15 @@ use super::{Server, http::ClientError, table, text_at};
 pub enum TokenAction {
     /// Make an API key; it is shown this once
     Create {
-        /// Any of viewer, operator, admin, joined by commas
-        #[arg(long = "role", value_delimiter = ',', required = true, value_parser = ["viewer", "operator", "admin"])]
+        /// Any of viewer, operator, admin and roles of your own, joined by commas
+        #[arg(long = "role", value_delimiter = ',', required = true)]
         roles: Vec<String>,
         /// Only this twin and what is below it
         #[arg(long, value_name = "TWIN")]
         scope: Option<String>,
+        /// Seconds until it ends; never unless given
+        #[arg(long, value_name = "SECONDS")]
+        expires_in: Option<u64>,
         /// Who or what it is for
         #[arg(long, default_value = "made by twinfold token create")]
         name: String,
@@ -23,10 +26,13 @@ pub enum TokenAction {
 
 impl TokenAction {
     pub fn run(self, server: &Server) -> Result<(), ClientError> {
-        let Self::Create { roles, scope, name } = self;
+        let Self::Create { roles, scope, expires_in, name } = self;
         let mut body = json!({"name": name, "roles": roles});
         if let Some(scope) = scope {
             body["scope"] = scope.into();
+        }
+        if let Some(seconds) = expires_in {
+            body["expires_in"] = seconds.into();
         }
         server.print(&server.api()?.post("/principals", &body)?, human)
     }

@@ -89,6 +89,19 @@ pub static SETTINGS: &[Setting] = &[
     with_flag("redis-url", setting("redis.url", SecretOrNone(|c, v| c.redis_url = v), "none", "routes between nodes when several run")),
     with_flag("auth-admin-token", setting("auth.admin_token", SecretOrNone(|c, v| c.admin_token = v), "none", "the first administrator's key; `none`: generated into `data_dir/admin-token`, mode 0600")),
 
+    setting("auth.session_lifetime", Duration(|c, v| c.twins.session_lifetime = v), "12h", "a browser's session ends after this long; with its key it ends sooner"),
+    setting("auth.oidc.issuer", TextOrNone(|c, v| c.oidc.issuer = v), "none", "the identity provider whose signed tokens (JWT) are believed, as it stands in `iss`"),
+    setting("auth.oidc.audience", TextOrNone(|c, v| c.oidc.audience = v), "none", "what `aud` of such a token must name"),
+    setting("auth.oidc.jwks_url", TextOrNone(|c, v| c.oidc.jwks_url = v), "none", "where the provider's keys are; `none`: found by its discovery document"),
+    setting("auth.oidc.roles_claim", TextOrNone(|c, v| c.oidc.roles_claim = v), "none", "the claim whose words are roles (`viewer`, `operator@site-1`), such as `realm_access.roles`; `none`: what its people may is granted here"),
+
+    setting("quotas.requests_per_principal", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.http.quotas.requests.per_principal = rate) }, "50000", "requests of one principal in a second; beyond it 429"),
+    setting("quotas.requests", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.http.quotas.requests.whole = rate) }, "200000", "requests of all principals in a second; beyond it 429"),
+    setting("quotas.commands_per_principal", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.http.quotas.commands.per_principal = rate) }, "5000", "commands of one principal in a second; beyond it 429"),
+    setting("quotas.commands", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.http.quotas.commands.whole = rate) }, "20000", "commands of all principals in a second; beyond it 429"),
+    setting("quotas.registrations_per_principal", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.http.quotas.registrations.per_principal = rate) }, "5000", "registrations of one principal in a second; beyond it 429"),
+    setting("quotas.registrations", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.http.quotas.registrations.whole = rate) }, "20000", "registrations of all principals in a second; beyond it 429"),
+
     setting("twins.memory_max_bytes", Size(|c, v| fit(v, &mut c.twins.memory_max_bytes)), "2GiB", "beyond it the twins idle longest leave memory first"),
     setting("twins.idle_after", Duration(|c, v| c.twins.idle_after = v), "10m", "a twin without connection and work leaves memory after this long"),
     setting("twins.mailbox_max", Count(|c, v| fit(v, &mut c.twins.mailbox_max)), "1024", "messages that wait for one twin while it is read back; one more is refused"),
@@ -117,6 +130,16 @@ pub static SETTINGS: &[Setting] = &[
     setting("supervision.backoff", Duration(|c, v| c.twins.restart.backoff = v), "10ms", "pause before the first restart; doubled for each that follows"),
     setting("supervision.backoff_max", Duration(|c, v| c.twins.restart.backoff_max = v), "5s", "longest pause before a restart"),
 ];
+
+/// A second's worth, or no bound.
+fn rate(text: &str) -> Result<Option<std::num::NonZeroU32>, String> {
+    if text.is_empty() || text == super::NONE {
+        return Ok(None);
+    }
+    let count = super::value::count(text)?;
+    let rate = u32::try_from(count).ok().and_then(std::num::NonZeroU32::new);
+    rate.map(Some).ok_or_else(|| format!("{text:?} is not a count from 1 to {}, or none", u32::MAX))
+}
 
 fn flag(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| format!("{text:?} is neither true nor false"))

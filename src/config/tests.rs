@@ -36,6 +36,7 @@ fn another_value(setting: &Setting) -> &'static str {
         Count(_) | CountOrAuto(_) => "77",
         TextOrNone(_) | SecretOrNone(_) => "something else entirely",
         Parsed { what: "text or none", .. } => "2",
+        Parsed { what: "count or none", .. } => "77",
         Parsed { what: "off, warn or strict", .. } => "strict",
         Parsed { what: "refuse or allow", .. } => "allow",
         Parsed { what: "true or false", .. } => "true",

@@ -27,7 +27,7 @@ const ASKED_AT_ONCE: usize = 16;
 pub async fn sweep(runtime: Arc<Runtime>, old: Option<Arc<CompiledRule>>, new: Option<Arc<CompiledRule>>) {
     let swept = async {
         if let Some(old) = old {
-            ask_alerted(&runtime, Vec::new(), |source| *source == source_of(&old.rule.id)).await?;
+            ask_alerted(&runtime, None, |source| *source == source_of(&old.rule.id)).await?;
         }
         match new.filter(|new| new.rule.enabled && new.turns_in_silence()) {
             Some(new) => ask_scope(&runtime, &new, models_of(&runtime, &new, |_| true)).await,
@@ -41,7 +41,7 @@ pub async fn sweep(runtime: Arc<Runtime>, old: Option<Arc<CompiledRule>>, new: O
 /// there.
 pub async fn sweep_moved(runtime: Arc<Runtime>, top: TwinId) {
     let swept = async {
-        ask_alerted(&runtime, vec![top.clone()], |source| source.starts_with(&*source_of(""))).await?;
+        ask_alerted(&runtime, Some(top.clone()), |source| source.starts_with(&*source_of(""))).await?;
         let set = runtime.rules.set();
         let noticed = set.all().iter().any(|rule| rule.rule.enabled && rule.rule.under.is_some() && rule.turns_in_silence());
         if noticed { ask_under(&runtime, None, Some(top)).await } else { Ok(()) }
@@ -76,8 +76,8 @@ fn models_of(runtime: &Runtime, rule: &CompiledRule, wanted: impl Fn(&ModelId) -
     std::iter::once(of).chain(heirs).filter(|model| wanted(model)).map(|model| Some(model.clone())).collect()
 }
 
-/// Asks twins `under` these on which an alert of such a source stands.
-async fn ask_alerted(runtime: &Arc<Runtime>, under: Vec<TwinId>, is_meant: impl Fn(&Name) -> bool) -> Result<(), TwinError> {
+/// Asks twins on which an alert of such a source stands; on this one or below it, when one is given.
+async fn ask_alerted(runtime: &Arc<Runtime>, under: Option<TwinId>, is_meant: impl Fn(&Name) -> bool) -> Result<(), TwinError> {
     for state in [AlertState::Raised, AlertState::Acknowledged] {
         let mut cursor = None;
         loop {

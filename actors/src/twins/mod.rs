@@ -24,10 +24,12 @@ use std::{
 };
 
 use hierarchy_models::{DeviceMessage, ModelId, Name, TwinId, Value, value::Map};
-use persistence::{Store, StoreStats};
+use persistence::{Page, Store, StoreStats};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    access::Access,
+    audit::{self, AuditFilter, AuditLog, Recorded},
     background,
     body::refusal_of_problem,
     clock::Clock,
@@ -115,6 +117,8 @@ impl Twins {
     ) -> Result<Self, TwinError> {
         meters::register();
         let runtime = Runtime::new(store, identities, settings, clock, kinds);
+        runtime.identities.access().configure(runtime.settings.oidc.clone(), runtime.settings.session_lifetime);
+        runtime.identities.access().load().await?;
         runtime.models.load(&*runtime.store).await?;
         runtime.rules.load(&*runtime.store).await?;
         let turns = background::recover(&runtime).await?;
@@ -149,6 +153,7 @@ impl Twins {
         while tokio::time::Instant::now() < deadline && self.links_open().await > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        runtime.audit.settle(true).await;
         // Nobody writes rows any more from here on: the store is about to close.
         let _alone = runtime.rows.write().await;
         if let Err(error) = background::flush_alone(runtime).await {
@@ -170,6 +175,21 @@ impl Twins {
 
     pub fn identities(&self) -> &Identities {
         &self.runtime.identities
+    }
+
+    /// People and systems and what they may do.
+    pub fn access(&self) -> &Access {
+        self.runtime.identities.access()
+    }
+
+    /// Who did what.
+    pub fn audit(&self) -> &AuditLog {
+        &self.runtime.audit
+    }
+
+    /// A page of the audit log, newest first.
+    pub async fn audited(&self, filter: AuditFilter) -> Result<Page<Recorded>, TwinError> {
+        audit::list(&*self.runtime.store, filter).await
     }
 
     pub fn settings(&self) -> &Settings {
@@ -273,6 +293,7 @@ fn start_background(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
                 actix_rt::spawn(background::run_surveys(for_thread.clone()));
                 actix_rt::spawn(background::run_retention(for_thread.clone()));
                 actix_rt::spawn(webhooks::run(for_thread.clone()));
+                actix_rt::spawn(audit::run(for_thread.audit.clone(), for_thread.store.clone()));
                 actix_rt::spawn(crate::jobs::run(for_thread.clone()));
                 background::run(for_thread).await;
                 // The jobs of the last flush still come through this thread: it ends with the process.

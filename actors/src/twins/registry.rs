@@ -273,6 +273,7 @@ impl Twins {
 async fn remove(runtime: &Arc<Runtime>, id: &TwinId, if_version: Option<u64>) -> Result<(), TwinError> {
     let _sole = runtime.identity_lock(id).await;
     let parent = runtime.store.entry(id).await?.and_then(|e| e.row.parent);
+    runtime.identities.access().forget_place(id).await?;
     runtime.ask(id, Ask::Core(Input::Unregister { if_version })).await.map_err(error_of)?;
     if let Some(parent) = parent {
         let _ = runtime.ask(&parent, Ask::ChildGone(id.clone())).await;

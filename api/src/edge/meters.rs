@@ -31,6 +31,7 @@ struct Route {
 }
 
 pub fn describe() {
+    metrics::describe_counter!("twinfold_quota_refused_total", "requests refused by a quota, by its name");
     metrics::describe_counter!("twinfold_http_requests_total", "Requests by method, route and class of status");
     metrics::describe_histogram!(
         "twinfold_http_request_seconds",

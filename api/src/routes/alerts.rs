@@ -8,7 +8,7 @@ use actors::{AlertQuery, Twins};
 use hierarchy_models::{AlertId, AlertState, Severity, TwinId};
 
 use crate::{
-    access::{Access, Caller, Operator, Viewer},
+    access::{Caller, Needs, needs},
     json,
     params::{NoParams, Params},
     problem::{self, Problem},
@@ -34,12 +34,11 @@ use crate::{
     responses((status = 200, description = "One page of alerts", body = AlertPage))
 )]
 #[get("/alerts")]
-pub async fn list(caller: Caller<Viewer>, twins: Data<Twins>, params: Params) -> Result<HttpResponse, Problem> {
-    let mut query = query(params)?;
-    for under in &query.under {
+pub async fn list(caller: Caller<needs::Read>, twins: Data<Twins>, params: Params) -> Result<HttpResponse, Problem> {
+    let query = AlertQuery { within: caller.extent(), ..query(params)? };
+    if let Some(under) = &query.under {
         caller.reach_existing(&twins, under).await?;
     }
-    query.under.extend(caller.scope().cloned());
     let Page { items, cursor } = twins.alerts(query).await?;
     Ok(json::ok(&page(Page { items, cursor }, AlertDocument::from)))
 }
@@ -57,7 +56,7 @@ fn query(mut params: Params) -> Result<AlertQuery, Problem> {
     let limit = params.limit()?;
     let cursor = params.cursor()?.map(|text| AlertId::parse(&text).ok_or_else(bad_cursor)).transpose()?;
     params.finish()?;
-    Ok(AlertQuery { under: under.into_iter().collect(), state, severity, limit, cursor })
+    Ok(AlertQuery { under, state, severity, limit, cursor, ..AlertQuery::default() })
 }
 
 fn bad_cursor() -> Problem {
@@ -72,7 +71,7 @@ fn bad_cursor() -> Problem {
     responses((status = 200, description = "The alert as it is now", body = AlertDocument))
 )]
 #[get("/alerts/{aid}")]
-pub async fn read(caller: Caller<Viewer>, twins: Data<Twins>, aid: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
+pub async fn read(caller: Caller<needs::Read>, twins: Data<Twins>, aid: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
     let id = find(&caller, &twins, &aid).await?;
     Ok(json::ok(&AlertDocument::from(twins.alert(&id).await?)))
 }
@@ -89,13 +88,13 @@ pub async fn read(caller: Caller<Viewer>, twins: Data<Twins>, aid: Path<String>,
 )]
 #[post("/alerts/{aid}/acknowledge")]
 pub async fn acknowledge(
-    caller: Caller<Operator>,
+    caller: Caller<needs::Acknowledge>,
     twins: Data<Twins>,
     aid: Path<String>,
     _params: NoParams,
 ) -> Result<HttpResponse, Problem> {
     let id = find(&caller, &twins, &aid).await?;
-    let by = caller.principal.name.as_str().into();
+    let by = caller.subject.name.as_str().into();
     let record = uncut(async move { Ok(twins.acknowledge_alert(&id, by).await?) }).await?;
     Ok(json::ok(&AlertDocument::from(record)))
 }
@@ -108,20 +107,29 @@ pub async fn acknowledge(
     responses((status = 200, description = "The alert, cleared", body = AlertDocument))
 )]
 #[post("/alerts/{aid}/clear")]
-pub async fn clear(caller: Caller<Operator>, twins: Data<Twins>, aid: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
+pub async fn clear(
+    caller: Caller<needs::Acknowledge>,
+    twins: Data<Twins>,
+    aid: Path<String>,
+    _params: NoParams,
+) -> Result<HttpResponse, Problem> {
     let id = find(&caller, &twins, &aid).await?;
-    let by = caller.principal.name.as_str().into();
+    let by = caller.subject.name.as_str().into();
     let record = uncut(async move { Ok(twins.clear_alert(&id, by).await?) }).await?;
     Ok(json::ok(&AlertDocument::from(record)))
 }
 
 /// The id, if its twin may be seen. An alert that is not the caller's is one that is not there.
-async fn find(access: &Access, twins: &Twins, aid: &str) -> Result<AlertId, Problem> {
+async fn find<R: Needs>(caller: &Caller<R>, twins: &Twins, aid: &str) -> Result<AlertId, Problem> {
     let shown = || aid.chars().take(160).collect::<String>();
     let no_such = || Problem::new(problem::NO_SUCH_ALERT, format!("there is no alert {:?}", shown()));
     let id = AlertId::parse(aid).ok_or_else(no_such)?;
     let twin = id.twin().ok_or_else(no_such)?;
-    if access.reaches(twins, &twin).await? { Ok(id) } else { Err(no_such()) }
+    match caller.reach(twins, &twin).await {
+        Ok(()) => Ok(id),
+        Err(problem) if problem.kind() == problem::NO_SUCH_TWIN => Err(no_such()),
+        Err(problem) => Err(problem),
+    }
 }
 
 #[cfg(test)]

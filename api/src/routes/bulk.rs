@@ -18,7 +18,7 @@ use super::{
     register::NewTwin,
 };
 use crate::{
-    access::{Admin, Caller, Viewer},
+    access::{Caller, needs},
     body::{self, FromBody},
     members::{self, Members},
     params::{NoParams, Params},
@@ -52,7 +52,7 @@ const EXPORTED_AT_ONCE: usize = 500;
 )]
 #[post("/twins/import")]
 pub async fn import(
-    caller: Caller<Admin>,
+    caller: Caller<needs::Provision>,
     twins: Data<Twins>,
     settings: Data<Settings>,
     key: IdempotencyKey,
@@ -61,7 +61,7 @@ pub async fn import(
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     body::media_type_ok(&request, &[NDJSON, "application/ndjson", "application/jsonl"])?;
-    let by = caller.principal.name.clone();
+    let by = caller.subject.name.clone();
     let key = job_key(&caller, key);
     if let Some(job) = key.as_deref().map(|key| twins.import_of(&by, key)).transpose()?.flatten() {
         return Ok(accepted(job));
@@ -178,7 +178,7 @@ fn read(number: u64, line: &[u8]) -> Line {
     responses((status = 200, description = "A document a line; an export that is cut off ends without its last chunk", content_type = "application/x-ndjson", body = String))
 )]
 #[get("/twins/export")]
-pub async fn export(caller: Caller<Viewer>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
+pub async fn export(caller: Caller<needs::Read>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
     let query = listing::conditions(&mut params)?;
     params.finish()?;
     let query = RegistryQuery { limit: EXPORTED_AT_ONCE, ..within(&caller, &twins, query).await? };

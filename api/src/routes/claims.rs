@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{credentials::seconds, path::TwinPath, register::may_name, whole};
 use crate::{
-    access::{Admin, Caller},
+    access::{Caller, needs},
     body::{Body, FromBody},
     members::{self, Members},
     params::NoParams,
@@ -32,7 +32,7 @@ pub const CLAIM_LIFETIME_DEFAULT: Duration = Duration::from_secs(365 * 24 * 3600
 )]
 #[post("/twins/{id}/claim-code")]
 pub async fn create(
-    caller: Caller<Admin>,
+    caller: Caller<needs::Provision>,
     twins: Data<Twins>,
     replays: Data<Replays>,
     id: TwinPath,
@@ -66,7 +66,12 @@ pub async fn create(
     )
 )]
 #[post("/claims")]
-pub async fn claim(caller: Caller<Admin>, twins: Data<Twins>, _params: NoParams, body: Body<Claiming>) -> Result<HttpResponse, Problem> {
+pub async fn claim(
+    caller: Caller<needs::Provision>,
+    twins: Data<Twins>,
+    _params: NoParams,
+    body: Body<Claiming>,
+) -> Result<HttpResponse, Problem> {
     let Claiming { id, code, parent } = body.value;
     may_name(&caller, &twins, Some(&parent), None).await?;
     whole(uncut(async move { Ok(twins.claim(&id, &code, &parent).await?) }).await?)

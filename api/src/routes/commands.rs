@@ -16,7 +16,7 @@ use super::{
     path::{CommandPath, TwinPath},
 };
 use crate::{
-    access::{Access, Caller, Operator, Viewer},
+    access::{Caller, needs},
     body::{Body, FromBody},
     json,
     members::{self, Members},
@@ -64,7 +64,7 @@ const STATES: [CommandState; 6] = [
 )]
 #[post("/twins/{id}/commands")]
 pub async fn send(
-    caller: Caller<Operator>,
+    caller: Caller<needs::Command>,
     twins: Data<Twins>,
     settings: Data<Settings>,
     id: TwinPath,
@@ -83,7 +83,7 @@ pub async fn send(
     }
     let wait = order.wait_within(settings.wait_max)?;
     caller.reach(&twins, &id.0).await?;
-    let new = order.into_command(key.0, caller.principal.name.as_str().into());
+    let new = order.into_command(key.0, caller.subject.name.as_str().into());
     let (inbox, twin) = (twins.clone(), id.0.clone());
     let command = uncut(async move { Ok(inbox.command(&twin, new).await?) }).await?;
     let location = (header::LOCATION, format!("/api/v1/twins/{}/commands/{}", id.0, command.id));
@@ -98,7 +98,7 @@ pub async fn send(
 
 /// A job that sends it to every twin below that the filter means.
 async fn below(
-    caller: &Access,
+    caller: &Caller<needs::Command>,
     twins: &Data<Twins>,
     top: TwinId,
     filter: Option<String>,
@@ -114,7 +114,7 @@ async fn below(
     caller.reach(twins, &top).await?;
     let (twins, scope) = (twins.clone(), tops(caller));
     let key = job_key(caller, key).map(|key| key.to_string());
-    let new = order.into_command(key, caller.principal.name.as_str().into());
+    let new = order.into_command(key, caller.subject.name.as_str().into());
     let job = uncut(async move { Ok(twins.command_below(top, filter, new, scope).await?) }).await?;
     Ok(accepted(job))
 }
@@ -142,7 +142,7 @@ async fn answer(twins: &Twins, twin: &TwinId, command: Command, wait: Duration) 
     responses((status = 200, description = "One page of commands", body = CommandPage))
 )]
 #[get("/twins/{id}/commands")]
-pub async fn list(caller: Caller<Viewer>, twins: Data<Twins>, id: TwinPath, params: Params) -> Result<HttpResponse, Problem> {
+pub async fn list(caller: Caller<needs::Read>, twins: Data<Twins>, id: TwinPath, params: Params) -> Result<HttpResponse, Problem> {
     let query = query(id.0.clone(), params)?;
     caller.reach_existing(&twins, &id.0).await?;
     Ok(json::ok(&page(twins.commands(query).await?, CommandDocument::from)))
@@ -167,7 +167,7 @@ fn query(twin: TwinId, mut params: Params) -> Result<CommandQuery, Problem> {
 )]
 #[get("/twins/{id}/commands/{cid}")]
 pub async fn read(
-    caller: Caller<Viewer>,
+    caller: Caller<needs::Read>,
     twins: Data<Twins>,
     id: TwinPath,
     cid: CommandPath,
@@ -189,7 +189,7 @@ pub async fn read(
 )]
 #[delete("/twins/{id}/commands/{cid}")]
 pub async fn cancel(
-    caller: Caller<Operator>,
+    caller: Caller<needs::Command>,
     twins: Data<Twins>,
     id: TwinPath,
     cid: CommandPath,

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::path::TwinPath;
 use crate::{
-    access::{Admin, Caller},
+    access::{Caller, needs},
     body::{Body, FromBody},
     json,
     members::{self, Members, pointer_to},
@@ -39,7 +39,7 @@ pub const TOKEN_LIFETIME_DEFAULT: Duration = Duration::from_secs(3600);
     responses((status = 200, description = "Its credentials", body = CredentialsDocument))
 )]
 #[get("/twins/{id}/credentials")]
-pub async fn read(caller: Caller<Admin>, twins: Data<Twins>, id: TwinPath, _params: NoParams) -> Result<HttpResponse, Problem> {
+pub async fn read(caller: Caller<needs::Provision>, twins: Data<Twins>, id: TwinPath, _params: NoParams) -> Result<HttpResponse, Problem> {
     caller.reach_existing(&twins, &id.0).await?;
     Ok(json::ok(&CredentialsDocument::from(twins.identities().credentials(&id.0).await?)))
 }
@@ -57,7 +57,7 @@ pub async fn read(caller: Caller<Admin>, twins: Data<Twins>, id: TwinPath, _para
 )]
 #[patch("/twins/{id}/credentials")]
 pub async fn change(
-    caller: Caller<Admin>,
+    caller: Caller<needs::Provision>,
     twins: Data<Twins>,
     replays: Data<Replays>,
     id: TwinPath,
@@ -85,7 +85,7 @@ pub async fn change(
 #[post("/twins/{id}/credentials/reset")]
 #[allow(clippy::too_many_arguments, reason = "each is a part of the request")]
 pub async fn reset(
-    caller: Caller<Admin>,
+    caller: Caller<needs::Provision>,
     twins: Data<Twins>,
     replays: Data<Replays>,
     id: TwinPath,
@@ -116,7 +116,7 @@ pub async fn reset(
 )]
 #[post("/twins/{id}/tokens")]
 pub async fn token(
-    caller: Caller<Admin>,
+    caller: Caller<needs::Provision>,
     twins: Data<Twins>,
     replays: Data<Replays>,
     id: TwinPath,

@@ -11,12 +11,12 @@ use actors::{
     identity::{Enrolment, EnrolmentKind, NewEnrolment},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use hierarchy_models::{TwinId, Value, model};
+use hierarchy_models::{TwinId, Value, access::Right, model};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use super::register::{may_name, tags};
 use crate::{
-    access::{Access, Admin, Caller},
+    access::{Access, Caller, needs},
     body::{Body, FromBody},
     json,
     members::{self, Members},
@@ -38,7 +38,7 @@ pub const PER_MINUTE_MAX_DEFAULT: u32 = 600;
 /// The enrolments whose devices come under what the caller may see, by id.
 #[utoipa::path(operation_id = "listEnrolments", tag = "enrolments", params(Paging), responses((status = 200, description = "One page of enrolments", body = EnrolmentPage)))]
 #[get("/enrolments")]
-pub async fn list(caller: Caller<Admin>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
+pub async fn list(caller: Caller<needs::Provision>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
     let (limit, cursor) = (params.limit()?, params.cursor()?);
     params.finish()?;
     let mut governed = Vec::new();
@@ -62,7 +62,12 @@ pub async fn list(caller: Caller<Admin>, twins: Data<Twins>, mut params: Params)
     responses((status = 200, description = "The enrolment", body = EnrolmentDocument))
 )]
 #[get("/enrolments/{eid}")]
-pub async fn read(caller: Caller<Admin>, twins: Data<Twins>, eid: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
+pub async fn read(
+    caller: Caller<needs::Provision>,
+    twins: Data<Twins>,
+    eid: Path<String>,
+    _params: NoParams,
+) -> Result<HttpResponse, Problem> {
     Ok(json::ok(&EnrolmentDocument::from(find(&caller, &twins, &eid).await?)))
 }
 
@@ -81,7 +86,7 @@ pub async fn read(caller: Caller<Admin>, twins: Data<Twins>, eid: Path<String>, 
 )]
 #[put("/enrolments/{eid}")]
 pub async fn put(
-    caller: Caller<Admin>,
+    caller: Caller<needs::Provision>,
     twins: Data<Twins>,
     eid: Path<String>,
     _params: NoParams,
@@ -117,7 +122,12 @@ pub async fn put(
     responses((status = 204, description = "Gone"))
 )]
 #[delete("/enrolments/{eid}")]
-pub async fn delete(caller: Caller<Admin>, twins: Data<Twins>, eid: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
+pub async fn delete(
+    caller: Caller<needs::Provision>,
+    twins: Data<Twins>,
+    eid: Path<String>,
+    _params: NoParams,
+) -> Result<HttpResponse, Problem> {
     find(&caller, &twins, &eid).await?;
     let gone = uncut(async move { twins.identities().delete_enrolment(&eid).await.map(|gone| (gone, eid)).map_err(Problem::from) });
     match gone.await? {
@@ -134,10 +144,9 @@ fn problem_of_taken_id() -> Problem {
     Problem::new(problem::FORBIDDEN, "this id is taken by an enrolment outside of what this key may govern")
 }
 
-/// Whether the place of its devices lies in what the caller may see.
+/// Whether the caller may provision where its devices come.
 async fn governs(access: &Access, twins: &Twins, enrolment: &Enrolment) -> Result<bool, Problem> {
-    let Some(parent) = &enrolment.asked.parent else { return Ok(access.may_stand_under(None).is_ok()) };
-    access.reaches(twins, parent).await
+    access.covers(Right::Provision, twins, enrolment.asked.parent.as_ref()).await
 }
 
 async fn find(access: &Access, twins: &Twins, eid: &str) -> Result<Enrolment, Problem> {

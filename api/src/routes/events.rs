@@ -6,7 +6,7 @@ use hierarchy_models::{TwinId, event::STREAMS};
 
 use super::path::TwinPath;
 use crate::{
-    access::{Caller, Viewer},
+    access::{Caller, needs},
     json,
     params::Params,
     problem::Problem,
@@ -31,7 +31,7 @@ use crate::{
     responses((status = 200, description = "One page of events", body = EventPage))
 )]
 #[get("/twins/{id}/events")]
-pub async fn events(caller: Caller<Viewer>, twins: Data<Twins>, id: TwinPath, params: Params) -> Result<HttpResponse, Problem> {
+pub async fn events(caller: Caller<needs::Read>, twins: Data<Twins>, id: TwinPath, params: Params) -> Result<HttpResponse, Problem> {
     let query = read(id.0.clone(), params)?;
     caller.reach_existing(&twins, &id.0).await?;
     Ok(json::ok(&page(twins.events(query).await?, EventDocument::from)))

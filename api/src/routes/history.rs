@@ -8,7 +8,7 @@ use hierarchy_models::{Name, TwinId, limits::NAME_BYTES_MAX};
 
 use super::path::TwinPath;
 use crate::{
-    access::{Caller, Viewer},
+    access::{Caller, needs},
     json,
     params::{self, Params},
     problem::Problem,
@@ -28,7 +28,7 @@ use crate::{
     responses((status = 200, description = "One page of values or buckets", body = HistoryPage))
 )]
 #[get("/twins/{id}/history")]
-pub async fn history(caller: Caller<Viewer>, twins: Data<Twins>, id: TwinPath, params: Params) -> Result<HttpResponse, Problem> {
+pub async fn history(caller: Caller<needs::Read>, twins: Data<Twins>, id: TwinPath, params: Params) -> Result<HttpResponse, Problem> {
     let asked = read(id.0.clone(), params)?;
     caller.reach_existing(&twins, &id.0).await?;
     Ok(match asked {

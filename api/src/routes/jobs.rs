@@ -1,4 +1,4 @@
-//! Work on many twins: what there is, how far it is, and its end. A key with a scope sees the jobs of that scope.
+//! Work on many twins: what there is, how far it is, and its end. Who is confined sees the jobs that are confined to what it may read.
 
 use actix_web::{
     HttpResponse, delete, get,
@@ -7,14 +7,15 @@ use actix_web::{
 };
 use actors::{
     Twins,
-    identity::Role,
     jobs::{Job, Work},
 };
-use hierarchy_models::Name;
+use hierarchy_models::{
+    Name,
+    access::{Extent, Right},
+};
 
-use super::listing::tops;
 use crate::{
-    access::{Access, Caller, Operator, Viewer},
+    access::{Access, Caller, lacks, needs},
     json,
     params::{NoParams, Params},
     problem::Problem,
@@ -36,25 +37,29 @@ pub fn accepted(job: Job) -> HttpResponse {
 
 /// A key belongs to the principal that sent it.
 pub fn job_key(access: &Access, key: IdempotencyKey) -> Option<Name> {
-    key.0.map(|key| format!("{}:{key}", access.principal.id).into())
+    key.0.map(|key| format!("{}:{key}", access.subject.id).into())
 }
 
-fn sees(access: &Access, job: &Job) -> bool {
-    access.scope().is_none() || tops(access) == job.scope
+/// Whether all that the job may touch lies where the right was granted.
+fn covers(access: &Access, right: Right, job: &Job) -> bool {
+    match access.subject.granted.extent(right) {
+        Extent::Everywhere => true,
+        Extent::Under(tops) => job.scope.as_ref().is_some_and(|scope| scope.iter().all(|top| tops.contains(top))),
+    }
 }
 
-fn seen(caller: &Access, twins: &Twins, id: &str) -> Result<Job, Problem> {
+fn seen(access: &Access, twins: &Twins, right: Right, id: &str) -> Result<Job, Problem> {
     let job = twins.job(id)?;
-    if sees(caller, &job) { Ok(job) } else { Err(actors::TwinError::NoSuchJob(id.into()).into()) }
+    if covers(access, right, &job) { Ok(job) } else { Err(actors::TwinError::NoSuchJob(id.into()).into()) }
 }
 
 /// Jobs, the newest first. Those that are over are listed until too many newer ones are.
 #[utoipa::path(operation_id = "listJobs", tag = "jobs", params(Paging), responses((status = 200, description = "One page of jobs", body = JobPage)))]
 #[get("/jobs")]
-pub async fn list(caller: Caller<Viewer>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
+pub async fn list(caller: Caller<needs::Read>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
     let (limit, cursor) = (params.limit()?, params.cursor()?);
     params.finish()?;
-    let mut jobs = twins.jobs(cursor.as_deref(), limit + 1, |job| sees(&caller, job));
+    let mut jobs = twins.jobs(cursor.as_deref(), limit + 1, |job| covers(&caller, Right::Read, job));
     let more = jobs.len() > limit;
     jobs.truncate(limit);
     let cursor = jobs.last().filter(|_| more).map(|job| job.id.to_string());
@@ -69,8 +74,8 @@ pub async fn list(caller: Caller<Viewer>, twins: Data<Twins>, mut params: Params
     responses((status = 200, description = "The job as it is now", body = JobDocument))
 )]
 #[get("/jobs/{id}")]
-pub async fn read(caller: Caller<Viewer>, twins: Data<Twins>, id: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
-    Ok(json::ok(&JobDocument::from(seen(&caller, &twins, &id)?)))
+pub async fn read(caller: Caller<needs::Read>, twins: Data<Twins>, id: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
+    Ok(json::ok(&JobDocument::from(seen(&caller, &twins, Right::Read, &id)?)))
 }
 
 /// Cancels a job; what it has done stays done. One that is over already is forgotten.
@@ -84,9 +89,15 @@ pub async fn read(caller: Caller<Viewer>, twins: Data<Twins>, id: Path<String>, 
     )
 )]
 #[delete("/jobs/{id}")]
-pub async fn delete(caller: Caller<Operator>, twins: Data<Twins>, id: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
-    if let Work::Import { .. } = seen(&caller, &twins, &id)?.work {
-        caller.need(Role::Admin)?;
+pub async fn delete(caller: Access, twins: Data<Twins>, id: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
+    // Who may cancel it may begin such a one.
+    let right = match twins.job(&id)?.work {
+        Work::Import { .. } => Right::Provision,
+        Work::Command { .. } => Right::Command,
+    };
+    if seen(&caller, &twins, right, &id).is_err() {
+        seen(&caller, &twins, Right::Read, &id)?;
+        return Err(lacks(right));
     }
     let id = id.into_inner();
     match uncut(async move { Ok(twins.cancel_job(&id).await?) }).await? {

@@ -6,7 +6,7 @@ use hierarchy_models::event::Status;
 
 use super::{path::TwinPath, whole};
 use crate::{
-    access::{Admin, Caller, Operator},
+    access::{Caller, needs},
     params::NoParams,
     precondition::IfMatch,
     problem::Problem,
@@ -23,7 +23,7 @@ use crate::{
 )]
 #[post("/twins/{id}/activate")]
 pub async fn activate(
-    caller: Caller<Admin>,
+    caller: Caller<needs::Provision>,
     twins: Data<Twins>,
     id: TwinPath,
     if_match: IfMatch,
@@ -41,7 +41,7 @@ pub async fn activate(
 )]
 #[post("/twins/{id}/deactivate")]
 pub async fn deactivate(
-    caller: Caller<Admin>,
+    caller: Caller<needs::Provision>,
     twins: Data<Twins>,
     id: TwinPath,
     if_match: IfMatch,
@@ -50,7 +50,13 @@ pub async fn deactivate(
     set(&caller, twins, id, if_match, Status::Inactive).await
 }
 
-async fn set(caller: &Caller<Admin>, twins: Data<Twins>, id: TwinPath, if_match: IfMatch, status: Status) -> Result<HttpResponse, Problem> {
+async fn set(
+    caller: &Caller<needs::Provision>,
+    twins: Data<Twins>,
+    id: TwinPath,
+    if_match: IfMatch,
+    status: Status,
+) -> Result<HttpResponse, Problem> {
     caller.reach(&twins, &id.0).await?;
     if_match.check(&twins, &id.0).await?;
     whole(uncut(async move { Ok(twins.set_status(&id.0, status).await?) }).await?)
@@ -65,7 +71,7 @@ async fn set(caller: &Caller<Admin>, twins: Data<Twins>, id: TwinPath, if_match:
 )]
 #[post("/twins/{id}/release")]
 pub async fn release(
-    caller: Caller<Operator>,
+    caller: Caller<needs::Command>,
     twins: Data<Twins>,
     id: TwinPath,
     if_match: IfMatch,

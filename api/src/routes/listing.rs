@@ -4,13 +4,14 @@ use actix_web::{HttpResponse, get, web::Data};
 use actors::Twins;
 use hierarchy_models::{
     TwinId,
+    access::Extent,
     expression::SyntaxError,
     filter::{Filter, Sort},
     model,
 };
 
 use crate::{
-    access::{Access, Caller, Viewer},
+    access::{Caller, Needs, needs},
     json,
     params::Params,
     problem::Problem,
@@ -22,28 +23,31 @@ use crate::{
     },
 };
 
-/// Searches twins. A key with a scope sees that twin and what is below it. A page that is not the last may hold fewer twins than its
+/// Searches the twins that the caller may read. A page that is not the last may hold fewer twins than its
 /// limit, down to none, when little is found among much that no index answers: its cursor goes on.
 #[utoipa::path(operation_id = "listTwins", tag = "twins", params(Searching, Sorting, Paging), responses((status = 200, description = "One page", body = TwinPage)))]
 #[get("/twins")]
-pub async fn list(caller: Caller<Viewer>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
+pub async fn list(caller: Caller<needs::Read>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
     let query = read(&mut params)?;
     params.finish()?;
     let found = twins.list(within(&caller, &twins, query).await?).await?;
     Ok(json::ok(&page(found, ListItem::from)))
 }
 
-/// The query as far as the caller sees; before paging, so that what it may not see takes no place on a page.
-pub async fn within(caller: &Access, twins: &Twins, query: RegistryQuery) -> Result<RegistryQuery, Problem> {
+/// The query as far as the caller's right goes; before paging, so that what it may not see takes no place on a page.
+pub async fn within<R: Needs>(caller: &Caller<R>, twins: &Twins, query: RegistryQuery) -> Result<RegistryQuery, Problem> {
     for named in [&query.parent, &query.under].into_iter().flatten() {
         caller.reach(twins, named).await?;
     }
     Ok(RegistryQuery { within: tops(caller), ..query })
 }
 
-/// The parts of the tree that the caller may see; all of it without.
-pub fn tops(caller: &Access) -> Option<Vec<TwinId>> {
-    caller.scope().map(|scope| vec![scope.clone()])
+/// The parts of the tree over which the caller has its right; all of it without.
+pub fn tops<R: Needs>(caller: &Caller<R>) -> Option<Vec<TwinId>> {
+    match caller.extent() {
+        Extent::Everywhere => None,
+        Extent::Under(tops) => Some(tops),
+    }
 }
 
 /// Which twins are meant.

@@ -12,11 +12,12 @@ use actors::{
     live::{LiveFilter, LiveKind},
 };
 use futures_util::stream::poll_fn;
+use hierarchy_models::access::Extent;
 use tokio::sync::mpsc;
 
 use crate::{
-    access::{self, Access, Caller, Viewer},
-    live::Pump,
+    access::{self, Caller, needs},
+    live::{Pump, Shown, Watch},
     params::Params,
     problem::Problem,
     settings::Settings,
@@ -38,7 +39,7 @@ const CHUNKS_MAX: usize = 4;
     operation_id = "followLive",
     tag = "live",
     params(
-        ("under" = Option<String>, Query, description = "This twin and all below it; everything the key may see when absent"),
+        ("under" = Option<String>, Query, description = "This twin and all below it; everything that the caller may read when absent"),
         ("kinds" = Option<String>, Query, description = "Any of state, event, alert, command, separated by commas; all when absent"),
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was read"),
     ),
@@ -49,7 +50,7 @@ const CHUNKS_MAX: usize = 4;
 )]
 #[get("/live")]
 pub async fn live(
-    caller: Caller<Viewer>,
+    caller: Caller<needs::Read>,
     request: HttpRequest,
     twins: Data<Twins>,
     settings: Data<Settings>,
@@ -58,14 +59,17 @@ pub async fn live(
 ) -> Result<HttpResponse, Problem> {
     let asked = read(&mut params)?;
     params.finish()?;
+    // From before the look at what the caller may: a change after it ends the stream.
+    let changes = twins.access().changes();
     let filter = confined(&caller, &twins, asked).await?;
     let resume =
         request.headers().get("last-event-id").and_then(|v| v.to_str().ok()).filter(|id| (1..=EVENT_ID_BYTES_MAX).contains(&id.len()));
     // Subscribed before the snapshot is read, so that no change falls between them.
     let reader = twins.live(filter.clone(), resume).await?;
     let (out, mut chunks) = mpsc::channel::<Bytes>(CHUNKS_MAX);
-    let key = access::bearer(request.headers())?.to_owned();
-    let pump = Pump::new(twins.get_ref().clone(), settings.get_ref().clone(), stopping.get_ref().clone(), filter, key, out);
+    let shown = Shown::of(access::credential(&request)?);
+    let watch = Watch { twins: twins.get_ref().clone(), shown, subject: caller.subject.clone(), changes };
+    let pump = Pump::new(settings.get_ref().clone(), stopping.get_ref().clone(), filter, watch, out);
     actix_web::rt::spawn(pump.run(reader));
     let body = poll_fn(move |cx| chunks.poll_recv(cx).map(|chunk| chunk.map(Ok::<_, Infallible>)));
     Ok(HttpResponse::Ok()
@@ -80,16 +84,15 @@ fn read(params: &mut Params) -> Result<LiveFilter, Problem> {
         let one = |name: &str| LiveKind::parse(name.trim()).ok_or_else(|| format!("{name:?} is not one of state, event, alert, command"));
         text.split(',').map(one).collect::<Result<Vec<_>, _>>()
     })?;
-    Ok(LiveFilter { under, kinds: kinds.unwrap_or_default() })
+    Ok(LiveFilter { under, within: Extent::Under(Vec::new()), kinds: kinds.unwrap_or_default() })
 }
 
-/// The filter within what the key may see.
-async fn confined(access: &Access, twins: &Twins, asked: LiveFilter) -> Result<LiveFilter, Problem> {
-    let under = asked.under.or_else(|| access.scope().cloned());
-    if let Some(top) = &under {
-        access.reach_existing(twins, top).await?;
+/// The filter within what the caller may read.
+async fn confined(caller: &Caller<needs::Read>, twins: &Twins, asked: LiveFilter) -> Result<LiveFilter, Problem> {
+    if let Some(top) = &asked.under {
+        caller.reach_existing(twins, top).await?;
     }
-    Ok(LiveFilter { under, ..asked })
+    Ok(LiveFilter { within: caller.extent(), ..asked })
 }
 
 #[cfg(test)]

@@ -1,17 +1,21 @@
 //! Every route, one file for each thing it is about. A route reads its request, asks the runtime, writes the answer.
 
 mod alerts;
+mod audit;
 mod bulk;
 mod claims;
 mod commands;
 mod credentials;
 mod enrolments;
 mod events;
+mod governing;
+mod grants;
 mod history;
 mod jobs;
 mod lifecycle;
 mod listing;
 mod live;
+mod login;
 mod models;
 mod pages;
 mod patch;
@@ -19,6 +23,7 @@ mod path;
 mod principals;
 mod probes;
 mod register;
+mod roles;
 mod rollups;
 mod rule_body;
 mod rules;
@@ -35,6 +40,7 @@ use crate::{documents::Document, problem::Problem};
 
 /// The routes under `/api/v1`: all of them need a key.
 pub fn keyed(routes: &mut ServiceConfig) {
+    routes.service(login::login).service(login::logout);
     // Before the twins themselves, one of which could have such a name. A path with a place in it costs every request behind it two
     // allocations: none stands before the reading of a twin.
     routes.service(bulk::import).service(bulk::export);
@@ -54,6 +60,9 @@ pub fn keyed(routes: &mut ServiceConfig) {
     routes.service(rules::test).service(rules::list).service(rules::create).service(rules::read).service(rules::change);
     routes.service(rules::delete);
     routes.service(principals::list).service(principals::create).service(principals::read).service(principals::delete);
+    routes.service(grants::list).service(grants::create).service(grants::read).service(grants::delete);
+    routes.service(audit::list);
+    routes.service(roles::list).service(roles::read).service(roles::put).service(roles::delete);
 }
 
 /// The routes that need no key on loopback, and the document that describes all routes.

@@ -7,10 +7,10 @@ use hierarchy_models::dtdl::Json;
 
 use super::path::ModelPath;
 use crate::{
-    access::{Access, Admin, Caller, Viewer},
+    access::{Caller, needs},
     body, json,
     params::{NoParams, Params},
-    problem::{self, Problem},
+    problem::Problem,
     query::Page,
     settings::Settings,
     uncut::uncut,
@@ -24,7 +24,7 @@ use crate::{
 /// The models that are known, by id.
 #[utoipa::path(operation_id = "listModels", tag = "models", params(Paging), responses((status = 200, description = "One page of models", body = ModelPage)))]
 #[get("/models")]
-pub async fn list(_caller: Caller<Viewer>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
+pub async fn list(_caller: Caller<needs::Read>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
     let (limit, cursor) = (params.limit()?, params.cursor()?);
     params.finish()?;
     Ok(json::ok(&page(paged(&twins.models(), limit, cursor), |summary| summary)))
@@ -61,7 +61,7 @@ fn paged(known: &Known, limit: usize, after: Option<String>) -> Page<ModelSummar
     responses((status = 200, description = "The Interface, in the Digital Twins Definition Language", body = Object))
 )]
 #[get("/models/{dtmi}")]
-pub async fn read(_caller: Caller<Viewer>, twins: Data<Twins>, model: ModelPath, _params: NoParams) -> Result<HttpResponse, Problem> {
+pub async fn read(_caller: Caller<needs::Read>, twins: Data<Twins>, model: ModelPath, _params: NoParams) -> Result<HttpResponse, Problem> {
     let known = twins.models();
     let source = known.sources.get(&model.0).ok_or_else(|| actors::TwinError::NoSuchModel(model.0.clone()))?;
     Ok(json::ok(&*source.document))
@@ -82,13 +82,13 @@ pub async fn read(_caller: Caller<Viewer>, twins: Data<Twins>, model: ModelPath,
 )]
 #[put("/models/{dtmi}")]
 pub async fn put(
-    caller: Caller<Admin>,
+    caller: Caller<needs::Models>,
     twins: Data<Twins>,
     model: ModelPath,
     _params: NoParams,
     body: Documents,
 ) -> Result<HttpResponse, Problem> {
-    unconfined(&caller)?;
+    caller.everywhere()?;
     let Documents(interfaces) = body;
     let is_named = |interface: &Json| interface.member("@id").and_then(Json::as_text).is_some_and(|id| id.as_str() == model.0.as_str());
     if !interfaces.iter().any(is_named) {
@@ -111,18 +111,15 @@ pub async fn put(
     responses((status = 204, description = "Forgotten"), (status = 409, response = crate::openapi::ProblemResponse))
 )]
 #[delete("/models/{dtmi}")]
-pub async fn delete(caller: Caller<Admin>, twins: Data<Twins>, model: ModelPath, _params: NoParams) -> Result<HttpResponse, Problem> {
-    unconfined(&caller)?;
+pub async fn delete(
+    caller: Caller<needs::Models>,
+    twins: Data<Twins>,
+    model: ModelPath,
+    _params: NoParams,
+) -> Result<HttpResponse, Problem> {
+    caller.everywhere()?;
     uncut(async move { Ok(twins.delete_model(&model.0).await?) }).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// Models are everybody's: a key that is confined to a part of the tree cannot change them.
-fn unconfined(access: &Access) -> Result<(), Problem> {
-    match access.scope() {
-        None => Ok(()),
-        Some(scope) => Err(Problem::new(problem::FORBIDDEN, format!("this key is confined to {scope}, and models are everybody's"))),
-    }
 }
 
 const MEDIA_TYPES: &[&str] = &["application/json", "application/ld+json"];

@@ -1,12 +1,12 @@
 //! `PATCH /twins/{id}`: an RFC 7396 merge patch of what people decide about a twin.
 //!
-//! Operators may change what the twin is told (`desired`) and how it is described (`metadata`, `tags`). Where it stands and
-//! who speaks for it (`parent`, `gateway`) decide who may see and be it, and its `model` what fits it, so these need an
-//! administrator.
+//! The right to write is over what the twin is told (`desired`) and how it is described (`metadata`, `tags`). Where it stands and
+//! who speaks for it (`parent`, `gateway`) decide who may see and be it, and its `model` what fits it, so these need the right to
+//! provision too.
 
 use actix_web::{HttpResponse, patch, web::Data};
-use actors::{TwinPatch, Twins, identity::Role};
-use hierarchy_models::{Map, ModelId, TwinId, Value, model};
+use actors::{TwinPatch, Twins};
+use hierarchy_models::{Map, ModelId, TwinId, Value, access::Right, model};
 
 use super::{
     path::TwinPath,
@@ -14,7 +14,7 @@ use super::{
     whole,
 };
 use crate::{
-    access::{Caller, Operator},
+    access::{Caller, needs},
     body::{Body, FromBody},
     members::{self, Members},
     params::NoParams,
@@ -42,7 +42,7 @@ use crate::{
 )]
 #[patch("/twins/{id}")]
 pub async fn patch(
-    caller: Caller<Operator>,
+    caller: Caller<needs::Write>,
     twins: Data<Twins>,
     id: TwinPath,
     if_match: IfMatch,
@@ -50,10 +50,10 @@ pub async fn patch(
     body: Body<Change>,
 ) -> Result<HttpResponse, Problem> {
     let change = body.value.0;
-    if change.parent.is_some() || change.gateway.is_some() || change.model.is_some() {
-        caller.need(Role::Admin)?;
-    }
     caller.reach(&twins, &id.0).await?;
+    if change.parent.is_some() || change.gateway.is_some() || change.model.is_some() {
+        caller.reach_for(Right::Provision, &twins, &id.0).await?;
+    }
     let (parent, gateway) = (change.parent.as_ref(), change.gateway.as_ref());
     if let Some(parent) = parent {
         caller.may_stand_under(parent.as_ref())?;

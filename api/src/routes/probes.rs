@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, get, web::Data};
-use actors::{Twins, identity::Role};
+use actors::Twins;
+use hierarchy_models::access::Right;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
@@ -19,13 +20,13 @@ use crate::{
 /// A runtime that does not say within this time whether it is ready is not.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-/// Lets in whoever sits on this machine, or has a viewer's key. A request that a proxy passed on comes from elsewhere.
+/// Lets in whoever sits on this machine, or has a key with the right to read. A request that a proxy passed on comes from elsewhere.
 async fn let_in(request: &HttpRequest, twins: &Twins) -> Result<(), Problem> {
     if is_local(request) {
         return Ok(());
     }
-    let principal = access::principal(twins, request.headers()).await?;
-    Access { principal }.need(Role::Viewer)
+    let subject = access::subject(twins, request).await?;
+    Access { subject }.need(Right::Read)
 }
 
 fn is_local(request: &HttpRequest) -> bool {

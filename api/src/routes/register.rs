@@ -2,10 +2,10 @@
 
 use actix_web::{HttpResponse, http::StatusCode, post, web::Data};
 use actors::{Registration, TwinError, Twins, identity::NewCredentials};
-use hierarchy_models::{Name, TwinId, Value, limits::NAME_BYTES_MAX, model};
+use hierarchy_models::{Name, TwinId, Value, access::Right, limits::NAME_BYTES_MAX, model};
 
 use crate::{
-    access::{Access, Admin, Caller},
+    access::{Access, Caller, needs},
     body::{Body, FromBody},
     documents::Document,
     members::{self, Members, pointer_to},
@@ -38,7 +38,7 @@ pub const TAGS_MAX: usize = 64;
 )]
 #[post("/twins")]
 pub async fn register(
-    caller: Caller<Admin>,
+    caller: Caller<needs::Provision>,
     twins: Data<Twins>,
     replays: Data<Replays>,
     key: IdempotencyKey,
@@ -56,14 +56,20 @@ pub async fn register(
     Ok(answer.await?.into_response())
 }
 
-/// That the caller may see the twins it names; those it may not are not there.
+/// That the caller may provision at the twins it names; those it may not see are not there.
 pub async fn may_name(access: &Access, twins: &Twins, parent: Option<&TwinId>, gateway: Option<&TwinId>) -> Result<(), Problem> {
     let not_there = |problem: Problem, instead: TwinError| if problem.kind() == problem::NO_SUCH_TWIN { instead.into() } else { problem };
     if let Some(parent) = parent {
-        access.reach(twins, parent).await.map_err(|p| not_there(p, TwinError::NoSuchParent { parent: parent.clone() }))?;
+        access
+            .reach_for(Right::Provision, twins, parent)
+            .await
+            .map_err(|p| not_there(p, TwinError::NoSuchParent { parent: parent.clone() }))?;
     }
     if let Some(gateway) = gateway {
-        access.reach(twins, gateway).await.map_err(|p| not_there(p, TwinError::NoSuchGateway { gateway: gateway.clone() }))?;
+        access
+            .reach_for(Right::Provision, twins, gateway)
+            .await
+            .map_err(|p| not_there(p, TwinError::NoSuchGateway { gateway: gateway.clone() }))?;
     }
     Ok(())
 }

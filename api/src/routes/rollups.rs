@@ -11,7 +11,7 @@ use hierarchy_models::rollup::RollupSet;
 
 use super::path::TwinPath;
 use crate::{
-    access::{Caller, Operator, Viewer},
+    access::{Caller, needs},
     body::{Body, FromBody},
     json,
     members::{self, Members, pointer_to},
@@ -35,7 +35,7 @@ use crate::{
     ))
 )]
 #[get("/twins/{id}/rollups")]
-pub async fn read(caller: Caller<Viewer>, twins: Data<Twins>, id: TwinPath, _params: NoParams) -> Result<HttpResponse, Problem> {
+pub async fn read(caller: Caller<needs::Read>, twins: Data<Twins>, id: TwinPath, _params: NoParams) -> Result<HttpResponse, Problem> {
     caller.reach(&twins, &id.0).await?;
     answer(&twins.rollups(&id.0).await?)
 }
@@ -53,7 +53,7 @@ pub async fn read(caller: Caller<Viewer>, twins: Data<Twins>, id: TwinPath, _par
 )]
 #[put("/twins/{id}/rollups")]
 pub async fn put(
-    caller: Caller<Operator>,
+    caller: Caller<needs::Write>,
     twins: Data<Twins>,
     id: TwinPath,
     if_match: IfMatch,
@@ -75,7 +75,7 @@ pub async fn put(
 )]
 #[delete("/twins/{id}/rollups")]
 pub async fn delete(
-    caller: Caller<Operator>,
+    caller: Caller<needs::Write>,
     twins: Data<Twins>,
     id: TwinPath,
     if_match: IfMatch,

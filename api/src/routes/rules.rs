@@ -1,7 +1,7 @@
 //! Rules: making, reading, changing, removing them, and trying one on history.
 //!
-//! Operators write rules; one that calls a webhook needs an administrator, as it sends what the server knows to the outside. A key with a
-//! scope sees and writes rules under twins of its scope only.
+//! A rule is seen and written by who has the right over all that it looks at. What it does by itself its writer must be allowed to
+//! do: to send commands, or what the server knows to the outside.
 
 use std::time::Duration;
 
@@ -14,15 +14,16 @@ use actix_web::{
     patch, post,
     web::{Data, Path},
 };
-use actors::{TwinError, Twins, identity::Role};
+use actors::{TwinError, Twins};
 use hierarchy_models::{
     TwinId,
+    access::Right,
     rule::{Action, CompiledRule, Rule},
 };
 
 use super::rule_body::{Change, Draft, Test, Tested};
 use crate::{
-    access::{Access, Caller, Operator, Viewer},
+    access::{Caller, Needs, needs},
     body::Body,
     json,
     params::{NoParams, Params},
@@ -45,7 +46,7 @@ const ATTEMPTS_MAX: usize = 8;
 /// Rules, by id.
 #[utoipa::path(operation_id = "listRules", tag = "rules", params(Paging), responses((status = 200, description = "One page of rules", body = RulePage)))]
 #[get("/rules")]
-pub async fn list(caller: Caller<Viewer>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
+pub async fn list(caller: Caller<needs::Read>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
     let (limit, cursor) = (params.limit()?, params.cursor()?);
     params.finish()?;
     let (mut items, mut more) = (Vec::new(), false);
@@ -78,7 +79,7 @@ pub async fn list(caller: Caller<Viewer>, twins: Data<Twins>, mut params: Params
 )]
 #[post("/rules")]
 pub async fn create(
-    caller: Caller<Operator>,
+    caller: Caller<needs::Rules>,
     twins: Data<Twins>,
     replays: Data<Replays>,
     key: IdempotencyKey,
@@ -120,7 +121,7 @@ fn answer(rule: &Rule) -> HttpResponse {
     responses((status = 200, description = "The rule", body = RuleDocument, headers(("ETag" = String, description = "What `If-Match` takes"))))
 )]
 #[get("/rules/{rid}")]
-pub async fn read(caller: Caller<Viewer>, twins: Data<Twins>, rid: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
+pub async fn read(caller: Caller<needs::Read>, twins: Data<Twins>, rid: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
     Ok(answer(&find(&caller, &twins, &rid).await?))
 }
 
@@ -140,7 +141,7 @@ pub async fn read(caller: Caller<Viewer>, twins: Data<Twins>, rid: Path<String>,
 )]
 #[patch("/rules/{rid}")]
 pub async fn change(
-    caller: Caller<Operator>,
+    caller: Caller<needs::Rules>,
     twins: Data<Twins>,
     rid: Path<String>,
     if_match: IfMatch,
@@ -173,7 +174,7 @@ pub async fn change(
 )]
 #[delete("/rules/{rid}")]
 pub async fn delete(
-    caller: Caller<Operator>,
+    caller: Caller<needs::Rules>,
     twins: Data<Twins>,
     rid: Path<String>,
     if_match: IfMatch,
@@ -198,7 +199,7 @@ pub async fn delete(
     )
 )]
 #[post("/rules/test")]
-pub async fn test(caller: Caller<Operator>, twins: Data<Twins>, _params: NoParams, body: Body<Test>) -> Result<HttpResponse, Problem> {
+pub async fn test(caller: Caller<needs::Rules>, twins: Data<Twins>, _params: NoParams, body: Body<Test>) -> Result<HttpResponse, Problem> {
     let Test { rule, twin, from, to } = body.value;
     caller.reach_existing(&twins, &twin).await?;
     let (rule, prefix) = match rule {
@@ -218,34 +219,40 @@ fn below(prefix: &str, error: TwinError) -> Problem {
     }
 }
 
-/// Whether the rule looks at nothing but what the caller may see.
-async fn sees(access: &Access, twins: &Twins, rule: &Rule) -> Result<bool, Problem> {
-    match (access.scope(), &rule.under) {
-        (None, _) => Ok(true),
-        (Some(_), None) => Ok(false),
-        (Some(_), Some(under)) => access.reaches(twins, under).await,
-    }
+/// Whether the caller has its right over all that the rule looks at.
+async fn sees<R: Needs>(caller: &Caller<R>, twins: &Twins, rule: &Rule) -> Result<bool, Problem> {
+    caller.covers(R::RIGHT, twins, rule.under.as_ref()).await
 }
 
-async fn find(access: &Access, twins: &Twins, rid: &str) -> Result<Rule, Problem> {
+/// A rule that may be read and not written is one that is there.
+async fn find<R: Needs>(caller: &Caller<R>, twins: &Twins, rid: &str) -> Result<Rule, Problem> {
     let no_such = || Problem::no_such(problem::NO_SUCH_RULE, "rule", rid);
     let rule = twins.rule(rid).map_err(|_| no_such())?;
-    if sees(access, twins, &rule.rule).await? { Ok(rule.rule.clone()) } else { Err(no_such()) }
+    match caller.rights_over(twins, rule.rule.under.as_ref()).await? {
+        rights if rights.has(R::RIGHT) => Ok(rule.rule.clone()),
+        rights if rights.has(Right::Read) => Err(Problem::new(problem::FORBIDDEN, format!("this needs the right {} there", R::RIGHT))),
+        _ => Err(no_such()),
+    }
 }
 
-async fn may_write(access: &Access, twins: &Twins, rule: &Rule) -> Result<(), Problem> {
-    if rule.actions.iter().any(|action| matches!(action, Action::Webhook { .. })) {
-        access.need(Role::Admin)?;
-    }
-    let missing = |under: &TwinId| Problem::member("/under", format!("there is no twin {under}"));
-    match (&rule.under, access.scope()) {
-        (Some(under), _) => match access.reach_existing(twins, under).await {
-            Err(problem) if problem.kind() == problem::NO_SUCH_TWIN => Err(missing(under)),
-            other => other,
-        },
-        (None, Some(scope)) => {
-            Err(Problem::new(problem::FORBIDDEN, format!("this key is confined to {scope}: name a twin in it")).pointing_at("/under"))
+async fn may_write(caller: &Caller<needs::Rules>, twins: &Twins, rule: &Rule) -> Result<(), Problem> {
+    let of_action = rule.actions.iter().filter_map(|action| match action {
+        Action::Webhook { .. } => Some(Right::Sinks),
+        Action::Command { .. } => Some(Right::Command),
+        Action::Alert { .. } | Action::Emit { .. } => None,
+    });
+    for right in [Right::Rules].into_iter().chain(of_action) {
+        match &rule.under {
+            None => caller.need_everywhere(right).map_err(|problem| problem.pointing_at("/under"))?,
+            Some(under) => caller.reach_existing_for(right, twins, under).await.map_err(|problem| not_there(problem, under))?,
         }
-        (None, None) => Ok(()),
+    }
+    Ok(())
+}
+
+fn not_there(problem: Problem, under: &TwinId) -> Problem {
+    match problem.kind() {
+        problem::NO_SUCH_TWIN => Problem::member("/under", format!("there is no twin {under}")),
+        _ => problem,
     }
 }

@@ -6,7 +6,7 @@ use hierarchy_models::limits::TREE_DEPTH_MAX;
 
 use super::path::TwinPath;
 use crate::{
-    access::{Caller, Viewer},
+    access::{Caller, needs},
     documents::Documents,
     json,
     params::Params,
@@ -27,7 +27,7 @@ use crate::{
 )]
 #[get("/twins/{id}/tree")]
 pub async fn read(
-    caller: Caller<Viewer>,
+    caller: Caller<needs::Read>,
     twins: Data<Twins>,
     settings: Data<Settings>,
     documents: Documents,

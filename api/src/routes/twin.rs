@@ -5,7 +5,7 @@ use actors::Twins;
 
 use super::path::TwinPath;
 use crate::{
-    access::{Admin, Caller, Viewer},
+    access::{Caller, needs},
     documents::Documents,
     params::{NoParams, Params},
     precondition::{IfMatch, is_held},
@@ -29,7 +29,7 @@ use crate::{
 )]
 #[get("/twins/{id}")]
 pub async fn read(
-    caller: Caller<Viewer>,
+    caller: Caller<needs::Read>,
     request: HttpRequest,
     twins: Data<Twins>,
     documents: Documents,
@@ -58,7 +58,7 @@ pub async fn read(
 )]
 #[delete("/twins/{id}")]
 pub async fn delete(
-    caller: Caller<Admin>,
+    caller: Caller<needs::Provision>,
     twins: Data<Twins>,
     id: TwinPath,
     if_match: IfMatch,

@@ -218,6 +218,9 @@ pages!(
     CommandPage of super::command::CommandDocument,
     EventPage of super::event::EventDocument,
     PrincipalPage of Principal,
+    GrantPage of Grant,
+    AuditPage of super::audit::AuditDocument,
+    RolePage of super::role::RoleDocument,
     ModelPage of super::model::ModelSummary,
     AlertPage of super::alert::AlertDocument,
     RulePage of super::rule::RuleDocument,
@@ -267,13 +270,13 @@ pub struct TwinPatch {
     metadata: Option<Value>,
     #[schema(value_type = Option<Object>, nullable = false)]
     desired: Option<Value>,
-    /// Replaces all tags; `null` removes them. Needs the role operator, as metadata and desired do.
+    /// Replaces all tags; `null` removes them. Needs the right to write, as metadata and desired do.
     tags: Option<Vec<String>>,
-    /// Moves the twin; `null` makes it a root. Needs the role admin.
+    /// Moves the twin; `null` makes it a root. Needs the right to provision.
     parent: Option<String>,
-    /// Needs the role admin.
+    /// Needs the right to provision.
     gateway: Option<String>,
-    /// Another model, which must be known: a newer version, say. Needs the role admin.
+    /// Another model, which must be known: a newer version, say. Needs the right to provision.
     #[schema(nullable = false)]
     model: Option<String>,
 }
@@ -298,11 +301,17 @@ pub struct NewCommand {
 pub struct NewPrincipal {
     #[schema(max_length = 128)]
     name: String,
-    /// `viewer`, `operator` or `admin`; each includes the ones before it. Either this or `roles`.
+    /// `viewer`, `operator`, `admin`, or a role of your own. Either this or `roles`.
     role: Option<String>,
     roles: Option<Vec<String>>,
-    /// This twin and all below it; everything when absent.
+    /// Where the roles hold: this twin and all below it; everywhere when absent.
     scope: Option<String>,
+    /// Seconds until the key ends; never when absent.
+    #[schema(minimum = 1)]
+    expires_in: Option<u64>,
+    /// The `sub` of the tokens that an identity provider signs for it; then there is no key.
+    #[schema(max_length = 128)]
+    subject: Option<String>,
 }
 
 /// A person or a system.
@@ -310,19 +319,52 @@ pub struct NewPrincipal {
 pub struct Principal {
     id: String,
     name: String,
-    roles: Vec<String>,
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// When its key ends.
+    #[schema(format = DateTime, nullable = false)]
+    expires_at: Option<String>,
     #[schema(nullable = false)]
-    scope: Option<String>,
+    subject: Option<String>,
+    /// Those that the caller sees.
+    grants: Vec<Grant>,
+}
+
+/// A role over a twin and all below it, or over everything.
+#[derive(ToSchema)]
+pub struct Grant {
+    id: String,
+    principal: String,
+    role: String,
+    #[schema(nullable = false)]
+    under: Option<String>,
     #[schema(format = DateTime)]
     created_at: String,
 }
 
-/// The principal and its key, which is shown this once.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewGrant {
+    principal: String,
+    role: String,
+    /// This twin and all below it; everything when absent.
+    under: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleBody {
+    /// `read`, `command`, `acknowledge`, `write`, `rules`, `provision`, `models`, `sinks`, `principals`, `audit`.
+    rights: Vec<String>,
+}
+
+/// The principal and its key, which is shown this once. One with a subject has none.
 #[derive(ToSchema)]
 pub struct CreatedPrincipal {
     #[serde(flatten)]
     principal: Principal,
-    key: String,
+    #[schema(nullable = false)]
+    key: Option<String>,
 }
 
 #[derive(ToSchema)]

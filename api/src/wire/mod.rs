@@ -4,6 +4,7 @@
 //! asking that edge's clients.
 
 pub mod alert;
+pub mod audit;
 pub mod command;
 pub mod credentials;
 pub mod described;
@@ -12,6 +13,7 @@ pub mod event;
 pub mod history;
 pub mod job;
 pub mod model;
+pub mod role;
 pub mod rollups;
 pub mod rule;
 pub mod rule_body;

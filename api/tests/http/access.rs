@@ -89,7 +89,7 @@ fn a_principals_key_is_shown_once_and_ends_with_it() {
         let listed = world.admin.get("/principals").await;
         assert_eq!(listed.json["items"][0]["name"], "ann");
         assert!(!listed.text.contains(made.json["key"].as_str().unwrap()));
-        assert_eq!(world.admin.get(&path).await.json["roles"], json!(["viewer"]));
+        assert_eq!(world.admin.get(&path).await.json["grants"][0]["role"], "viewer");
         assert_eq!(world.admin.delete(&path).await.status, 204);
         assert_eq!(ann.get("/twins").await.status, 401);
         assert_eq!(world.admin.delete(&path).await.problem(), "no-such-principal");
@@ -103,7 +103,7 @@ fn a_confined_administrator_hands_out_no_more_than_it_has() {
         world.principal("viewer", None).await;
         let admin = world.principal("admin", Some("site")).await;
         let own = admin.post("/principals", json!({"name": "a", "role": "viewer"})).await;
-        assert_eq!((own.status, &own.json["scope"]), (201, &json!("site")));
+        assert_eq!((own.status, &own.json["grants"][0]["under"]), (201, &json!("site")));
         assert_eq!(admin.post("/principals", json!({"name": "a", "role": "viewer", "scope": "room"})).await.status, 201);
         let out = admin.post("/principals", json!({"name": "a", "role": "viewer", "scope": "elsewhere"})).await;
         assert_eq!((out.status, out.problem(), &out.json["pointer"]), (422, "no-such-scope", &json!("/scope")));

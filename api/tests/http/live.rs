@@ -85,7 +85,7 @@ fn a_reader_sees_its_part_of_the_tree_and_its_kinds() {
         assert_eq!(snapshot(&mut part).await.0, ["room", "d"]);
         let confined = world.principal("viewer", Some("room")).await;
         let mut own = confined.follow("/live?kinds=state", "").await;
-        assert_eq!(snapshot(&mut own).await.0, ["room", "d"]);
+        assert_eq!(snapshot(&mut own).await.0, ["d", "room"]);
         let mut commands = world.admin.follow("/live?kinds=command", "").await;
         assert_eq!(snapshot(&mut commands).await.0, Vec::<String>::new(), "commands have no state to begin with");
         world.telemetry("other", "2026-01-01T00:00:00Z", r#"{"t": 1}"#).await;

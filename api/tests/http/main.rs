@@ -3,13 +3,17 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod audit;
 mod commands;
 mod devices;
 mod edge;
+mod grants;
 mod history;
 mod jobs;
 mod live;
+mod matrix;
 mod registry;
 mod rollups;
 mod search;
+mod sessions;
 mod world;

@@ -53,9 +53,11 @@ async fn begin(house: &Arc<House>, stream: Stream) -> Option<Box<Attended>> {
         return None;
     };
     let hello = Rc::new(hello);
+    let from = peer.remote.clone();
     match timeout(patience, decide(house, &hello, peer)).await.unwrap_or(Err(Turned::timeout())) {
         Ok(admitted) => Some(admit(house, socket, codec, &hello, admitted)),
         Err(turned) => {
+            door::note_denial(house, &hello, &from, &turned);
             turn_away(house, socket, &codec, &hello, turned).await;
             None
         }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actors::{
+    audit::{Entry, Outcome, Target},
     device::{Connect, ConnectError, DeviceSession},
     identity::{Denied, Newcomer, Verified},
 };
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use hierarchy_models::{
     TwinId,
     event::{DisconnectReason, Encoding},
+    id::TWIN_ID_BYTES_MAX,
 };
 use ntex_mqtt::v5::codec::ConnectAckReason as Code;
 
@@ -137,6 +139,28 @@ async fn authenticate(house: &House, device: &TwinId, hello: &Hello, chain: Opti
         Denied::TooManyTries => Turned::new(Code::QuotaExceeded, denied.label(), "too many passwords were tried; try again later"),
         denied => bad_credentials(denied.label()),
     })
+}
+
+/// Who comes with the wrong credentials stands in the audit log; who comes at a bad moment does not.
+pub(crate) fn note_denial(house: &House, hello: &Hello, from: &str, turned: &Turned) {
+    if !matches!(turned.code, Code::BadUserNameOrPassword | Code::NotAuthorized) {
+        return;
+    }
+    // The address without the port, which is another one each time.
+    let from = from.rsplit_once(':').map_or(from, |(address, _)| address).to_owned();
+    let device = hello.client_id.chars().take(TWIN_ID_BYTES_MAX).collect();
+    house.twins.audit().note(Entry {
+        actor: None,
+        from,
+        action: "CONNECT".into(),
+        target: Target { kind: "device".into(), id: Some(device) },
+        path: None,
+        outcome: Outcome::Denied,
+        status: None,
+        reason: Some(turned.label.into()),
+        made: None,
+        count: 1,
+    });
 }
 
 async fn by_password(house: &House, device: &TwinId, password: &[u8]) -> Result<Verified, Denied> {

@@ -10,7 +10,7 @@ use persistence::{Batch, Error, Journal as JournalTrait, Mark, Origin, Store, St
 use rusqlite::Connection;
 
 use crate::{
-    EmbeddedIdentities, Options,
+    EmbeddedIdentities, Options, audit,
     folder::Folder,
     identities,
     journal::Journal,
@@ -31,6 +31,8 @@ pub(crate) struct Core {
     pub state_readers: Readers,
     pub identities: Writer,
     pub identity_readers: Readers,
+    pub audit: Writer,
+    pub audit_readers: Readers,
     /// Dropped last: the folder stays locked until all threads have let go of it.
     folder: Mutex<Option<Folder>>,
 }
@@ -53,6 +55,7 @@ impl EmbeddedStore {
         let folder = Folder::open(dir)?;
         let state = state::open(&folder.file("state.db"), options.state_pages_max)?;
         let identities = identities::open(&folder.file("identities.db"))?;
+        let audit = audit::open(&folder.file("audit.db"))?;
         let readers = |name: &str| Readers::new(folder.file(name), options.readers_max);
 
         let journal = Journal::open(dir, checkpoint_of(&state)?, &options)?;
@@ -62,6 +65,8 @@ impl EmbeddedStore {
             state_readers: readers("state.db"),
             identities: Writer::start("twinfold-identities", identities)?,
             identity_readers: readers("identities.db"),
+            audit: Writer::start("twinfold-audit", audit)?,
+            audit_readers: readers("audit.db"),
             folder: Mutex::new(Some(folder)),
         });
         let identities = Arc::new(EmbeddedIdentities { core: core.clone() });
@@ -107,7 +112,8 @@ impl Core {
         self.journal.close();
         self.state.close();
         self.identities.close();
-        [&self.state_readers, &self.identity_readers].into_iter().for_each(Readers::close);
+        self.audit.close();
+        [&self.state_readers, &self.identity_readers, &self.audit_readers].into_iter().for_each(Readers::close);
         self.folder.lock().take();
     }
 }

@@ -4,6 +4,7 @@
 //! is written behind it, in rows that may be written again. No secondary index, no materialised view, no counter, no batch: what
 //! one of the two does not know, or does differently, is not used. See docs/decisions/0008-the-cql-store.md.
 
+mod audit;
 mod commands;
 mod cql;
 mod documents;

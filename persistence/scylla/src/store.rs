@@ -7,7 +7,7 @@ use hierarchy_models::TwinId;
 use persistence::{Batch, Error, Journal as JournalTrait, Mark, Origin, Registry, Store, StoreStats, Turn, codec};
 
 use crate::{
-    Options, ScyllaIdentities,
+    Options, ScyllaIdentities, audit,
     commands::Commands,
     cql::Cql,
     documents,
@@ -38,6 +38,7 @@ pub(crate) struct Core {
     pub commands: Commands,
     pub registry: Rows,
     pub documents: documents::Statements,
+    pub audit: audit::Log,
     pub retention: Retention,
     pub projecting: tokio::sync::Mutex<()>,
 }
@@ -98,6 +99,7 @@ impl Reached {
             registry: Rows::open(cql.clone()).await?,
             documents: documents::Statements::prepare(cql.clone()).await?,
             retention: Retention::prepare(cql.clone(), go_by_themselves(options.history_ttl, cql.clock())).await?,
+            audit: audit::Log::prepare(cql.clone()).await?,
             projecting: tokio::sync::Mutex::new(()),
             shelves,
             cql,

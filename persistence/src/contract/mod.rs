@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+pub mod audit;
 pub mod documents;
 pub mod events;
 pub mod history;
@@ -85,6 +86,9 @@ macro_rules! store_contract {
             search::a_cursor_of_another_order_is_refused
             documents::a_document_of_megabytes_comes_back
             documents::a_document_is_put_read_listed_and_deleted
+            audit::the_audit_log_is_read_from_both_ends_after_a_reopen
+            audit::the_audit_log_is_read_by_time
+            audit::an_audit_record_out_of_line_is_refused
             identities::an_identity_comes_back_as_it_was
             identities::a_generation_outlives_its_identity
             identities::every_id_that_had_an_identity_is_listed_with_its_generation

@@ -3,6 +3,7 @@
 //! It is simple before it is fast: lists are sorted when they are asked for, paths are walked each time. It can be told to
 //! fail, to hold commits back, and to crash, so that a test decides what happens when, without a clock.
 
+mod audit;
 mod reads;
 mod registry;
 
@@ -19,6 +20,7 @@ use hierarchy_models::{Command, CommandId, CommandState, Event, Timestamp, TwinI
 use parking_lot::Mutex;
 
 use crate::{
+    audit::AuditRecord,
     batch::{self, Batch},
     error::Error,
     store::{
@@ -48,6 +50,7 @@ struct State {
     documents: BTreeMap<(&'static str, String), Bytes>,
     identities: BTreeMap<TwinId, Identity>,
     generations: BTreeMap<TwinId, u64>,
+    audit: Vec<AuditRecord>,
 }
 
 #[derive(Clone)]
@@ -60,6 +63,7 @@ struct Frame {
 struct Faults {
     append: Option<Error>,
     project: Option<Error>,
+    audit: Option<Error>,
     holding: bool,
     held: VecDeque<Held>,
 }
@@ -99,6 +103,11 @@ impl MemoryStore {
     /// Every projection fails with this error and writes nothing, until `None` is given.
     pub fn fail_projections(&self, error: Option<Error>) {
         self.faults.lock().project = error;
+    }
+
+    /// Every record of the audit log is refused with this error, until `None` is given.
+    pub fn fail_audit(&self, error: Option<Error>) {
+        self.faults.lock().audit = error;
     }
 
     /// From now on appends wait, in the order they came, for [`Self::release_appends`].

@@ -24,7 +24,7 @@ use persistence::MemoryStore;
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc;
 
-pub use client::{Client, Stream};
+pub use client::{Answer, Client, Stream};
 
 pub const ADMIN: &str = "the-first-key";
 

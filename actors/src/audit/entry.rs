@@ -1,0 +1,79 @@
+//! What one record of the audit log says. Its bytes are hashed, so its members stand in this order for ever; new ones go to the end and
+//! are left out where they say nothing.
+
+use hierarchy_models::tree::Path;
+use serde::{Deserialize, Serialize};
+
+/// Who did it, as it had shown itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Actor {
+    pub id: String,
+    pub name: String,
+}
+
+/// What it was done to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Target {
+    /// `twin`, `principal`, `grant`, `role`, `rule`, `model`, `alert`, `device` …
+    pub kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Done,
+    /// Not allowed, or not known.
+    Denied,
+    /// Refused for another reason, or broken off.
+    Failed,
+}
+
+impl Outcome {
+    pub const ALL: [Self; 3] = [Self::Done, Self::Denied, Self::Failed];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Absent when nobody was recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
+    /// The address it came from.
+    pub from: String,
+    /// Such as `POST /twins/{id}/commands` or `CONNECT`.
+    pub action: String,
+    pub target: Target,
+    /// Where the target stood then, when it is a twin or lies over one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Path>,
+    pub outcome: Outcome,
+    /// Of HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The address of what was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<String>,
+    /// How many of these there were, when it stands for several: since the record of the first.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub count: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn is_one(count: &u64) -> bool {
+    *count == 1
+}

@@ -1,0 +1,126 @@
+//! Who did what: every write and every refusal leaves a record, and the answer to a write comes after it.
+
+use serde_json::{Value as Json, json};
+
+use crate::world::{Client, run, run_with, settings};
+
+/// The records, oldest first, of what was done with one method.
+async fn records(client: &Client, query: &str) -> Vec<Json> {
+    let mut items = client.get(&format!("/audit?limit=1000{query}")).await.json["items"].as_array().unwrap().clone();
+    items.reverse();
+    items
+}
+
+fn shown(records: &[Json]) -> Vec<(String, String)> {
+    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+    records.iter().map(|record| (text(&record["action"]), text(&record["outcome"]))).collect()
+}
+
+#[test]
+fn a_write_stands_in_the_log_when_it_is_answered() {
+    run(|world| async move {
+        world.building(&["d"]).await;
+        let operator = world.principal("operator", Some("site")).await;
+        let sent = operator.post("/twins/d/commands", json!({"name": "open"})).await;
+        let last = records(&world.admin, "").await.pop().unwrap();
+        assert_eq!(last["action"], "POST /twins/{id}/commands");
+        assert_eq!((&last["outcome"], &last["status"]), (&json!("done"), &json!(202)));
+        assert_eq!((&last["actor"]["name"], &last["from"]), (&json!("a operator"), &json!("127.0.0.1")));
+        assert_eq!((&last["target"], &last["path"]), (&json!({"kind": "twin", "id": "d"}), &json!("site/room/d")));
+        assert_eq!(last["made"], format!("/twins/d/commands/{}", sent.json["id"].as_str().unwrap()));
+        assert_eq!(last["at"], "2026-01-01T00:00:00.000Z");
+        let before = records(&world.admin, "").await.len();
+        operator.get("/twins/d").await;
+        assert_eq!(records(&world.admin, "").await.len(), before, "a look is not recorded");
+        // What is gone afterwards is still said where it stood.
+        world.admin.delete("/twins/d").await;
+        assert_eq!(records(&world.admin, "").await.pop().unwrap()["path"], "site/room/d");
+        let made = world.admin.post("/twins", json!({"id": "e", "model": "Device", "parent": "room"})).await;
+        assert_eq!(made.status, 201);
+        assert_eq!(records(&world.admin, "").await.pop().unwrap()["path"], "site/room/e");
+    });
+}
+
+#[test]
+fn refusals_are_recorded_and_a_flood_of_them_is_counted() {
+    run(|world| async move {
+        world.building(&["d"]).await;
+        let viewer = world.principal("viewer", Some("site")).await;
+        for _ in 0..50 {
+            viewer.get("/principals").await;
+            world.with_key("wrong").get("/twins").await;
+            viewer.post("/twins/d/commands", json!({"name": "a"})).await;
+        }
+        world.twins.audit().settle(true).await;
+        let denied = records(&world.admin, "&outcome=denied").await;
+        let mut seen: Vec<(String, u64)> =
+            denied.iter().map(|r| (r["action"].as_str().unwrap().into(), r["count"].as_u64().unwrap_or(1))).collect();
+        seen.sort();
+        let twice = |action: &str| [(action.to_owned(), 1), (action.to_owned(), 49)];
+        assert_eq!(seen, [twice("GET /principals"), twice("GET /twins"), twice("POST /twins/{id}/commands")].concat());
+        let nobody = denied.iter().find(|record| record["action"] == "GET /twins").unwrap();
+        assert_eq!((&nobody["actor"], &nobody["reason"]), (&Json::Null, &json!("unauthenticated")));
+        let known = denied.iter().find(|record| record["action"] == "GET /principals").unwrap();
+        assert_eq!((&known["actor"]["name"], &known["reason"]), (&json!("a viewer"), &json!("forbidden")));
+    });
+}
+
+#[test]
+fn who_is_confined_reads_what_was_done_in_its_place() {
+    run(|world| async move {
+        world.building(&["d"]).await;
+        world.admin.patch("/twins/d", "", json!({"metadata": {"a": 1}})).await;
+        world.admin.patch("/twins/elsewhere", "", json!({"metadata": {"a": 1}})).await;
+        let auditor = world.principal("admin", Some("room")).await;
+        let seen = records(&auditor, "").await;
+        assert!(!seen.is_empty() && seen.iter().all(|r| r["path"].as_str().unwrap().starts_with("site/room")), "{seen:#?}");
+        assert!(seen.iter().any(|r| r["action"] == "PATCH /twins/{id}"));
+        assert!(seen.iter().any(|r| r["action"] == "POST /principals"), "its own grant lies in the room");
+        assert_eq!(auditor.get("/audit?under=elsewhere").await.problem(), "no-such-twin");
+        let of_site = records(&world.admin, "&under=site").await;
+        assert!(of_site.iter().all(|r| r["path"].as_str().unwrap().starts_with("site")));
+        let own = records(&world.admin, "&actor=admin").await;
+        assert!(own.iter().all(|r| r["actor"]["id"] == "admin") && own.len() > 5);
+    });
+}
+
+#[test]
+fn pages_of_the_log_follow_each_other_and_its_chain_holds() {
+    run(|world| async move {
+        world.building(&["d1", "d2", "d3"]).await;
+        let all = records(&world.admin, "").await;
+        let (mut paged, mut path) = (Vec::new(), "/audit?limit=2".to_owned());
+        loop {
+            let page = world.admin.get(&path).await.json;
+            paged.extend(page["items"].as_array().unwrap().clone());
+            let Some(cursor) = page["cursor"].as_str() else { break };
+            path = format!("/audit?limit=2&cursor={cursor}");
+        }
+        paged.reverse();
+        assert_eq!(paged, all);
+        assert_eq!(shown(&all), vec![("POST /twins".to_owned(), "done".to_owned()); all.len()]);
+        let numbers: Vec<u64> = all.iter().map(|r| r["number"].as_u64().unwrap()).collect();
+        assert_eq!(numbers, (1..=all.len() as u64).collect::<Vec<_>>());
+        assert_eq!(world.admin.get("/audit?cursor=x").await.json["parameter"], "cursor");
+    });
+}
+
+#[test]
+fn who_asks_for_more_than_a_quota_is_told_when_to_come_back() {
+    let mut settings = settings();
+    settings.quotas.commands.per_principal = std::num::NonZeroU32::new(1);
+    run_with(settings, |world| async move {
+        world.building(&["d"]).await;
+        let mut refused = Vec::new();
+        for _ in 0..20 {
+            let answer = world.admin.post("/twins/d/commands", json!({"name": "a"})).await;
+            if answer.status != 202 {
+                refused.push(answer);
+            }
+        }
+        let answer = refused.first().expect("twenty in less than as many seconds");
+        assert_eq!((answer.status, answer.problem()), (429, "quota-exceeded"));
+        assert_eq!((answer.header("retry-after"), &answer.json["limit"]), ("1", &json!("quotas.commands_per_principal")));
+        assert_eq!(world.admin.get("/twins/d").await.status, 200, "looks have a quota of their own");
+    });
+}
