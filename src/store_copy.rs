@@ -5,6 +5,7 @@
 //! no more goes from the new one too, keys before all. What is no beginning of a copy is left alone. Nobody may use either
 //! store meanwhile. Not copied: the history of twins that are not registered any more, which no list of a store names.
 
+mod audit;
 mod remove;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,8 @@ pub enum Error {
     Differs(TwinId),
     #[error("the {kind} {id} does not read back as it was written")]
     DocumentDiffers { kind: &'static str, id: String },
+    #[error("the new store's audit log is not the beginning of the old one's: they part at record {0}")]
+    OtherAudit(u64),
     #[error("the old store has {from} {what} and the new one {to}: somebody uses one of them")]
     Counts { what: &'static str, from: u64, to: u64 },
 }
@@ -53,6 +56,7 @@ pub struct Copied {
     pub events: u64,
     pub identities: u64,
     pub documents: u64,
+    pub audit_records: u64,
     /// Twins, identities and documents of the new store that the old one had no more.
     pub removed: u64,
 }
@@ -105,6 +109,7 @@ pub async fn copy(from: &Opened, to: &Opened, mut each: impl FnMut()) -> Result<
         copied.removed += remove::documents(from, to, kind).await?;
         copied.documents += copy_documents(from, to, kind).await?;
     }
+    copied.audit_records = audit::copy(from, to).await?;
     let (there, here) = (from.store.count().await.map_err(Error::From)?, to.store.count().await.map_err(Error::To)?);
     if there == here { Ok(copied) } else { Err(Error::Counts { what: "twins", from: there, to: here }) }
 }

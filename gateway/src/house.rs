@@ -10,7 +10,11 @@ use std::{
 };
 
 use actors::rate::{Bucket, Rate, Rates};
-use actors::{Twins, device::CloseReason};
+use actors::{
+    Twins,
+    audit::{Entry, Outcome, Target},
+    device::CloseReason,
+};
 use hierarchy_models::TwinId;
 use tokio::{sync::Notify, time::Instant};
 
@@ -45,9 +49,12 @@ pub(crate) struct House {
 }
 
 /// What a session's certificate is judged again by.
-struct Certified {
-    chain: Chain,
-    link: Weak<SessionLink>,
+pub(crate) struct Certified {
+    pub(crate) device: TwinId,
+    /// The address it came from.
+    pub(crate) from: String,
+    pub(crate) chain: Chain,
+    pub(crate) link: Weak<SessionLink>,
 }
 
 /// A connection past its CONNECT; dropping it gives its place back.
@@ -87,19 +94,29 @@ impl House {
         self.device_connects.take(device, self.opened_at.elapsed()).is_ok()
     }
 
-    /// Ends the sessions whose certificates are fit no more.
-    pub(crate) fn judge_again(&self) {
-        let Some(authorities) = &self.authorities else { return };
-        let now = self.twins.clock().now();
+    /// Ends the sessions whose certificates are fit no more, and records whose.
+    pub(crate) async fn judge_again(&self) {
+        for (device, from, why) in self.end_the_unfit() {
+            let path = self.twins.entry(&device).await.ok().map(|entry| entry.path);
+            let entry = Entry::at_the_door(&from, "REVOKE", Target::device(device.as_str()), Outcome::Done);
+            self.twins.audit().queue(Entry { path, reason: Some(why.into()), ..entry }).await;
+        }
+    }
+
+    fn end_the_unfit(&self) -> Vec<(TwinId, String, &'static str)> {
+        let Some(authorities) = &self.authorities else { return Vec::new() };
+        let (now, mut ended) = (self.twins.clock().now(), Vec::new());
         let certified = self.certified.lock().unwrap_or_else(PoisonError::into_inner);
-        for Certified { chain, link } in certified.values() {
+        for Certified { device, from, chain, link } in certified.values() {
             if let Judged::Unfit(why) = authorities.judge(chain, now)
                 && let Some(link) = link.upgrade()
             {
-                tracing::info!(why, "a session ends with its certificate");
+                tracing::info!(%device, why, "a session ends with its certificate");
                 link.close(CloseReason::Revoked);
+                ended.push((device.clone(), from.clone(), why));
             }
         }
+        ended
     }
 
     /// How the devices of this port speak.
@@ -148,9 +165,8 @@ impl House {
 
 impl Place {
     /// Makes the session known to whoever stops the server.
-    pub(crate) fn settle(&mut self, number: u64, link: &Arc<SessionLink>, chain: Option<Chain>) {
-        if let Some(chain) = chain {
-            let certified = Certified { chain, link: Arc::downgrade(link) };
+    pub(crate) fn settle(&mut self, number: u64, link: &Arc<SessionLink>, certified: Option<Certified>) {
+        if let Some(certified) = certified {
             self.house.certified.lock().unwrap_or_else(PoisonError::into_inner).insert(number, certified);
         }
         self.house.links().insert(number, Arc::downgrade(link));

@@ -120,6 +120,7 @@ async fn a_revoked_certificate_opens_nothing_and_ends_its_session() {
     assert_eq!((code, good_code), (0, 0));
     pki.revoke(2, &[&early, &late]);
     live.ends_with(0x98);
+    eventually("the end is recorded", async || door.audited("REVOKE").await == ["late"]).await;
     let (code, client) = device.connect(addr, &plain("late"));
     assert!(code == 0x86 && client.is_resumed(), "a resumed TLS session too: {code:x}");
     std::fs::write(pki.crl(), "no list").unwrap();

@@ -46,6 +46,7 @@ async fn a_device_registers_itself_where_its_enrolment_says() {
     let twin = door.twins.get(&id("n-1")).await.unwrap();
     assert_eq!((twin.model, twin.parent, twin.tags.len()), (model("Device"), Some(id("site")), 1));
     assert_eq!(knocks(&door, "n-1", &password(&key, "n-1")).await, 0, "and is known from then on");
+    assert_eq!(door.audited("ENROL").await, ["n-1"], "recorded before it was answered");
     assert_eq!(door.twins.identities().enrolment("plant").await.unwrap().unwrap().registered, 1);
     door.twins.identities().put_enrolment("plant", NewEnrolment { enabled: false, ..asked }, false).await.unwrap();
     assert_eq!(knocks(&door, "n-2", &password(&key, "n-2")).await, 0x86, "disabled");

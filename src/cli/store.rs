@@ -48,8 +48,8 @@ impl StoreAction {
             let _ = (from.store.close().await, to.store.close().await);
             let copied = copied?;
             serve::to_stdout(&format!(
-                "{} twins ({} were there), {} events, {} identities, {} keys and other documents: all read back as they were; {} that the old store has no more were removed\n",
-                copied.twins, copied.twins_found, copied.events, copied.identities, copied.documents, copied.removed
+                "{} twins ({} were there), {} events, {} identities, {} keys and other documents, {} records of the audit log: all read back as they were; {} that the old store has no more were removed\n",
+                copied.twins, copied.twins_found, copied.events, copied.identities, copied.documents, copied.audit_records, copied.removed
             ))
         })
     }

@@ -1,12 +1,12 @@
 //! Facts about moving house, on a memory store and a folder: what is true of two kinds is true of any.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use bytes::Bytes;
 use hierarchy_models::{
     CommandId, CommandState, Event, EventBody, Raw, Record, Timestamp, Value, event::Encoding, event::Status, id::ModelId,
 };
-use persistence::MemoryStore;
+use persistence::{AUDIT_TOGETHER_MAX, AuditRecord, MemoryStore};
 use persistence_embedded::{EmbeddedStore, Options};
 
 use super::*;
@@ -83,10 +83,44 @@ async fn furnish(side: &Opened) {
     for kind in actors::documents::KINDS {
         side.store.put_document(kind, "p", "body".into()).await.unwrap();
     }
+    audit(side, 1..=300).await;
 }
 
-const ALL: Copied =
-    Copied { twins: 2, twins_found: 0, events: 5_000, identities: 2, documents: actors::documents::KINDS.len() as u64, removed: 0 };
+async fn audit(side: &Opened, numbers: RangeInclusive<u64>) {
+    let records: Vec<AuditRecord> = numbers.map(|number| audited(number, b'a')).collect();
+    for some in records.chunks(AUDIT_TOGETHER_MAX) {
+        side.store.append_audit(some.to_vec()).await.unwrap();
+    }
+}
+
+/// What hangs on what is the runtime's: to a store it is bytes.
+fn audited(number: u64, body: u8) -> AuditRecord {
+    let at = Timestamp::from_millis(number as i64).unwrap();
+    AuditRecord { number, at, hash: [number as u8 ^ body; 32], body: Bytes::copy_from_slice(&[body]) }
+}
+
+const ALL: Copied = Copied {
+    twins: 2,
+    twins_found: 0,
+    events: 5_000,
+    identities: 2,
+    documents: actors::documents::KINDS.len() as u64,
+    audit_records: 300,
+    removed: 0,
+};
+
+#[tokio::test]
+async fn the_audit_log_goes_on_where_a_copy_left_it_and_another_one_is_left_alone() {
+    let ((_, from), (_, to), (_, other)) = (memory(), memory(), memory());
+    furnish(&from).await;
+    copy(&from, &to, || {}).await.unwrap();
+    audit(&from, 301..=301).await;
+    assert_eq!(copy(&from, &to, || {}).await.unwrap().audit_records, 301);
+    assert_eq!(to.store.audit_after(0, 400).await.unwrap(), from.store.audit_after(0, 400).await.unwrap());
+    other.store.append_audit(vec![audited(1, b'b')]).await.unwrap();
+    audit(&other, 2..=302).await;
+    assert!(matches!(copy(&from, &other, || {}).await, Err(Error::OtherAudit(302))), "it has one more");
+}
 
 #[tokio::test]
 async fn a_copy_holds_what_the_original_holds_and_a_second_run_finds_it() {

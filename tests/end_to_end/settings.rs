@@ -90,8 +90,7 @@ fn a_port_in_use_is_one_clear_line() {
 fn interrupt_stops_as_cleanly_as_terminate() {
     let server = Server::start();
     server.device("t");
-    crate::support::server::signal(server.pid(), "INT");
-    let (status, stopped) = server.stop();
+    let (status, stopped) = server.stop_by("INT");
     assert!(status.success(), "{status}");
     assert_eq!(stopped.start().api().all("/twins").len(), 1);
 }

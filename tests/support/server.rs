@@ -156,9 +156,13 @@ impl Server {
     }
 
     /// Asks it to stop, and waits until it has.
-    pub fn stop(mut self) -> (ExitStatus, Stopped) {
-        signal(self.child.id(), "TERM");
-        let status = eventually("the server stops on SIGTERM", || self.child.try_wait().unwrap());
+    pub fn stop(self) -> (ExitStatus, Stopped) {
+        self.stop_by("TERM")
+    }
+
+    pub fn stop_by(mut self, name: &str) -> (ExitStatus, Stopped) {
+        signal(self.child.id(), name);
+        let status = eventually("the server stops on its signal", || self.child.try_wait().unwrap());
         (status, self.into_stopped())
     }
 

@@ -20,6 +20,12 @@ pub struct Target {
     pub id: Option<String>,
 }
 
+impl Target {
+    pub fn device(id: impl Into<String>) -> Self {
+        Self { kind: "device".into(), id: Some(id.into()) }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -68,6 +74,14 @@ pub struct Entry {
     /// How many of these there were, when it stands for several: since the record of the first.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub count: u64,
+}
+
+impl Entry {
+    /// What a device did at the door, or what was done to it there; the address without its port, which is another one each time.
+    pub fn at_the_door(from: &str, action: &str, target: Target, outcome: Outcome) -> Self {
+        let from = from.rsplit_once(':').map_or(from, |(address, _)| address).to_owned();
+        Self { actor: None, from, action: action.into(), target, path: None, outcome, status: None, reason: None, made: None, count: 1 }
+    }
 }
 
 fn one() -> u64 {

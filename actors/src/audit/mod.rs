@@ -64,6 +64,12 @@ impl AuditLog {
         Ok(told.await.map_err(|_| gone())??)
     }
 
+    /// Recorded behind, and not lost when there is much: for what was done already, to many at once.
+    pub async fn queue(&self, entry: Entry) {
+        // The writer is gone only when the server stops.
+        let _ = self.queue.send(Job { at: self.clock.now(), entry, done: None }).await;
+    }
+
     /// Recorded behind: for refusals, of which there may be many, and for what ends without an answer.
     pub fn note(&self, entry: Entry) {
         let now = self.clock.now();

@@ -8,6 +8,7 @@ use hierarchy_models::{TwinId, event::Status};
 
 use super::{Registration, TwinPatch, Twins, error_of};
 use crate::{
+    audit::{Actor, Entry, Outcome, Target},
     device::CloseReason,
     envelope::{Answer, Ask},
     error::TwinError,
@@ -51,7 +52,8 @@ impl Twins {
     }
 
     /// Registers a device that nobody has registered, if the enrolment that speaks for it takes it.
-    pub async fn self_register(&self, device: &TwinId, newcomer: Newcomer) -> Result<(), Denied> {
+    /// `from` is the address it came from.
+    pub async fn self_register(&self, device: &TwinId, newcomer: Newcomer, from: &str) -> Result<(), Denied> {
         let enrolment = self.runtime.identities.admit(device, newcomer.enrolment(), self.clock().now()).await?;
         let none = NewCredentials { keys: Some(BTreeMap::new()), ..NewCredentials::default() };
         let credentials = match newcomer {
@@ -71,7 +73,11 @@ impl Twins {
             Ok(_) => {
                 metrics::counter!("twinfold_devices_enrolled_total").increment(1);
                 tracing::info!(%device, enrolment = %enrolment.id, "a device has registered itself");
-                Ok(())
+                let entry = Entry::at_the_door(from, "ENROL", Target::device(device.as_str()), Outcome::Done);
+                let actor = Actor { id: device.to_string(), name: format!("enrolment {}", enrolment.id) };
+                let path = self.entry(device).await.ok().map(|entry| entry.path);
+                let recorded = self.audit().record(Entry { actor: Some(actor), path, ..entry }).await;
+                recorded.map_err(|_| Denied::Unavailable)
             }
             // It came on two connections at once.
             Err(TwinError::AlreadyRegistered(_)) => Ok(()),

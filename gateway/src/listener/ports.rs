@@ -85,7 +85,7 @@ async fn watch_revocations(house: Arc<House>) {
     loop {
         sleep(CRL_LOOK_EVERY).await;
         if house.authorities.as_ref().is_some_and(Authorities::refresh) {
-            house.judge_again();
+            house.judge_again().await;
         }
     }
 }

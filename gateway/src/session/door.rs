@@ -24,7 +24,7 @@ use crate::{
     certificates::{Chain, Judged},
     codec,
     dialects::{Claim, ClaimError, Subject},
-    house::{House, Place},
+    house::{Certified, House, Place},
     wire::{Hello, WillMessage},
 };
 
@@ -81,7 +81,7 @@ pub(crate) async fn admit(house: &Arc<House>, hello: &Hello, peer: Peer) -> Resu
     }
     let device = claimed(house, hello)?;
     let Peer { remote, chain } = peer;
-    let (verified, by_certificate) = authenticate(house, &device, hello, chain.as_ref()).await?;
+    let (verified, by_certificate) = authenticate(house, &device, hello, (&remote, chain.as_ref())).await?;
     if !house.may_connect(&device) {
         return Err(Turned::new(Code::ConnectionRateExceeded, "device_connects", "this device connects too often; try again later"));
     }
@@ -96,7 +96,7 @@ pub(crate) async fn admit(house: &Arc<House>, hello: &Hello, peer: Peer) -> Resu
     let connect = Connect {
         device: device.clone(),
         protocol: hello.version.name().into(),
-        remote,
+        remote: remote.clone(),
         clean_start: hello.clean_start,
         expiry,
         proof: Some(verified.proof),
@@ -111,7 +111,8 @@ pub(crate) async fn admit(house: &Arc<House>, hello: &Hello, peer: Peer) -> Resu
     }
     // coming back in time makes the old connection's will untrue, unless coming back ended the old session
     house.wills.decide(&device, if hello.clean_start { Fate::SendNow } else { Fate::Drop });
-    place.settle(session.number(), &link, chain.filter(|_| by_certificate));
+    let certified = chain.filter(|_| by_certificate).map(|chain| Certified { device, from: remote, chain, link: Arc::downgrade(&link) });
+    place.settle(session.number(), &link, certified);
     Ok(Admitted { session, link, will, place, expiry, verified })
 }
 
@@ -125,12 +126,17 @@ fn claimed(house: &House, hello: &Hello) -> Result<TwinId, Turned> {
 
 /// By password where there is one, else by certificate; and whether it was by certificate. All wrong credentials get one
 /// answer, so that nobody learns which devices exist.
-async fn authenticate(house: &House, device: &TwinId, hello: &Hello, chain: Option<&Chain>) -> Result<(Verified, bool), Turned> {
+async fn authenticate(
+    house: &House,
+    device: &TwinId,
+    hello: &Hello,
+    (from, chain): (&str, Option<&Chain>),
+) -> Result<(Verified, bool), Turned> {
     let token = hello.authentication.as_ref().and_then(|authentication| authentication.data.as_ref());
     let verified = match (token.or(hello.password.as_ref()), chain) {
         (Some(_), _) if token.is_none() && hello.user_name.is_none() => return Err(bad_credentials("no_user_name")),
-        (Some(password), _) => by_password(house, device, password).await.map(|verified| (verified, false)),
-        (None, Some(chain)) => by_certificate(house, device, chain).await?.map(|verified| (verified, true)),
+        (Some(password), _) => by_password(house, device, (password, from)).await.map(|verified| (verified, false)),
+        (None, Some(chain)) => by_certificate(house, device, (chain, from)).await?.map(|verified| (verified, true)),
         (None, None) => return Err(bad_credentials("no_credentials")),
     };
     verified.map_err(|denied| match denied {
@@ -146,28 +152,16 @@ pub(crate) fn note_denial(house: &House, hello: &Hello, from: &str, turned: &Tur
     if !matches!(turned.code, Code::BadUserNameOrPassword | Code::NotAuthorized) {
         return;
     }
-    // The address without the port, which is another one each time.
-    let from = from.rsplit_once(':').map_or(from, |(address, _)| address).to_owned();
-    let device = hello.client_id.chars().take(TWIN_ID_BYTES_MAX).collect();
-    house.twins.audit().note(Entry {
-        actor: None,
-        from,
-        action: "CONNECT".into(),
-        target: Target { kind: "device".into(), id: Some(device) },
-        path: None,
-        outcome: Outcome::Denied,
-        status: None,
-        reason: Some(turned.label.into()),
-        made: None,
-        count: 1,
-    });
+    let device: String = hello.client_id.chars().take(TWIN_ID_BYTES_MAX).collect();
+    let entry = Entry::at_the_door(from, "CONNECT", Target::device(device), Outcome::Denied);
+    house.twins.audit().note(Entry { reason: Some(turned.label.into()), ..entry });
 }
 
-async fn by_password(house: &House, device: &TwinId, password: &[u8]) -> Result<Verified, Denied> {
+async fn by_password(house: &House, device: &TwinId, (password, from): (&[u8], &str)) -> Result<Verified, Denied> {
     let identities = house.twins.identities();
     match identities.verify_device(device, password, house.twins.clock().now()).await {
         Err(Denied::Unknown) => {
-            house.twins.self_register(device, identities.newcomer(device, password).await?).await?;
+            house.twins.self_register(device, identities.newcomer(device, password).await?, from).await?;
             identities.verify_device(device, password, house.twins.clock().now()).await
         }
         known => known,
@@ -175,7 +169,7 @@ async fn by_password(house: &House, device: &TwinId, password: &[u8]) -> Result<
 }
 
 /// Judged here and not in the TLS handshake, which a resumed session leaves out.
-async fn by_certificate(house: &House, device: &TwinId, chain: &Chain) -> Result<Result<Verified, Denied>, Turned> {
+async fn by_certificate(house: &House, device: &TwinId, (chain, from): (&Chain, &str)) -> Result<Result<Verified, Denied>, Turned> {
     let Some(authorities) = &house.authorities else { return Err(bad_credentials("no_credentials")) };
     let (identities, now) = (house.twins.identities(), house.twins.clock().now());
     let certificate = match authorities.judge(chain, now) {
@@ -189,7 +183,7 @@ async fn by_certificate(house: &House, device: &TwinId, chain: &Chain) -> Result
     let Ok(of_enrolments) = identities.enrolment_authorities().await else { return Ok(Err(Denied::Unavailable)) };
     let Some(enrolment) = authorities.enrolment(chain, device.as_str(), of_enrolments, now) else { return Ok(Err(Denied::Unknown)) };
     let newcomer = Newcomer::Certificate { enrolment, sha256: certificate.sha256 };
-    if let Err(denied) = house.twins.self_register(device, newcomer).await {
+    if let Err(denied) = house.twins.self_register(device, newcomer, from).await {
         return Ok(Err(denied));
     }
     Ok(identities.verify_certificate(device, &certificate, now).await)

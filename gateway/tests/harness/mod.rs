@@ -12,11 +12,12 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use actors::{
     Registration, Twins,
+    audit::{AuditFilter, Outcome},
     clock::{Clock, SystemClock},
     identity::Identities,
 };
 use gateway::{Gateway, Settings};
-use hierarchy_models::{EventBody, ModelId, TwinId, model};
+use hierarchy_models::{EventBody, ModelId, TwinId, access::Extent, model};
 use persistence::{EventQuery, MemoryStore};
 
 pub use client::{Client, Packet};
@@ -112,6 +113,14 @@ impl Door {
     pub async fn events(&self, name: &str) -> Vec<EventBody> {
         let query = EventQuery { after_seq: 0, twin: id(name), stream: None, from: None, to: None, limit: 1000, cursor: None };
         self.twins.events(query).await.unwrap().items.into_iter().map(|e| e.event.body).collect()
+    }
+
+    /// Whose, of what stands in the audit log under this action.
+    pub async fn audited(&self, action: &str) -> Vec<String> {
+        let (within, limit) = (Extent::Everywhere, 100);
+        let all = AuditFilter { under: None, within, actor: None, outcome: Some(Outcome::Done), from: None, to: None, limit, cursor: None };
+        let records = self.twins.audited(all).await.unwrap().items.into_iter().map(|recorded| recorded.entry);
+        records.filter(|entry| entry.action == action).filter_map(|entry| entry.target.id).collect()
     }
 
     /// Telemetry values named `n`, in the order they were recorded.
