@@ -79,7 +79,7 @@ async fn what_was_sent_by_a_former_owner_is_older_than_what_the_present_one_wrot
     let session = session(&place.options).await;
     let rows = [
         "(seq) FROM twin WHERE id = 'a'",
-        "(body) FROM document WHERE kind = 'principal' AND id = 'key'",
+        "(body) FROM document WHERE kind = 'principal' AND id = 'key' ALLOW FILTERING",
         "(generation) FROM identity WHERE device = 'a'",
         "(state) FROM snapshot WHERE twin = 'a'",
     ];

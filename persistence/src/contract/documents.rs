@@ -26,6 +26,29 @@ pub async fn a_document_is_put_read_listed_and_deleted(place: &dyn Place) {
     assert_eq!(store.documents("job", None, 10).await.unwrap(), []);
 }
 
+pub async fn documents_are_listed_by_id_page_by_page(place: &dyn Place) {
+    let Opened { store, .. } = place.open().await;
+    let mut ids: Vec<String> = (0..150).map(|n| format!("d-{}", (n * 7) % 150)).collect();
+    for id in &ids {
+        store.put_document("rule", id, Bytes::copy_from_slice(id.as_bytes())).await.unwrap();
+    }
+    ids.sort();
+    for limit in [1, 7, 149, 150, 1_000] {
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.documents("rule", after, limit).await.unwrap();
+            assert!(page.iter().all(|document| document.body == document.id) && page.len() <= limit);
+            let is_last = page.len() < limit;
+            after = page.last().map(|document| document.id.clone());
+            listed.extend(page.into_iter().map(|document| document.id));
+            if is_last {
+                break;
+            }
+        }
+        assert_eq!(listed, ids, "pages of {limit}");
+    }
+}
+
 /// As large as a whole ontology may be that is put at once.
 pub async fn a_document_of_megabytes_comes_back(place: &dyn Place) {
     let Opened { store, .. } = place.open().await;

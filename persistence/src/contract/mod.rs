@@ -85,6 +85,7 @@ macro_rules! store_contract {
             search::a_long_order_is_walked
             search::a_cursor_of_another_order_is_refused
             documents::a_document_of_megabytes_comes_back
+            documents::documents_are_listed_by_id_page_by_page
             documents::a_document_is_put_read_listed_and_deleted
             audit::the_audit_log_is_read_from_both_ends_after_a_reopen
             audit::the_audit_log_is_read_by_time
