@@ -159,12 +159,18 @@ static HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
+/// Who came by HTTPS once does so for a year.
+const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
 /// Adds the headers that every answer carries, unless the route has set its own.
 fn dressed(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     for (name, value) in &HEADERS {
         if !response.headers().contains_key(name) {
             response.headers_mut().insert(name.clone(), value.clone());
         }
+    }
+    if response.request().app_config().secure() {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
     }
     response
 }

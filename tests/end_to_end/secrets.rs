@@ -7,6 +7,7 @@ use crate::support::{Connect, Server, Value, json};
 
 const KEY: &str = "planted-key-8d1f60c2";
 const PASSWORD: &str = "planted password 77b3e9";
+const SIGNING: &str = "planted-signing-secret-c40f";
 const WRONG: &str = "planted-wrong-key-51aa03";
 
 /// Secrets by name.
@@ -29,6 +30,10 @@ fn live(server: &Server) -> Planted {
     let enrolment = json!({"by": "key", "model": "Device", "parent": "site"}).to_string();
     let enrolment_key = text(&api.call("PUT", "/enrolments/group", &[], Some(enrolment)).expect(201)["key"]);
     server.twin(json!({"id": "boxed", "model": "Device"}));
+    let webhook = json!([{"webhook": {"url": "https://example.com/", "secret": SIGNING}}]);
+    api.post("/rules", json!({"id": "r", "when": "n > 5", "actions": webhook})).expect(201);
+    let login = api.call("POST", "/login", &[], None);
+    let cookie = login.header("set-cookie").and_then(|cookie| cookie.split([';', '=']).nth(1)).unwrap().to_owned();
     let code = text(&api.post("/twins/boxed/claim-code", json!({})).expect(201)["code"]);
     let spent = text(&api.post("/twins/d/claim-code", json!({})).expect(201)["code"]);
 
@@ -73,6 +78,8 @@ fn live(server: &Server) -> Planted {
         ("a random key", text(&changed["keys"]["random"])),
         ("an API key", text(&principal["key"])),
         ("an enrolment key", enrolment_key),
+        ("what a webhook is signed with", SIGNING.into()),
+        ("a browser's session", cookie),
         ("a claim code", code.clone()),
         ("a claim code without dashes", code.replace('-', "")),
         ("a claim code that is spent", spent),
@@ -93,6 +100,9 @@ fn answers(server: &Server) -> Vec<(String, String)> {
         "/twins/d/credentials",
         "/twins/boxed",
         "/principals",
+        "/rules",
+        "/roles",
+        "/audit",
         "/enrolments",
         "/enrolments/group",
         "//metrics",

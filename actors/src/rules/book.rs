@@ -8,14 +8,15 @@ use std::sync::{
 use hierarchy_models::{
     ModelId, Name,
     limits::{RULES_MAX, RULES_PER_TWIN_MAX},
-    rule::{CompiledRule, Rule},
+    rule::CompiledRule,
     tree::Path,
 };
 use parking_lot::RwLock;
-use persistence::{Error, Store};
+use persistence::Store;
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::{error::TwinError, models::Known};
+use super::sealed;
+use crate::{error::TwinError, identity::Identities, models::Known};
 
 pub const KIND: &str = "rule";
 
@@ -70,11 +71,10 @@ impl RuleBook {
     }
 
     /// Reads what the store has. A rule that this program cannot compile is left out and named in the log.
-    pub async fn load(&self, store: &dyn Store) -> Result<(), TwinError> {
+    pub async fn load(&self, store: &dyn Store, identities: &Identities) -> Result<(), TwinError> {
         let mut rules = Vec::new();
         for document in store.documents(KIND, None, RULES_MAX).await? {
-            let read = serde_json::from_slice::<Rule>(&document.body).map_err(|e| e.to_string());
-            match read.and_then(|rule| CompiledRule::new(rule).map_err(|e| e.to_string())) {
+            match sealed::read(&document.body, identities).and_then(|rule| CompiledRule::new(rule).map_err(|e| e.to_string())) {
                 Ok(rule) => rules.push(Arc::new(rule)),
                 Err(error) => tracing::error!(rule = %document.id, %error, "a stored rule cannot be read and does not run"),
             }
@@ -104,7 +104,7 @@ impl RuleBook {
     /// Durable and in force when it returns. `make` gets the rule that is there; gives back the former one and the new one.
     pub async fn put(
         &self,
-        store: &dyn Store,
+        (store, identities): (&dyn Store, &Identities),
         id: &str,
         make: impl FnOnce(Option<&Arc<CompiledRule>>) -> Result<CompiledRule, TwinError>,
     ) -> Result<(Option<Arc<CompiledRule>>, Arc<CompiledRule>), TwinError> {
@@ -115,8 +115,7 @@ impl RuleBook {
         if old.is_none() && set.all().len() >= RULES_MAX {
             return Err(TwinError::Limit { limit: "RULES_MAX", detail: format!("there are {RULES_MAX} rules") });
         }
-        let body = serde_json::to_vec(&new.rule).map_err(|e| Error::Damaged { doing: "writing a rule", detail: e.to_string() })?;
-        store.put_document(KIND, id, body.into()).await?;
+        store.put_document(KIND, id, sealed::write(&new.rule, identities)?.into()).await?;
         let others = set.all().iter().filter(|rule| rule.rule.id != id).cloned();
         self.publish(others.chain([new.clone()]).collect());
         Ok((old, new))

@@ -13,6 +13,7 @@ mod hosted;
 #[cfg(test)]
 mod kept_tests;
 mod past;
+mod sealed;
 mod sweep;
 mod trial;
 pub mod webhooks;

@@ -120,7 +120,7 @@ impl Twins {
         runtime.identities.access().configure(runtime.settings.oidc.clone(), runtime.settings.session_lifetime);
         runtime.identities.access().load().await?;
         runtime.models.load(&*runtime.store).await?;
-        runtime.rules.load(&*runtime.store).await?;
+        runtime.rules.load(&*runtime.store, &runtime.identities).await?;
         let turns = background::recover(&runtime).await?;
         runtime.jobs.load(&*runtime.store).await?;
         runtime.webhooks.load(&*runtime.store, runtime.settings.webhooks_waiting_max).await?;

@@ -52,7 +52,7 @@ impl Twins {
             Some(_) => Err(TwinError::RuleExists(rule.id.clone())),
             None => compile(Rule { version: 1, created_at: now, changed_at: now, ..rule }),
         };
-        let (old, new) = self.runtime.rules.put(&*self.runtime.store, &id, make).await?;
+        let (old, new) = self.runtime.rules.put((&*self.runtime.store, &self.runtime.identities), &id, make).await?;
         self.sweep(old, Some(new.clone()));
         Ok(new)
     }
@@ -71,7 +71,7 @@ impl Twins {
             let Rule { id, version, created_at, .. } = old.rule.clone();
             compile(Rule { id, version: version + 1, created_at, changed_at: now, ..change(old.rule.clone())? })
         };
-        let (old, new) = self.runtime.rules.put(&*self.runtime.store, id, make).await?;
+        let (old, new) = self.runtime.rules.put((&*self.runtime.store, &self.runtime.identities), id, make).await?;
         self.sweep(old, Some(new.clone()));
         Ok(new)
     }

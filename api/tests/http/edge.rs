@@ -55,6 +55,7 @@ fn every_answer_carries_the_safety_headers() {
             assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"), "{path}");
             assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
             assert!(!answer.headers.contains_key("access-control-allow-origin"), "{path}");
+            assert!(!answer.headers.contains_key("strict-transport-security"), "without TLS it would lock browsers out: {path}");
         }
         assert_eq!(world.admin.get("/twins").await.header("cache-control"), "no-store");
     });
@@ -166,6 +167,7 @@ fn a_certificate_makes_it_https() {
         let address = world.api.address;
         let answer = tokio::task::spawn_blocking(move || https_get(address, trusted)).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.contains("strict-transport-security: max-age="), "{answer}");
     });
 }
 
