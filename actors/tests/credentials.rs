@@ -110,3 +110,23 @@ fn a_claim_moves_and_activates_a_device_once() {
         assert!(matches!(claim("site", &code).await, Err(TwinError::NoSuchClaim)), "once");
     });
 }
+
+#[test]
+fn a_claim_code_is_for_the_device_as_it_was_and_where_it_was() {
+    run(|| async {
+        let world = World::new().await;
+        world.building(&["d"]).await;
+        world.register("other", "Site", None).await;
+        let code = async || world.twins.identities().create_claim_code(&id("d"), Duration::from_secs(60), world.now()).await.unwrap().code;
+        let is_dead = async |code: &str| matches!(world.twins.claim(&id("d"), code, &id("other")).await, Err(TwinError::NoSuchClaim));
+        let before = code().await;
+        world.move_to("d", Some("site")).await.unwrap();
+        assert!(is_dead(&before).await, "who gave it out may have no right where the device is now");
+        let before = code().await;
+        world.twins.set_status(&id("d"), Status::Inactive).await.unwrap();
+        assert!(is_dead(&before).await, "a claim would activate it");
+        let before = code().await;
+        world.twins.reset_credentials(&id("d")).await.unwrap();
+        assert!(is_dead(&before).await);
+    });
+}

@@ -192,6 +192,25 @@ fn a_place_has_rules_over_what_is_below_it() {
 }
 
 #[test]
+fn a_rule_commands_nothing_above_its_place() {
+    run(|| async {
+        let world = World::new().await;
+        world.building(&["a"]).await;
+        let to_parent = vec![Action::Command { to: Target::Parent, name: "vent".into(), payload: json("1"), ttl: 60.0 }];
+        for under in ["a", "room"] {
+            let of = Rule { actions: to_parent.clone(), under: Some(id(under)), ..rule(&format!("hot-{under}"), "t > 30") };
+            world.twins.create_rule(of).await.unwrap();
+        }
+        let a = world.connect("a").await;
+        a.telemetry(r#"{"t": 31}"#).await.unwrap();
+        let sent = world.until("the room is told", async |world| Some(world.commands_of("room").await).filter(|all| !all.is_empty())).await;
+        assert_eq!(sent.len(), 1, "by the rule that stands over the room, and not by the one over the device");
+        let queued = world.log("a").await.into_iter().filter(|body| matches!(body, EventBody::OutboundQueued(_))).count();
+        assert_eq!(queued, 1);
+    });
+}
+
+#[test]
 fn a_rule_commands_emits_and_counts_as_one_turn() {
     run(|| async {
         let world = World::new().await;

@@ -17,7 +17,7 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        Method, StatusCode,
+        Method, StatusCode, Uri,
         header::{self, HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -41,6 +41,7 @@ const LOGGED_PATH_MAX: usize = 256;
 
 pub async fn pass(mut request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
+    spell_plainly(&mut request);
     let _in_flight = InFlight::enter();
     let (method, uri) = (request.method().clone(), request.uri().clone());
     // Made only where it would be seen: its fields cost a fifth of a read.
@@ -96,6 +97,44 @@ impl fmt::Debug for Quoted<'_> {
         f.write_str(self.0)?;
         f.write_str("\"")
     }
+}
+
+/// From here on a path has one spelling, `twins` and never `%74wins`, for the router and for whoever else looks at it: quotas, the audit log.
+fn spell_plainly(request: &mut ServiceRequest) {
+    let uri = request.uri();
+    if !uri.path().contains('%') {
+        return;
+    }
+    let path = decoded(uri.path());
+    let path = uri.query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+    let mut parts = uri.clone().into_parts();
+    // What was decoded may stand in a path; should it not, the path stays as it came.
+    let Ok(path) = path.parse() else { return };
+    parts.path_and_query = Some(path);
+    let Ok(uri) = Uri::from_parts(parts) else { return };
+    request.match_info_mut().get_mut().update(&uri);
+    request.head_mut().uri = uri;
+}
+
+/// Without the escapes that need not be: those of characters that may stand in a step of a path as they are (RFC 3986, `pchar`).
+fn decoded(path: &str) -> String {
+    let (mut plain, mut rest) = (String::with_capacity(path.len()), path);
+    while let Some((before, behind)) = rest.split_once('%') {
+        plain.push_str(before);
+        let byte = behind.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte.filter(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(byte)) {
+            Some(byte) => {
+                plain.push(char::from(byte));
+                rest = &behind[2..];
+            }
+            None => {
+                plain.push('%');
+                rest = behind;
+            }
+        }
+    }
+    plain.push_str(rest);
+    plain
 }
 
 /// As much of a path as the log shows.
@@ -209,6 +248,18 @@ mod tests {
     async fn every_error_is_a_problem_document() {
         for path in ["/panics", "/hangs", "/plain", "/unknown"] {
             assert_eq!(get(path).await.headers().get("content-type").unwrap(), problem::MEDIA_TYPE, "{path}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_path_has_one_spelling() {
+        for (path, plain) in [
+            ("/api/v1/%74wins", "/api/v1/twins"),
+            ("/twins/a%3Ab%2fc%20%25%zz%", "/twins/a:b%2fc%20%25%zz%"),
+            ("/twins/%C3%BC", "/twins/%C3%BC"),
+            ("/twins/%2525", "/twins/%2525"),
+        ] {
+            assert_eq!(decoded(path), plain);
         }
     }
 

@@ -10,7 +10,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use actix_web::web::Bytes;
+use actix_web::{HttpRequest, web::Bytes};
 use actors::{
     LiveItem, LiveReader, TwinError, Twins,
     access::{Credential, Subject},
@@ -26,6 +26,8 @@ use tokio::{
 };
 
 use crate::{
+    access::{self, Caller},
+    problem::{self, Problem},
     query::RegistryQuery,
     settings::Settings,
     sse::{self, Id},
@@ -112,6 +114,16 @@ pub struct Watch {
 }
 
 impl Watch {
+    pub fn of<R>(caller: &Caller<R>, request: &HttpRequest, twins: &Twins) -> Result<Self, Problem> {
+        let (changes, shown) = (twins.access().changes(), Shown::of(access::credential(request)?));
+        Ok(Self { twins: twins.clone(), shown, subject: caller.subject.clone(), changes })
+    }
+
+    /// That the caller may still do what it could when it began.
+    pub async fn holds(&self) -> Result<(), Problem> {
+        self.verdict().await.map_err(|_| Problem::new(problem::FORBIDDEN, "what this key may do has changed meanwhile: begin again"))
+    }
+
     /// Why the stream must end, if it must: the key opens nothing any more, or it opens something else.
     async fn verdict(&self) -> Result<(), End> {
         match self.twins.access().authenticate(self.shown.credential(), self.twins.clock().now()).await {

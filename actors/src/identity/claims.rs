@@ -110,7 +110,8 @@ impl Identities {
         Ok(self.inner.documents.put_document(KIND, device.as_str(), claim).await?)
     }
 
-    pub(super) async fn forget_claim(&self, device: &TwinId) -> Result<(), TwinError> {
+    /// A code is for the device as it was, and where it was, when the code was made.
+    pub(crate) async fn forget_claim(&self, device: &TwinId) -> Result<(), TwinError> {
         self.inner.documents.delete_document(KIND, device.as_str()).await?;
         Ok(())
     }

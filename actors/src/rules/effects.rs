@@ -1,7 +1,7 @@
 //! What follows when a rule turns: events of the twin, commands, calls.
 
 use hierarchy_models::{
-    Alert, EventBody, Name, OutboundCommand, Severity, Timestamp, Value,
+    Alert, EventBody, Name, OutboundCommand, Severity, Timestamp, TwinId, Value,
     limits::{COMMAND_TTL_MAX, EFFECTS_PER_TURN_MAX, OUTBOX_COMMANDS_MAX},
     rule::{Action, CompiledRule, Target, Turned, source_of},
     value::Map,
@@ -101,7 +101,9 @@ impl Effects<'_> {
                     let payload = self.call(turned);
                     self.events.push(EventBody::WebhookQueued { rule: rule.rule.id.clone(), action: n as u32, payload });
                 }
-                Action::Command { to, name, payload, ttl } if *on => self.command(*to, name, payload, *ttl),
+                Action::Command { to, name, payload, ttl } if *on => {
+                    self.command(rule.rule.under.as_ref(), *to, name, payload, *ttl);
+                }
                 Action::Emit { name, payload } if *on => {
                     self.events.push(EventBody::Emitted { name: name.clone(), payload: payload.clone() });
                 }
@@ -137,12 +139,14 @@ impl Effects<'_> {
         }
     }
 
-    fn command(&mut self, to: Target, name: &Name, payload: &Value, ttl: f64) {
+    fn command(&mut self, under: Option<&TwinId>, to: Target, name: &Name, payload: &Value, ttl: f64) {
         let to = match to {
             Target::Itself => Some(self.b.id.clone()),
+            // Above the rule's place ends what its writer may do.
+            Target::Parent if under == Some(&self.b.id) => None,
             Target::Parent => self.b.state.parent.clone(),
         };
-        // A root has no parent to command.
+        // A root has no parent to command either.
         let Some(to) = to else { return };
         let ttl = Duration::try_from_secs_f64(ttl).unwrap_or_default();
         if self.outbox_room == 0 {

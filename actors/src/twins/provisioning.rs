@@ -31,6 +31,7 @@ impl Twins {
         let _sole = self.runtime.identity_lock(id).await;
         self.entry(id).await?;
         let keys = self.runtime.identities.reset(id, credentials).await?;
+        self.runtime.identities.forget_claim(id).await?;
         self.show_out(id).await?;
         Ok(keys)
     }

@@ -178,6 +178,8 @@ impl Twins {
         let below = runtime.store.below(id).await?;
         self.check_depth(id, &before.path, &path, &below).await?;
         let input = self.patch_input(patch, if_version)?;
+        // Who could give a code out before could take the device back out of its new place with it.
+        runtime.identities.forget_claim(id).await?;
         runtime.ask(id, Ask::Core(input)).await.map_err(error_of)?;
         // It has moved: that is durable. The former parent hears of it whatever becomes of the row.
         if let Some(old) = before.row.parent {
@@ -250,6 +252,9 @@ impl Twins {
         let enabled = status == Status::Active;
         // The door closes first, then whoever is inside is shown out.
         runtime.identities.enable(id, enabled).await?;
+        if !enabled {
+            runtime.identities.forget_claim(id).await?;
+        }
         runtime.ask(id, Ask::Core(Input::SetStatus(status))).await.map_err(error_of)?;
         if !enabled {
             runtime.ask(id, Ask::Kick(CloseReason::Revoked)).await.map_err(error_of)?;

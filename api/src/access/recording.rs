@@ -85,8 +85,14 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        if let Some(entry) = self.entry.take() {
-            self.twins.audit().note(broken_off(entry));
+        let Some(entry) = self.entry.take() else { return };
+        // The write itself goes on without its caller, and so does the record of it.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                let twins = self.twins.clone();
+                runtime.spawn(async move { drop(twins.audit().record(broken_off(entry)).await) });
+            }
+            Err(_) => self.twins.audit().note(broken_off(entry)),
         }
     }
 }

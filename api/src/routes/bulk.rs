@@ -1,5 +1,7 @@
 //! Registrations by the million, a JSON document a line: in as a job, out as a stream. Both hold a few lines at a time.
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpRequest, HttpResponse, get, post,
     web::{Bytes, BytesMut, Data, Payload},
@@ -20,6 +22,7 @@ use super::{
 use crate::{
     access::{Caller, needs},
     body::{self, FromBody},
+    live::Watch,
     members::{self, Members},
     params::{NoParams, Params},
     problem::{self, Problem},
@@ -178,20 +181,27 @@ fn read(number: u64, line: &[u8]) -> Line {
     responses((status = 200, description = "A document a line; an export that is cut off ends without its last chunk", content_type = "application/x-ndjson", body = String))
 )]
 #[get("/twins/export")]
-pub async fn export(caller: Caller<needs::Read>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
+pub async fn export(
+    caller: Caller<needs::Read>,
+    request: HttpRequest,
+    twins: Data<Twins>,
+    mut params: Params,
+) -> Result<HttpResponse, Problem> {
     let query = listing::conditions(&mut params)?;
     params.finish()?;
     let query = RegistryQuery { limit: EXPORTED_AT_ONCE, ..within(&caller, &twins, query).await? };
     // The first page is read before the answer begins, so that what is wrong with the question is said by a status.
     let first = twins.list(query.clone()).await?;
+    let watch = Arc::new(Watch::of(&caller, &request, &twins)?);
     let pages = stream::try_unfold(Some((first, query)), move |at| {
-        let twins = twins.clone();
+        let (twins, watch) = (twins.clone(), watch.clone());
         async move {
             let Some((page, query)) = at else { return Ok::<_, actix_web::Error>(None) };
             let lines = lines_of(page.items);
             let next = match page.cursor {
                 None => None,
                 Some(cursor) => {
+                    watch.holds().await?;
                     let query = RegistryQuery { cursor: Some(cursor), ..query };
                     Some((twins.list(query.clone()).await.map_err(Problem::from)?, query))
                 }

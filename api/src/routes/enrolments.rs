@@ -34,6 +34,8 @@ use crate::{
 /// Devices an enrolment registers, and in a minute, unless told otherwise.
 pub const DEVICES_MAX_DEFAULT: u64 = 100_000;
 pub const PER_MINUTE_MAX_DEFAULT: u32 = 600;
+/// Devices that an enrolment may register in a minute.
+pub const PER_MINUTE_MAX: u32 = 1_000_000;
 
 /// The enrolments whose devices come under what the caller may see, by id.
 #[utoipa::path(operation_id = "listEnrolments", tag = "enrolments", params(Paging), responses((status = 200, description = "One page of enrolments", body = EnrolmentPage)))]
@@ -208,7 +210,8 @@ fn count(value: Value, pointer: &str) -> Result<u64, Problem> {
 }
 
 fn per_minute(value: Value, pointer: &str) -> Result<u32, Problem> {
-    u32::try_from(count(value, pointer)?).map_err(|_| Problem::member(pointer, "is too large"))
+    let rate = u32::try_from(count(value, pointer)?).ok().filter(|rate| *rate <= PER_MINUTE_MAX);
+    rate.ok_or_else(|| Problem::member(pointer, format!("must be at most {PER_MINUTE_MAX}")))
 }
 
 /// Certificates in one text of PEM, as the runtime keeps them.
@@ -245,7 +248,7 @@ mod tests {
             (r#"{"by": "key", "model": "Device", "authorities": ""}"#, "/authorities"),
             (r#"{"by": "key"}"#, "/model"),
             (r#"{"by": "key", "model": "Device", "devices_max": 0}"#, "/devices_max"),
-            (r#"{"by": "key", "model": "Device", "per_minute_max": 1e12}"#, "/per_minute_max"),
+            (r#"{"by": "key", "model": "Device", "per_minute_max": 1000001}"#, "/per_minute_max"),
             (r#"{"by": "key", "model": "Device", "enabled": "yes"}"#, "/enabled"),
             (r#"{"by": "key", "model": "Device", "parent": 1}"#, "/parent"),
             (r#"{"by": "key", "model": "Device", "key": "mine"}"#, "/key"),

@@ -16,12 +16,13 @@ use hierarchy_models::access::Extent;
 use tokio::sync::mpsc;
 
 use crate::{
-    access::{self, Caller, needs},
-    live::{Pump, Shown, Watch},
+    access::{Caller, needs},
+    live::{Pump, Watch},
     params::Params,
     problem::Problem,
     settings::Settings,
     stopping::Stopping,
+    wire::described::LiveMessage,
 };
 
 /// Bytes of a `Last-Event-ID` at most; a longer one is not ours.
@@ -44,7 +45,7 @@ const CHUNKS_MAX: usize = 4;
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was read"),
     ),
     responses(
-        (status = 200, description = "Server-Sent Events", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "Server-Sent Events", body = LiveMessage, content_type = "text/event-stream"),
         (status = 429, response = crate::openapi::ProblemResponse),
     )
 )]
@@ -60,15 +61,13 @@ pub async fn live(
     let asked = read(&mut params)?;
     params.finish()?;
     // From before the look at what the caller may: a change after it ends the stream.
-    let changes = twins.access().changes();
+    let watch = Watch::of(&caller, &request, &twins)?;
     let filter = confined(&caller, &twins, asked).await?;
     let resume =
         request.headers().get("last-event-id").and_then(|v| v.to_str().ok()).filter(|id| (1..=EVENT_ID_BYTES_MAX).contains(&id.len()));
     // Subscribed before the snapshot is read, so that no change falls between them.
     let reader = twins.live(filter.clone(), resume).await?;
     let (out, mut chunks) = mpsc::channel::<Bytes>(CHUNKS_MAX);
-    let shown = Shown::of(access::credential(&request)?);
-    let watch = Watch { twins: twins.get_ref().clone(), shown, subject: caller.subject.clone(), changes };
     let pump = Pump::new(settings.get_ref().clone(), stopping.get_ref().clone(), filter, watch, out);
     actix_web::rt::spawn(pump.run(reader));
     let body = poll_fn(move |cx| chunks.poll_recv(cx).map(|chunk| chunk.map(Ok::<_, Infallible>)));

@@ -23,7 +23,7 @@ use hierarchy_models::{
 
 use super::rule_body::{Change, Draft, Test, Tested};
 use crate::{
-    access::{Caller, Needs, needs},
+    access::{self, Caller, Needs, needs},
     body::Body,
     json,
     params::{NoParams, Params},
@@ -151,6 +151,7 @@ pub async fn change(
     for _ in 0..ATTEMPTS_MAX {
         let found = find(&caller, &twins, &rid).await?;
         if_match.allows(found.version)?;
+        may_undo(&caller, &twins, &found).await?;
         let (version, preview) = (found.version, body.value.clone().apply(found));
         // What it will be is checked here, so it must still be what it is then.
         may_write(&caller, &twins, &preview).await?;
@@ -182,6 +183,7 @@ pub async fn delete(
 ) -> Result<HttpResponse, Problem> {
     let found = find(&caller, &twins, &rid).await?;
     if_match.allows(found.version)?;
+    may_undo(&caller, &twins, &found).await?;
     let expected = (if_match != IfMatch::Any).then_some(found.version);
     uncut(async move { Ok(twins.delete_rule(&rid, expected).await?) }).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -235,13 +237,27 @@ async fn find<R: Needs>(caller: &Caller<R>, twins: &Twins, rid: &str) -> Result<
     }
 }
 
-async fn may_write(caller: &Caller<needs::Rules>, twins: &Twins, rule: &Rule) -> Result<(), Problem> {
+/// What its writer must be allowed to do, over all that the rule looks at: what the rule does by itself, and no less to take that away.
+fn rights_of(rule: &Rule) -> impl Iterator<Item = Right> {
     let of_action = rule.actions.iter().filter_map(|action| match action {
         Action::Webhook { .. } => Some(Right::Sinks),
         Action::Command { .. } => Some(Right::Command),
         Action::Alert { .. } | Action::Emit { .. } => None,
     });
-    for right in [Right::Rules].into_iter().chain(of_action) {
+    [Right::Rules].into_iter().chain(of_action)
+}
+
+async fn may_undo(caller: &Caller<needs::Rules>, twins: &Twins, rule: &Rule) -> Result<(), Problem> {
+    for right in rights_of(rule) {
+        if !caller.covers(right, twins, rule.under.as_ref()).await? {
+            return Err(access::lacks(right));
+        }
+    }
+    Ok(())
+}
+
+async fn may_write(caller: &Caller<needs::Rules>, twins: &Twins, rule: &Rule) -> Result<(), Problem> {
+    for right in rights_of(rule) {
         match &rule.under {
             None => caller.need_everywhere(right).map_err(|problem| problem.pointing_at("/under"))?,
             Some(under) => caller.reach_existing_for(right, twins, under).await.map_err(|problem| not_there(problem, under))?,

@@ -15,6 +15,19 @@ pub use parameters::*;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+/// One event of the live stream, as its lines say.
+#[derive(ToSchema)]
+pub struct LiveMessage {
+    /// `state`, `event`, `alert`, `command`; `live` when the first state is complete, `reset` when the stream begins anew.
+    #[schema(example = "state", nullable = false)]
+    event: Option<String>,
+    /// Where to go on from, for `Last-Event-ID`.
+    #[schema(nullable = false)]
+    id: Option<String>,
+    /// JSON.
+    data: String,
+}
+
 /// RFC 9457 problem details.
 #[derive(ToSchema)]
 pub struct Problem {

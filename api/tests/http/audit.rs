@@ -29,6 +29,10 @@ fn a_write_stands_in_the_log_when_it_is_answered() {
         assert_eq!((&last["target"], &last["path"]), (&json!({"kind": "twin", "id": "d"}), &json!("site/room/d")));
         assert_eq!(last["made"], format!("/twins/d/commands/{}", sent.json["id"].as_str().unwrap()));
         assert_eq!(last["at"], "2026-01-01T00:00:00.000Z");
+        operator.post("/t%77ins/%64/%63ommands", json!({"name": "open"})).await;
+        let again = records(&world.admin, "").await.pop().unwrap();
+        let members = ["action", "target", "path"];
+        assert_eq!(members.map(|name| &again[name]), members.map(|name| &last[name]), "however its address is spelled");
         let before = records(&world.admin, "").await.len();
         operator.get("/twins/d").await;
         assert_eq!(records(&world.admin, "").await.len(), before, "a look is not recorded");

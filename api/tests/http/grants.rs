@@ -257,6 +257,19 @@ fn a_rule_does_by_itself_only_what_its_writer_may() {
         assert_eq!((command.problem(), &command.json["right"]), ("forbidden", &json!("command")));
         let webhook = author.post("/rules", rule(json!({"webhook": {"url": "https://example.com/"}}))).await;
         assert_eq!((webhook.problem(), &webhook.json["right"]), ("forbidden", &json!("sinks")));
+        // Nor does it take away what it may not do.
+        let others = world
+            .admin
+            .post(
+                "/rules",
+                json!({"id": "safety", "when": "t > 90.0", "under": "room", "actions": [{"command": {"name": "off", "ttl": 5}}]}),
+            )
+            .await;
+        assert_eq!(others.status, 201, "{others:?}");
+        for (method, body) in [("DELETE", ""), ("PATCH", r#"{"enabled": false}"#)] {
+            let refused = author.call(method, "/rules/safety", &[("content-type", "application/merge-patch+json")], body).await;
+            assert_eq!((refused.problem(), &refused.json["right"]), ("forbidden", &json!("command")), "{method}");
+        }
     });
 }
 

@@ -103,7 +103,7 @@ pub struct NewEnrolment {
     /// Devices it registers at most.
     #[schema(default = 100000, minimum = 1)]
     devices_max: Option<u64>,
-    #[schema(default = 600, minimum = 1)]
+    #[schema(default = 600, minimum = 1, maximum = 1000000)]
     per_minute_max: Option<u32>,
     /// Makes another key; the one before enrols nobody any more. For `key` only.
     new_key: Option<bool>,
