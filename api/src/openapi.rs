@@ -23,8 +23,10 @@ const DESCRIPTION: &str = "Device twins: registry, last known and desired state,
 
 /// Refusals that any route may answer with.
 const ALWAYS: [u16; 3] = [400, 500, 503];
-/// Those of routes that need a key.
-const KEYED: [u16; 2] = [401, 403];
+/// Those of routes that need a key, whose holder has quotas.
+const KEYED: [u16; 3] = [401, 403, 429];
+/// That of routes that take an idempotency key, which may have been used for something else.
+const REPLAYED: u16 = 422;
 /// Those of routes that read a body.
 const WITH_BODY: [u16; 3] = [408, 413, 415];
 
@@ -78,6 +80,8 @@ fn complete(path: &str, operation: &mut Operation) {
     let mut refusals = ALWAYS.to_vec();
     refusals.extend(KEYED.iter().filter(|_| keyed || path != "/openapi.json"));
     refusals.extend(WITH_BODY.iter().filter(|_| operation.request_body.is_some()));
+    let takes_key = operation.parameters.iter().flatten().any(|it| matches!(it, RefOr::T(it) if it.name == "Idempotency-Key"));
+    refusals.extend(takes_key.then_some(REPLAYED));
     refusals.extend((keyed && (path.contains('{') || path.ends_with("/live") || path == "/api/v1/twins")).then_some(404));
     for status in refusals {
         let problem = RefOr::Ref(Ref::from_response_name(PROBLEM));
