@@ -6,7 +6,8 @@ mod world;
 
 use actors::{
     NewCommand, Registration,
-    jobs::{Job, JobState, Line},
+    access::NewPrincipal,
+    jobs::{Asker, Job, JobState, Line},
 };
 use hierarchy_models::{Value, event::Status, model};
 use persistence::{Documents, Error};
@@ -25,6 +26,10 @@ fn line(number: u64, name: Option<&str>, parent: Option<&str>) -> Line {
     Line { number, twin: Ok((registration, Status::Active)) }
 }
 
+fn somebody() -> Asker {
+    Asker { name: "somebody".into(), ..Asker::default() }
+}
+
 /// As many lines, in parts of a few.
 async fn import(w: &World, lines: u64) -> Job {
     let mut spooled = w.twins.begin_import();
@@ -32,7 +37,7 @@ async fn import(w: &World, lines: u64) -> Job {
         let name = format!("t-{number}");
         spooled.push(line(number, Some(&name).filter(|_| number % 2 == 0).map(String::as_str), None), 20_000).await.unwrap();
     }
-    spooled.finish("somebody".into(), None, None).await.unwrap()
+    spooled.finish(somebody(), None).await.unwrap()
 }
 
 async fn over(w: &World, id: &str) -> Job {
@@ -124,7 +129,7 @@ fn a_line_waits_for_a_parent_that_comes_later_and_not_for_ever() {
             let parent = (n > 1).then(|| format!("c-{}", n - 1));
             spooled.push(line(8 - n, Some(&format!("c-{n}")), parent.as_deref()), 300_000).await.unwrap();
         }
-        let job = spooled.finish("somebody".into(), None, None).await.unwrap();
+        let job = spooled.finish(somebody(), None).await.unwrap();
         let job = over(&w, &job.id).await;
         assert_eq!((job.state, job.done, job.failed), (JobState::Completed, 6, 1), "{job:?}");
         assert_eq!((job.failures[0].line, job.failures[0].pointer.as_deref()), (Some(1), Some("/parent")));
@@ -161,10 +166,10 @@ fn a_command_to_many_reaches_each_once_though_the_process_dies() {
             idempotency_key: Some("k".into()),
             sender: "somebody".into(),
         };
-        let job = w.twins.command_below(id("site"), Some("model == \"Device\"".into()), order.clone(), None).await.unwrap();
-        let again = w.twins.command_below(id("site"), Some("model == \"Device\"".into()), order.clone(), None).await.unwrap();
+        let job = w.twins.command_below(id("site"), Some("model == \"Device\"".into()), order.clone(), somebody()).await.unwrap();
+        let again = w.twins.command_below(id("site"), Some("model == \"Device\"".into()), order.clone(), somebody()).await.unwrap();
         assert_eq!(again.id, job.id);
-        assert!(w.twins.command_below(id("site"), None, order, None).await.is_err(), "the key was used for another");
+        assert!(w.twins.command_below(id("site"), None, order, somebody()).await.is_err(), "the key was used for another");
         w.held().await;
         w.store.release_one();
         let w = w.crash().await;
@@ -173,5 +178,46 @@ fn a_command_to_many_reaches_each_once_though_the_process_dies() {
         for n in 0..5 {
             assert_eq!(w.commands_of(&format!("d-{n}")).await.len(), 1, "d-{n}");
         }
+    });
+}
+
+#[test]
+fn a_job_goes_no_further_than_who_asked_for_it_may() {
+    run(async || {
+        let w = World::new().await;
+        w.register("site", "Site", None).await;
+        w.register("d", "Device", Some("site")).await;
+        let desk = async |scope: &str| {
+            let new = NewPrincipal {
+                name: "desk".into(),
+                roles: vec!["operator".into()],
+                scope: Some(id(scope)),
+                expires_at: None,
+                subject: None,
+            };
+            w.twins.access().create_principal(new, w.now()).await.unwrap().0.id
+        };
+        let (stays, goes) = (desk("site").await, desk("site").await);
+        let order = NewCommand {
+            name: "go".into(),
+            payload: Value::Null,
+            ttl: std::time::Duration::from_secs(3600),
+            idempotency_key: None,
+            sender: "desk".into(),
+        };
+        w.store.hold_appends();
+        let mut jobs = Vec::new();
+        for principal in [&stays, &goes] {
+            let asker = Asker { principal: Some(principal.as_str().into()), name: "desk".into(), scope: Some(vec![id("site")]) };
+            jobs.push(w.twins.command_below(id("site"), None, order.clone(), asker).await.unwrap().id);
+        }
+        w.held().await;
+        w.twins.access().delete_principal(&goes).await.unwrap();
+        let w = w.crash().await;
+        let (first, second) = (over(&w, &jobs[0]).await, over(&w, &jobs[1]).await);
+        assert_eq!((first.state, first.done), (JobState::Completed, 1), "{first:?}");
+        assert_eq!((second.state, second.done), (JobState::Failed, 0), "{second:?}");
+        assert!(second.problem.unwrap().contains("may not do this any more"));
+        assert_eq!(w.commands_of("d").await.len(), 1);
     });
 }

@@ -21,7 +21,11 @@ use std::{
     time::Duration,
 };
 
-use hierarchy_models::{Timestamp, access::Granted, access::Rights};
+use hierarchy_models::{
+    Timestamp,
+    access::{Granted, Right, Rights},
+    tree::Path,
+};
 use parking_lot::RwLock;
 use persistence::Store;
 use tokio::sync::{Mutex as AsyncMutex, watch};
@@ -40,6 +44,8 @@ use sessions::Sessions;
 pub const DOCUMENT_KINDS: [&str; 2] = [principals::KIND, roles::KIND];
 /// A session ends after this long, unless `auth.session_lifetime` says otherwise.
 pub const SESSION_LIFETIME_DEFAULT: Duration = Duration::from_secs(12 * 3600);
+/// In front of the id of who is known by a provider's token alone.
+const OF_PROVIDER: &str = "oidc:";
 /// Documents read at once.
 const READ_AT_ONCE: usize = 1_000;
 
@@ -178,7 +184,7 @@ impl Access {
         let own = known.iter().flat_map(|entry| &entry.principal.grants).map(|grant| (rights(&grant.role), grant.under.as_ref()));
         let brought = verified.roles.iter().map(|(role, under)| (rights(role), under.as_ref()));
         let granted = Granted::of(own.chain(brought));
-        let id = known.map_or_else(|| format!("oidc:{}", verified.subject), |entry| entry.principal.id.clone());
+        let id = known.map_or_else(|| format!("{OF_PROVIDER}{}", verified.subject), |entry| entry.principal.id.clone());
         let name = known.map_or_else(|| verified.name.clone(), |entry| entry.principal.name.clone());
         Ok(Arc::new(Subject { id, name, granted }))
     }
@@ -209,6 +215,24 @@ impl Access {
             return Err(Refused::Expired);
         }
         Ok(entry.subject.clone())
+    }
+
+    /// Whether who once showed to be this principal has a right still: at all of these places, or everywhere. What a provider's token says
+    /// is known only while it is shown, so of who comes with one only that it was not removed.
+    pub fn still_may(&self, id: &str, right: Right, places: Option<&[Path]>) -> bool {
+        if id == self.admin.1.id {
+            return true;
+        }
+        let book = self.book.read();
+        let Some(entry) = book.principals.get(id) else { return id.starts_with(OF_PROVIDER) };
+        if entry.principal.subject.is_some() {
+            return true;
+        }
+        let granted = &entry.subject.granted;
+        match places {
+            None => granted.everywhere().has(right),
+            Some(places) => places.iter().all(|place| granted.at(place).has(right)),
+        }
     }
 
     /// Says each time that principals, grants or roles have changed.

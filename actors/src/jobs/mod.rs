@@ -19,7 +19,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use hierarchy_models::{Name, Timestamp, TwinId, Value};
+use hierarchy_models::{Name, Timestamp, TwinId, Value, access::Right};
 use parking_lot::Mutex;
 use persistence::{Error, Store};
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,14 @@ pub enum Work {
 }
 
 impl Work {
+    /// What whoever asks for it must be allowed to do.
+    pub fn right(&self) -> Right {
+        match self {
+            Self::Import { .. } => Right::Provision,
+            Self::Command { .. } => Right::Command,
+        }
+    }
+
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Import { .. } => "import",
@@ -118,9 +126,12 @@ pub struct Job {
     pub id: Name,
     pub work: Work,
     pub state: JobState,
-    /// Who asked for it, and the parts of the tree that this one may see: these twins and what is below them, or everything.
+    /// Who asked for it, and the parts of the tree over which this one might: these twins and what is below them, or everything.
     pub by: Name,
     pub scope: Option<Vec<TwinId>>,
+    /// The id of that principal. A job goes on for as long as it may do what the job does.
+    #[serde(default)]
+    pub principal: Option<Name>,
     /// What a repeated request is known by.
     pub key: Option<Name>,
     pub created_at: Timestamp,
@@ -136,14 +147,26 @@ pub struct Job {
     pub problem: Option<String>,
 }
 
+/// Who asks for a job.
+#[derive(Debug, Clone, Default)]
+pub struct Asker {
+    /// The principal's id; without, nobody is asked for again.
+    pub principal: Option<Name>,
+    pub name: Name,
+    /// Where it has the right: at these twins and what is below them, or everywhere.
+    pub scope: Option<Vec<TwinId>>,
+}
+
 impl Job {
-    pub fn new(work: Work, by: Name, scope: Option<Vec<TwinId>>, total: Option<u64>, now: Timestamp) -> Self {
+    pub fn new(work: Work, asker: Asker, total: Option<u64>, now: Timestamp) -> Self {
+        let Asker { principal, name: by, scope } = asker;
         Self {
             id: uuid::Uuid::now_v7().simple().to_string().into(),
             work,
             state: JobState::Queued,
             by,
             scope,
+            principal,
             key: None,
             created_at: now,
             started_at: None,

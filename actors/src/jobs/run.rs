@@ -40,14 +40,19 @@ async fn work(twins: &Twins, live: &Live) {
     let now = || twins.runtime.clock.now();
     let result = async {
         let job = live.view();
-        jobs.record(store, live, Job { state: JobState::Running, started_at: job.started_at.or(Some(now())), ..job }).await?;
+        jobs.record(store, live, Job { state: JobState::Running, started_at: job.started_at.or(Some(now())), ..job })
+            .await
+            .map_err(|e| e.to_string())?;
         loop {
+            if !may_go_on(twins, &live.view()).await? {
+                return Err("whoever asked for it may not do this any more".to_owned());
+            }
             let goes_on = match live.view().work {
-                Work::Import { .. } => import::work(twins, live).await?,
-                Work::Command { .. } => command::work(twins, live).await?,
+                Work::Import { .. } => import::work(twins, live).await.map_err(|e| e.to_string())?,
+                Work::Command { .. } => command::work(twins, live).await.map_err(|e| e.to_string())?,
             };
             if live.is_cancelled() || twins.runtime.is_stopping() || !goes_on {
-                return Ok::<_, TwinError>(());
+                return Ok::<_, String>(());
             }
         }
     };
@@ -62,7 +67,7 @@ async fn work(twins: &Twins, live: &Live) {
     } else {
         let (state, problem) = match result {
             Ok(()) => (JobState::Completed, None),
-            Err(error) => (JobState::Failed, Some(error.to_string())),
+            Err(problem) => (JobState::Failed, Some(problem)),
         };
         let removed = spool::remove(store, &job).await;
         removed.and(jobs.record(store, live, Job { state, problem, ended_at: Some(now()), ..job }).await)
@@ -72,6 +77,22 @@ async fn work(twins: &Twins, live: &Live) {
     if let Err(error) = ended {
         tracing::warn!(job = %view.id, %error, "the end of a job cannot be written; it is worked again after the next start");
     }
+}
+
+/// Whether the principal that asked for the job has its right still, over all that the job may touch.
+async fn may_go_on(twins: &Twins, job: &Job) -> Result<bool, String> {
+    let Some(principal) = &job.principal else { return Ok(true) };
+    let mut places = Vec::new();
+    for top in job.scope.iter().flatten() {
+        match twins.runtime.store.entry(top).await {
+            Ok(Some(entry)) => places.push(entry.path),
+            // The place is gone, and the right over it with it.
+            Ok(None) => return Ok(false),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    let places = job.scope.is_some().then_some(&places[..]);
+    Ok(twins.access().still_may(principal, job.work.right(), places))
 }
 
 /// Tries again what the store or a busy twin puts off, for as long as the job goes on.

@@ -2,11 +2,11 @@
 //! they are sealed, and gone when they are worked.
 
 use bytes::Bytes;
-use hierarchy_models::{Name, TwinId, event::Status};
+use hierarchy_models::{Name, event::Status};
 use persistence::{Error, Store};
 use serde::{Deserialize, Serialize};
 
-use super::{Job, Work};
+use super::{Asker, Job, Work};
 use crate::{
     error::TwinError,
     identity::Identities,
@@ -115,11 +115,11 @@ impl Spooled {
     }
 
     /// The job that works these lines. Durable when it returns.
-    pub async fn finish(mut self, by: Name, scope: Option<Vec<TwinId>>, key: Option<Name>) -> Result<Job, TwinError> {
+    pub async fn finish(mut self, asker: Asker, key: Option<Name>) -> Result<Job, TwinError> {
         self.write().await?;
         let work = Work::Import { next: 0, parts: self.next, round_ends: self.next, registered_in_round: false, is_last_round: false };
         let now = self.twins.runtime.clock.now();
-        let mut job = Job::new(work, by, scope, Some(self.lines), now);
+        let mut job = Job::new(work, asker, Some(self.lines), now);
         job.key = key;
         job.id = self.job.clone().unwrap_or_default();
         let job = self.twins.runtime.jobs.add(&*self.twins.runtime.store, job).await?;

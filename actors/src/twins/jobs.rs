@@ -7,7 +7,7 @@ use hierarchy_models::{Name, TwinId, filter::Filter};
 use super::{NewCommand, Twins};
 use crate::{
     error::TwinError,
-    jobs::{Job, Spooled, Work},
+    jobs::{Asker, Job, Spooled, Work},
 };
 
 impl Twins {
@@ -24,26 +24,20 @@ impl Twins {
         }
     }
 
-    /// One command to every twin below `top` that the filter means, and that `scope` holds. Durable when it returns.
-    pub async fn command_below(
-        &self,
-        top: TwinId,
-        filter: Option<String>,
-        command: NewCommand,
-        scope: Option<Vec<TwinId>>,
-    ) -> Result<Job, TwinError> {
+    /// One command to every twin below `top` that the filter means, and that the asker may command. Durable when it returns.
+    pub async fn command_below(&self, top: TwinId, filter: Option<String>, command: NewCommand, asker: Asker) -> Result<Job, TwinError> {
         super::commands::check(&command)?;
         let fault = |reason: String| TwinError::Invalid { pointer: "filter".into(), reason };
         filter.as_deref().map(Filter::parse).transpose().map_err(|error| fault(error.to_string()))?;
         self.entry(&top).await?;
-        let NewCommand { name, payload, ttl, sender, idempotency_key } = command;
+        let NewCommand { name, payload, ttl, idempotency_key, .. } = command;
         let ttl_ms = ttl.min(Duration::from_millis(u64::MAX)).as_millis() as u64;
         let work = Work::Command { top, filter, name, payload, ttl_ms, cursor: None };
-        let known = idempotency_key.as_deref().and_then(|key| self.runtime.jobs.by_key(&sender, key));
+        let known = idempotency_key.as_deref().and_then(|key| self.runtime.jobs.by_key(&asker.name, key));
         if let Some(job) = known {
             return if job.work.is_same(&work) { Ok(job) } else { Err(TwinError::KeyReused) };
         }
-        let job = Job { key: idempotency_key, ..Job::new(work, sender, scope, None, self.runtime.clock.now()) };
+        let job = Job { key: idempotency_key, ..Job::new(work, asker, None, self.runtime.clock.now()) };
         self.runtime.jobs.add(&*self.runtime.store, job).await
     }
 

@@ -15,7 +15,7 @@ use hierarchy_models::{Value, event::Status};
 use serde::Serialize;
 
 use super::{
-    jobs::{accepted, job_key},
+    jobs::{accepted, asker, job_key},
     listing::{self, within},
     register::NewTwin,
 };
@@ -70,8 +70,8 @@ pub async fn import(
         return Ok(accepted(job));
     }
     let spooled = receive(twins.begin_import(), payload, &settings).await?;
-    let scope = listing::tops(&caller);
-    let job = uncut(async move { Ok(spooled.finish(by.as_str().into(), scope, key).await?) }).await?;
+    let asker = asker(&caller);
+    let job = uncut(async move { Ok(spooled.finish(asker, key).await?) }).await?;
     Ok(accepted(job))
 }
 

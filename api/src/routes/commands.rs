@@ -11,8 +11,7 @@ use hierarchy_models::{
 };
 
 use super::{
-    jobs::{accepted, job_key},
-    listing::tops,
+    jobs::{accepted, asker, job_key},
     path::{CommandPath, TwinPath},
 };
 use crate::{
@@ -112,10 +111,10 @@ async fn below(
         return Err(Problem::parameter("filter", error.to_string()).with("column", error.column));
     }
     caller.reach(twins, &top).await?;
-    let (twins, scope) = (twins.clone(), tops(caller));
+    let (twins, asker) = (twins.clone(), asker(caller));
     let key = job_key(caller, key).map(|key| key.to_string());
     let new = order.into_command(key, caller.subject.name.as_str().into());
-    let job = uncut(async move { Ok(twins.command_below(top, filter, new, scope).await?) }).await?;
+    let job = uncut(async move { Ok(twins.command_below(top, filter, new, asker).await?) }).await?;
     Ok(accepted(job))
 }
 

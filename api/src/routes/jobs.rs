@@ -7,15 +7,16 @@ use actix_web::{
 };
 use actors::{
     Twins,
-    jobs::{Job, Work},
+    jobs::{Asker, Job},
 };
 use hierarchy_models::{
     Name,
     access::{Extent, Right},
 };
 
+use super::listing::tops;
 use crate::{
-    access::{Access, Caller, lacks, needs},
+    access::{Access, Caller, Needs, lacks, needs},
     json,
     params::{NoParams, Params},
     problem::Problem,
@@ -33,6 +34,11 @@ use crate::{
 pub fn accepted(job: Job) -> HttpResponse {
     let location = (header::LOCATION, format!("/api/v1/jobs/{}", job.id));
     json::answer(HttpResponse::Accepted().insert_header(location), &JobDocument::from(job))
+}
+
+pub fn asker<R: Needs>(caller: &Caller<R>) -> Asker {
+    let subject = &caller.subject;
+    Asker { principal: Some(subject.id.as_str().into()), name: subject.name.as_str().into(), scope: tops(caller) }
 }
 
 /// A key belongs to the principal that sent it.
@@ -91,10 +97,7 @@ pub async fn read(caller: Caller<needs::Read>, twins: Data<Twins>, id: Path<Stri
 #[delete("/jobs/{id}")]
 pub async fn delete(caller: Access, twins: Data<Twins>, id: Path<String>, _params: NoParams) -> Result<HttpResponse, Problem> {
     // Who may cancel it may begin such a one.
-    let right = match twins.job(&id)?.work {
-        Work::Import { .. } => Right::Provision,
-        Work::Command { .. } => Right::Command,
-    };
+    let right = twins.job(&id)?.work.right();
     if seen(&caller, &twins, right, &id).is_err() {
         seen(&caller, &twins, Right::Read, &id)?;
         return Err(lacks(right));
