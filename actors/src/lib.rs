@@ -30,6 +30,7 @@ mod loaded;
 mod meters;
 mod models;
 mod outbox;
+mod outgoing;
 pub mod rate;
 mod rollups;
 mod rules;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use ureq::Agent;
 
 use super::{OidcSettings, jwks::Keys};
+use crate::outgoing;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of an answer that are read.
@@ -20,15 +21,7 @@ struct Discovery {
 
 /// The keys as they are published now. The error is for the log.
 pub fn keys(settings: &OidcSettings) -> Result<Keys, String> {
-    let config = Agent::config_builder()
-        .proxy(None)
-        .max_redirects(0)
-        .http_status_as_error(false)
-        .max_idle_connections(0)
-        .user_agent(concat!("twinfold/", env!("CARGO_PKG_VERSION")))
-        .timeout_global(Some(TIMEOUT))
-        .build();
-    let agent = Agent::new_with_config(config);
+    let agent = Agent::new_with_config(outgoing::config(TIMEOUT));
     let url = match &settings.jwks_url {
         Some(url) => url.clone(),
         None => discover(&agent, settings)?,

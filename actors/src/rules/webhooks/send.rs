@@ -10,6 +10,7 @@ use ring::hmac;
 use ureq::{Agent, unversioned::transport::DefaultConnector};
 
 use super::{Call, guard::Guarded};
+use crate::outgoing;
 
 const SIGNATURE: &str = "Twinfold-Signature";
 
@@ -20,15 +21,7 @@ pub struct Sender {
 
 impl Sender {
     pub fn new(allow_private: bool, timeout: Duration) -> Self {
-        let config = Agent::config_builder()
-            .proxy(None)
-            .max_redirects(0)
-            .http_status_as_error(false)
-            .max_idle_connections(0)
-            .user_agent(concat!("twinfold/", env!("CARGO_PKG_VERSION")))
-            .timeout_global(Some(timeout))
-            .build();
-        Self { agent: Agent::with_parts(config, DefaultConnector::default(), Guarded { allow_private }) }
+        Self { agent: Agent::with_parts(outgoing::config(timeout), DefaultConnector::default(), Guarded { allow_private }) }
     }
 
     /// Any 2xx is a yes. The error is for the log.
