@@ -31,6 +31,7 @@ mod meters;
 mod models;
 mod outbox;
 mod outgoing;
+pub mod quotas;
 pub mod rate;
 mod rollups;
 mod rules;

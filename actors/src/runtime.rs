@@ -39,6 +39,7 @@ use crate::{
     loaded::Loaded,
     models::Models,
     outbox::OnTheWay,
+    quotas::Quotas,
     rollups,
     rules::{RuleBook, webhooks::Webhooks},
     settings::Settings,
@@ -80,6 +81,7 @@ pub struct Runtime {
     pub audit: Arc<AuditLog>,
     pub rules: RuleBook,
     pub jobs: Jobs,
+    pub quotas: Quotas,
     pub webhooks: Webhooks,
     /// Registrations share it; moves and removals, which could close loops or orphan twins, have it alone.
     pub tree: AsyncRwLock<()>,
@@ -137,7 +139,6 @@ impl Runtime {
             store,
             audit: Arc::new(AuditLog::new(clock.clone())),
             identities,
-            settings,
             clock,
             kinds,
             models,
@@ -150,6 +151,7 @@ impl Runtime {
             alerts: Alerts::default(),
             rules: RuleBook::default(),
             jobs: Jobs::default(),
+            quotas: Quotas::new(&settings.quotas),
             webhooks: Webhooks::default(),
             tree: AsyncRwLock::default(),
             identity_locks: (0..IDENTITY_LOCKS).map(|_| AsyncMutex::default()).collect(),
@@ -159,6 +161,7 @@ impl Runtime {
             first_session,
             sessions: AtomicU64::new(first_session),
             orphans: Mutex::default(),
+            settings,
         })
     }
 

@@ -7,6 +7,7 @@ use hierarchy_models::{dtdl::UndefinedExtensions, limits, supervision::RestartPo
 use crate::{
     access::{OidcSettings, SESSION_LIFETIME_DEFAULT},
     models::Validation,
+    quotas::QuotaSettings,
 };
 
 #[derive(Debug, Clone)]
@@ -62,6 +63,8 @@ pub struct Settings {
     pub oidc: Option<OidcSettings>,
     /// `auth.session_lifetime`: a browser's session ends after this long.
     pub session_lifetime: Duration,
+    /// `quotas.*`: what one principal, and all together, may ask for in a second.
+    pub quotas: QuotaSettings,
 }
 
 impl Default for Settings {
@@ -92,6 +95,7 @@ impl Default for Settings {
             turn_budget: Duration::from_millis(50),
             oidc: None,
             session_lifetime: SESSION_LIFETIME_DEFAULT,
+            quotas: QuotaSettings::default(),
         }
     }
 }

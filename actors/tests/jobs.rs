@@ -4,6 +4,8 @@
 
 mod world;
 
+use std::{cell::Cell, rc::Rc};
+
 use actors::{
     NewCommand, Registration,
     access::NewPrincipal,
@@ -115,6 +117,48 @@ fn a_cancelled_job_stops_and_stays_cancelled() {
         assert_eq!(w.twins.job(&job.id).unwrap().state, JobState::Cancelled);
         assert_eq!(w.twins.cancel_job(&job.id).await.unwrap(), None);
         assert!(w.twins.job(&job.id).is_err());
+    });
+}
+
+#[test]
+fn a_job_ends_with_its_place_and_one_of_that_name_has_none_of_it() {
+    run(async || {
+        let w = World::new().await;
+        for site in ["site", "other"] {
+            w.register(site, "Site", None).await;
+            w.register(&format!("d-{site}"), "Device", Some(site)).await;
+        }
+        let order = NewCommand {
+            name: "go".into(),
+            payload: Value::Null,
+            ttl: std::time::Duration::from_secs(3600),
+            idempotency_key: None,
+            sender: "somebody".into(),
+        };
+        // More than work at the same time, so that some wait.
+        w.store.hold_appends();
+        let mut jobs = Vec::new();
+        for site in ["other", "other", "site", "site"] {
+            jobs.push(w.twins.command_below(id(site), None, order.clone(), somebody()).await.unwrap().id);
+        }
+        w.held().await;
+        let (twins, removed) = (w.twins.clone(), Rc::new(Cell::new(false)));
+        let told = removed.clone();
+        tokio::task::spawn_local(async move {
+            twins.delete(&id("site"), true, None).await.unwrap();
+            told.set(true);
+        });
+        while jobs[2..].iter().any(|job| w.twins.job(job).unwrap().state != JobState::Cancelled) {
+            tokio::task::yield_now().await;
+        }
+        w.store.release_appends();
+        w.until("the place is gone", async |_| removed.get().then_some(())).await;
+        w.register("site", "Site", None).await;
+        w.register("d-site", "Device", Some("site")).await;
+        for (job, state) in jobs.iter().zip([JobState::Completed, JobState::Completed, JobState::Cancelled, JobState::Cancelled]) {
+            assert_eq!(over(&w, job).await.state, state);
+        }
+        assert_eq!((w.commands_of("d-other").await.len(), w.commands_of("d-site").await.len()), (2, 0));
     });
 }
 

@@ -7,6 +7,8 @@
 pub mod cookie;
 mod recording;
 
+pub use recording::moved;
+
 use std::{
     future::{Ready, ready},
     marker::PhantomData,
@@ -41,7 +43,7 @@ use recording::Recording;
 use crate::{
     edge::Quoted,
     problem::{self, Problem},
-    quotas::Quotas,
+    quotas,
 };
 
 /// Bytes of a bearer key at most; signed tokens are long.
@@ -60,8 +62,7 @@ pub async fn authenticate(request: ServiceRequest, next: Next<impl MessageBody +
     match subject(&twins, request.request()).await {
         Ok(subject) => {
             tracing::Span::current().record("principal", tracing::field::debug(Quoted(&subject.name)));
-            let within = request.app_data::<Data<Quotas>>().map(|quotas| quotas.check(&subject.id, request.method(), request.path()));
-            if let Some(Err(problem)) = within {
+            if let Err(problem) = quotas::check(twins.quotas(), &subject, request.method(), request.path()) {
                 return Ok(refuse(request, problem));
             }
             request.extensions_mut().insert(subject.clone());

@@ -11,9 +11,7 @@ use actors::Twins;
 use metrics_exporter_prometheus::PrometheusHandle;
 use utoipa_actix_web::{AppExt, scope};
 
-use crate::{
-    access, documents::Documents, edge, fallback, quotas::Quotas, replay::Replays, routes, settings::Settings, stopping::Stopping,
-};
+use crate::{access, documents::Documents, edge, fallback, replay::Replays, routes, settings::Settings, stopping::Stopping};
 
 /// What the routes work with; one for all workers.
 #[derive(Clone)]
@@ -23,7 +21,6 @@ pub struct Parts {
     pub metrics: Data<PrometheusHandle>,
     pub replays: Data<Replays>,
     pub stopping: Data<Stopping>,
-    pub quotas: Data<Quotas>,
 }
 
 impl Parts {
@@ -31,7 +28,6 @@ impl Parts {
         Self {
             twins: Data::new(twins),
             replays: Data::new(Replays::new(settings.replays_max, settings.replay_for)),
-            quotas: Data::new(Quotas::new(&settings.quotas)),
             settings: Data::new(settings),
             metrics: Data::new(metrics),
             stopping: Data::new(stopping),
@@ -48,7 +44,6 @@ pub fn app(
         .app_data(parts.metrics)
         .app_data(parts.replays)
         .app_data(parts.stopping)
-        .app_data(parts.quotas)
         .app_data(Documents::default())
         .into_utoipa_app()
         .service(scope::scope("/api/v1").configure(routes::keyed).wrap(from_fn(access::authenticate)))

@@ -31,6 +31,5 @@ mod tls;
 mod uncut;
 mod wire;
 
-pub use quotas::{QuotaSettings, Rates};
 pub use server::{Api, Aside, StartError, start};
 pub use settings::{Settings, Tls};

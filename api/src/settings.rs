@@ -6,8 +6,6 @@ use std::{
     time::Duration,
 };
 
-use crate::quotas::QuotaSettings;
-
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `http.bind`; port 0 picks a free one.
@@ -48,8 +46,6 @@ pub struct Settings {
     pub live_slow_max: Duration,
     /// `http.live_snapshot_twins_max`: twins in one snapshot of the live stream.
     pub live_snapshot_twins_max: usize,
-    /// `quotas.*`: what one principal, and all together, may ask for in a second.
-    pub quotas: QuotaSettings,
 }
 
 /// Where certificate chain and private key lie.
@@ -81,7 +77,6 @@ impl Default for Settings {
             live_heartbeat: Duration::from_secs(15),
             live_slow_max: Duration::from_secs(30),
             live_snapshot_twins_max: 10_000,
-            quotas: QuotaSettings::default(),
         }
     }
 }

@@ -164,7 +164,7 @@ async fn a_device_registers_itself_with_a_certificate_of_an_enrolments_authority
     let own = maker.issue("n-1", 1);
     let device = pki.device(Some(&own));
     assert_eq!(device.knock(addr, &plain("n-1")), 0x86, "there is no enrolment");
-    door.twins.identities().put_enrolment("maker", enrolment(&maker), false).await.unwrap();
+    door.twins.put_enrolment("maker", enrolment(&maker), false).await.unwrap();
     assert_eq!(device.knock(addr, &plain("n-2")), 0x86, "another name");
     assert_eq!(pki.device(Some(&Pki::self_signed("n-3", |_| {}))).knock(addr, &plain("n-3")), 0x86, "another authority");
     assert_eq!(pki.device(Some(&maker.issue("x-1", 2))).knock(addr, &plain("x-1")), 0x86, "another prefix");

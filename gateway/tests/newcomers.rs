@@ -39,7 +39,7 @@ async fn a_device_registers_itself_where_its_enrolment_says() {
     let door = Door::open().await;
     door.device("site").await;
     let asked = NewEnrolment { parent: Some(id("site")), ..enrolment() };
-    let key = door.twins.identities().put_enrolment("plant", asked.clone(), false).await.unwrap().1.unwrap();
+    let key = door.twins.put_enrolment("plant", asked.clone(), false).await.unwrap().1.unwrap();
     assert_eq!(knocks(&door, "n-1", &password(&key, "n-2")).await, 0x86, "another's password");
     assert_eq!(knocks(&door, "x-1", &password(&key, "x-1")).await, 0x86, "another prefix");
     assert_eq!(knocks(&door, "n-1", &password(&key, "n-1")).await, 0);
@@ -48,7 +48,7 @@ async fn a_device_registers_itself_where_its_enrolment_says() {
     assert_eq!(knocks(&door, "n-1", &password(&key, "n-1")).await, 0, "and is known from then on");
     assert_eq!(door.audited("ENROL").await, ["n-1"], "recorded before it was answered");
     assert_eq!(door.twins.identities().enrolment("plant").await.unwrap().unwrap().registered, 1);
-    door.twins.identities().put_enrolment("plant", NewEnrolment { enabled: false, ..asked }, false).await.unwrap();
+    door.twins.put_enrolment("plant", NewEnrolment { enabled: false, ..asked }, false).await.unwrap();
     assert_eq!(knocks(&door, "n-2", &password(&key, "n-2")).await, 0x86, "disabled");
     assert!(door.twins.identities().delete_enrolment("plant").await.unwrap());
     assert_eq!(knocks(&door, "n-1", &password(&key, "n-1")).await, 0, "who is in stays in");
@@ -57,7 +57,7 @@ async fn a_device_registers_itself_where_its_enrolment_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_put_out_does_not_enrol_again() {
     let door = Door::open().await;
-    let key = door.twins.identities().put_enrolment("plant", enrolment(), false).await.unwrap().1.unwrap();
+    let key = door.twins.put_enrolment("plant", enrolment(), false).await.unwrap().1.unwrap();
     for device in ["n-reset", "n-gone"] {
         assert_eq!(knocks(&door, device, &password(&key, device)).await, 0);
     }
@@ -71,7 +71,7 @@ async fn who_was_put_out_does_not_enrol_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_connections_of_a_newcomer_make_one_device() {
     let door = Door::open().await;
-    let key = door.twins.identities().put_enrolment("plant", enrolment(), false).await.unwrap().1.unwrap();
+    let key = door.twins.put_enrolment("plant", enrolment(), false).await.unwrap().1.unwrap();
     let password = password(&key, "n-1");
     let (a, b) = tokio::join!(knocks(&door, "n-1", &password), knocks(&door, "n-1", &password));
     assert_eq!((a, b), (0, 0));

@@ -95,12 +95,12 @@ pub static SETTINGS: &[Setting] = &[
     setting("auth.oidc.jwks_url", TextOrNone(|c, v| c.oidc.jwks_url = v), "none", "where the provider's keys are; `none`: found by its discovery document"),
     setting("auth.oidc.roles_claim", TextOrNone(|c, v| c.oidc.roles_claim = v), "none", "the claim whose words are roles (`viewer`, `operator@site-1`), such as `realm_access.roles`; `none`: what its people may is granted here"),
 
-    setting("quotas.requests_per_principal", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.http.quotas.requests.per_principal = rate) }, "50000", "requests of one principal in a second; beyond it 429"),
-    setting("quotas.requests", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.http.quotas.requests.whole = rate) }, "200000", "requests of all principals in a second; beyond it 429"),
-    setting("quotas.commands_per_principal", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.http.quotas.commands.per_principal = rate) }, "5000", "commands of one principal in a second; beyond it 429"),
-    setting("quotas.commands", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.http.quotas.commands.whole = rate) }, "20000", "commands of all principals in a second; beyond it 429"),
-    setting("quotas.registrations_per_principal", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.http.quotas.registrations.per_principal = rate) }, "5000", "registrations of one principal in a second; beyond it 429"),
-    setting("quotas.registrations", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.http.quotas.registrations.whole = rate) }, "20000", "registrations of all principals in a second; beyond it 429"),
+    setting("quotas.requests_per_principal", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.twins.quotas.requests.per_principal = rate) }, "50000", "requests of one principal in a second; beyond it 429"),
+    setting("quotas.requests", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.twins.quotas.requests.whole = rate) }, "200000", "requests of all principals in a second; beyond it 429"),
+    setting("quotas.commands_per_principal", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.twins.quotas.commands.per_principal = rate) }, "5000", "commands of one principal in a second; beyond it 429"),
+    setting("quotas.commands", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.twins.quotas.commands.whole = rate) }, "20000", "commands of all principals in a second; beyond it 429"),
+    setting("quotas.registrations_per_principal", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.twins.quotas.registrations.per_principal = rate) }, "5000", "registrations of one principal in a second; beyond it 429"),
+    setting("quotas.registrations", Parsed { what: "count or none", set: |c, v| rate(v).map(|rate| c.twins.quotas.registrations.whole = rate) }, "20000", "registrations of all principals in a second; beyond it 429"),
 
     setting("twins.memory_max_bytes", Size(|c, v| fit(v, &mut c.twins.memory_max_bytes)), "2GiB", "beyond it the twins idle longest leave memory first"),
     setting("twins.idle_after", Duration(|c, v| c.twins.idle_after = v), "10m", "a twin without connection and work leaves memory after this long"),

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod cql;
+pub mod issuer;
 pub mod live;
 pub mod mqtt;
 pub mod server;

@@ -1,5 +1,7 @@
 //! Grants: a role over a part of the tree. They lie in their principal's document.
 
+use std::collections::HashSet;
+
 use hierarchy_models::{Name, Timestamp, TwinId, limits::GRANTS_PER_PRINCIPAL_MAX};
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +37,7 @@ impl Access {
         book.principals.get(principal)?.principal.grants.iter().find(|grant| grant.id == id).cloned()
     }
 
-    /// In force when it returns. The same role over the same place again is the grant that is there.
+    /// Through [`crate::Twins::create_grant`], which sees to the place.
     pub async fn create_grant(&self, principal: &str, role: Name, under: Option<TwinId>, now: Timestamp) -> Result<Grant, TwinError> {
         let _alone = self.writing.lock().await;
         let mut entry = {
@@ -65,23 +67,19 @@ impl Access {
         self.take(&grant.principal, |grant| grant.id == id).await
     }
 
-    /// Takes every grant over a twin that is to go: another one of its name must not come with them.
-    pub async fn forget_place(&self, twin: &TwinId) -> Result<(), TwinError> {
-        let is_over = |grant: &Grant| grant.under.as_ref() == Some(twin);
-        // Mostly there is none, and then nobody waits.
-        let holders = || -> Vec<String> {
-            let book = self.book.read();
-            let holders = book.principals.values().filter(|entry| entry.principal.grants.iter().any(is_over));
-            holders.map(|entry| entry.principal.id.clone()).collect()
-        };
-        if holders().is_empty() {
-            return Ok(());
-        }
+    /// Takes every grant over twins that are to go, and gives them back: others of their names must not come with them.
+    pub(crate) async fn forget_places(&self, gone: &HashSet<TwinId>) -> Result<Vec<Grant>, TwinError> {
+        let is_over = |grant: &Grant| grant.under.as_ref().is_some_and(|under| gone.contains(under));
         let _alone = self.writing.lock().await;
-        for principal in holders() {
-            self.take(&principal, is_over).await?;
+        let mut taken = self.grants();
+        taken.retain(is_over);
+        // They stand by principal.
+        let mut holders: Vec<&str> = taken.iter().map(|grant| grant.principal.as_str()).collect();
+        holders.dedup();
+        for principal in holders {
+            self.take(principal, is_over).await?;
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// The caller has `writing`.

@@ -74,13 +74,30 @@ pub struct Entry {
     /// How many of these there were, when it stands for several: since the record of the first.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub count: u64,
+    /// Where the target stood afterwards, when it was moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Path>,
 }
 
 impl Entry {
+    /// Stands for the address of what the server did by itself.
+    pub const THE_SERVER: &'static str = "server";
+
+    pub fn new(from: impl Into<String>, action: impl Into<String>, target: Target, outcome: Outcome) -> Self {
+        let (from, action) = (from.into(), action.into());
+        Self { actor: None, from, action, target, path: None, outcome, status: None, reason: None, made: None, count: 1, to: None }
+    }
+
     /// What a device did at the door, or what was done to it there; the address without its port, which is another one each time.
     pub fn at_the_door(from: &str, action: &str, target: Target, outcome: Outcome) -> Self {
-        let from = from.rsplit_once(':').map_or(from, |(address, _)| address).to_owned();
-        Self { actor: None, from, action: action.into(), target, path: None, outcome, status: None, reason: None, made: None, count: 1 }
+        let address = from.rsplit_once(':').map_or(from, |(address, _)| address);
+        Self::new(address, action, target, outcome)
+    }
+
+    /// What the server did by itself, as something else that was done asked for it.
+    pub fn of_the_server(action: &str, target: Target, reason: &str) -> Self {
+        let reason = Some(reason.to_owned());
+        Self { reason, ..Self::new(Self::THE_SERVER, action, target, Outcome::Done) }
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Recorded {
 
 impl AuditFilter {
     fn wants(&self, entry: &Entry) -> bool {
-        let stands = |is_there: &dyn Fn(&Path) -> bool| entry.path.as_ref().is_some_and(is_there);
+        let stands = |is_there: &dyn Fn(&Path) -> bool| entry.path.iter().chain(&entry.to).any(is_there);
         self.under.as_ref().is_none_or(|top| stands(&|path| path.contains(top)))
             && (self.within == Extent::Everywhere || stands(&|path| self.within.holds(path)))
             && self.actor.as_ref().is_none_or(|id| entry.actor.as_ref().is_some_and(|actor| actor.id == *id))

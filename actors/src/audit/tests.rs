@@ -6,18 +6,9 @@ use super::*;
 use crate::clock::ManualClock;
 
 fn entry(action: &str, outcome: Outcome) -> Entry {
-    Entry {
-        actor: Some(Actor { id: "1".into(), name: "ann".into() }),
-        from: "127.0.0.1".into(),
-        action: action.into(),
-        target: Target { kind: "twin".into(), id: Some("d".into()) },
-        path: None,
-        outcome,
-        status: Some(200),
-        reason: None,
-        made: None,
-        count: 1,
-    }
+    let actor = Some(Actor { id: "1".into(), name: "ann".into() });
+    let target = Target { kind: "twin".into(), id: Some("d".into()) };
+    Entry { actor, status: Some(200), ..Entry::new("127.0.0.1", action, target, outcome) }
 }
 
 /// A log with its writer, on a store.

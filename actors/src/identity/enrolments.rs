@@ -4,7 +4,11 @@
 //! it), or its certificate is signed by the enrolment's authority. What it becomes, and where, the enrolment says. An id
 //! that was ever registered is not enrolled: a device that was removed, or whose credentials were reset, stays out.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use hierarchy_models::{ModelId, Name, Timestamp, TwinId};
@@ -92,7 +96,7 @@ pub struct Enrolments {
 }
 
 impl Identities {
-    /// Puts an enrolment; its key when it is new, or was to be a new one. An existing one keeps its count.
+    /// Through [`crate::Twins::put_enrolment`], which sees to the place.
     pub async fn put_enrolment(&self, id: &str, asked: NewEnrolment, new_key: bool) -> Result<(Enrolment, Option<String>), TwinError> {
         check(id, &asked)?;
         let _alone = self.inner.enrolments.changing.lock().await;
@@ -142,6 +146,24 @@ impl Identities {
         *self.inner.enrolments.authorities.write() = None;
         self.inner.enrolments.rates.lock().remove(id);
         Ok(there)
+    }
+
+    /// Turns off the enrolments whose devices come under a twin that is to go; says which.
+    pub(crate) async fn disable_enrolments_into(&self, gone: &HashSet<TwinId>) -> Result<Vec<Name>, TwinError> {
+        let _alone = self.inner.enrolments.changing.lock().await;
+        let mut disabled = Vec::new();
+        for mut enrolment in self.enrolments().await? {
+            let asked = &mut enrolment.asked;
+            if asked.enabled && asked.parent.as_ref().is_some_and(|parent| gone.contains(parent)) {
+                asked.enabled = false;
+                self.write(&enrolment).await?;
+                disabled.push(enrolment.id);
+            }
+        }
+        if !disabled.is_empty() {
+            *self.inner.enrolments.authorities.write() = None;
+        }
+        Ok(disabled)
     }
 
     /// Authorities (DER) of the certificate enrolments that are enabled. The same `Arc` for as long as nothing changes.

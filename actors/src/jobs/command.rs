@@ -9,10 +9,11 @@ use persistence::search::RegistryQuery;
 
 use super::{
     Failure, Live, Work,
-    run::{patiently, stops},
+    run::{patiently, stops, within_quota},
 };
 use crate::{
     error::TwinError,
+    quotas::Quotas,
     twins::{NewCommand, Twins},
 };
 
@@ -44,7 +45,9 @@ pub async fn work(twins: &Twins, live: &Live) -> Result<bool, TwinError> {
         idempotency_key: Some(key.as_str().into()),
         sender: job.by.clone(),
     };
+    let asked = &job;
     let send = |id: TwinId| async move {
+        within_quota(twins, live, asked, Quotas::command).await;
         let sent = patiently(twins, live, || twins.command(&id, order())).await;
         (id, sent)
     };

@@ -7,11 +7,12 @@ use hierarchy_models::{TwinId, event::Status};
 
 use super::{
     Failure, Job, Live, Work,
-    run::{patiently, stops},
+    run::{patiently, stops, within_quota},
     spool::{self, Line, LineFault, Spool},
 };
 use crate::{
     error::TwinError,
+    quotas::Quotas,
     twins::{Registration, Twins},
 };
 
@@ -103,7 +104,7 @@ async fn outcomes(twins: &Twins, live: &Live, job: &Job, lines: Vec<Line>) -> Ve
         }
         on_the_way.extend(named.last().cloned());
         let twin = named.last().cloned();
-        under_way.push(async move { (number, twin, one(twins, live, job.scope.as_deref(), line).await) });
+        under_way.push(async move { (number, twin, one(twins, live, job, line).await) });
     }
     while let Some((number, _, outcome)) = under_way.next().await {
         done.push((number, outcome));
@@ -119,13 +120,14 @@ fn id_of(job: &str, line: u64) -> TwinId {
     TwinId::new(hex).expect("hexadecimal digits are a twin id")
 }
 
-async fn one(twins: &Twins, live: &Live, scope: Option<&[TwinId]>, line: Line) -> Outcome {
+async fn one(twins: &Twins, live: &Live, job: &Job, line: Line) -> Outcome {
     let (registration, status) = match &line.twin {
         Ok(twin) => twin.clone(),
         Err(fault) => return Outcome::Failed(None, fault.clone()),
     };
     let id = registration.id.clone();
-    let result = patiently(twins, live, || register(twins, scope, registration.clone(), status)).await;
+    within_quota(twins, live, job, Quotas::registration).await;
+    let result = patiently(twins, live, || register(twins, job.scope.as_deref(), registration.clone(), status)).await;
     match result {
         Ok(true) => Outcome::Registered,
         Ok(false) => Outcome::Unchanged,

@@ -11,7 +11,7 @@ mod run;
 mod spool;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -180,6 +180,24 @@ impl Job {
         }
     }
 
+    /// The twins that it names as what it may touch, with what is below them.
+    fn places(&self) -> impl Iterator<Item = &TwinId> {
+        let top = match &self.work {
+            Work::Command { top, .. } => Some(top),
+            Work::Import { .. } => None,
+        };
+        self.scope.iter().flatten().chain(top)
+    }
+
+    /// The one twin that all it may touch lies under.
+    fn only_place(&self) -> Option<&TwinId> {
+        match (&self.work, self.scope.as_deref()) {
+            (Work::Command { top, .. }, _) => Some(top),
+            (Work::Import { .. }, Some([only])) => Some(only),
+            (Work::Import { .. }, _) => None,
+        }
+    }
+
     fn fail(&mut self, failure: Failure) {
         self.failed += 1;
         if self.failures.len() < JOB_FAILURES_MAX {
@@ -300,6 +318,19 @@ impl Jobs {
             spool::remove(store, &cancelled).await?;
         }
         Ok(Some(cancelled))
+    }
+
+    /// Cancels the jobs that go on at or below a twin that is to go; says which.
+    pub async fn cancel_at(&self, store: &dyn Store, gone: &HashSet<TwinId>, now: Timestamp) -> Result<Vec<Name>, TwinError> {
+        let is_at = |job: &Job| !job.state.is_end() && job.places().any(|place| gone.contains(place));
+        let there: Vec<Name> = {
+            let known = self.known.lock();
+            known.values().map(|live| live.job.lock()).filter(|job| is_at(job)).map(|job| job.id.clone()).collect()
+        };
+        for id in &there {
+            self.cancel(store, id, now).await?;
+        }
+        Ok(there)
     }
 
     /// Writes what a job has come to, unless it was cancelled meanwhile.

@@ -6,7 +6,13 @@ use std::{
 };
 
 use super::{JOBS_RUNNING_MAX, Job, JobState, Live, Work, command, import, spool};
-use crate::{error::TwinError, runtime::Runtime, twins::Twins};
+use crate::{
+    audit::{Actor, Entry, Outcome, Target},
+    error::TwinError,
+    quotas::{Exceeded, Quotas},
+    runtime::Runtime,
+    twins::Twins,
+};
 
 /// Pause before work that the store or a busy twin put off is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -74,9 +80,26 @@ async fn work(twins: &Twins, live: &Live) {
     };
     let view = live.view();
     metrics::counter!("twinfold_jobs_total", "kind" => view.work.kind(), "state" => view.state.as_str()).increment(1);
+    record(twins, &view).await;
     if let Err(error) = ended {
         tracing::warn!(job = %view.id, %error, "the end of a job cannot be written; it is worked again after the next start");
     }
+}
+
+/// What became of it goes into the audit log: the log has who asked for it already, and each twin's own log what was done to it.
+async fn record(twins: &Twins, job: &Job) {
+    let outcome = if job.state == JobState::Completed { Outcome::Done } else { Outcome::Failed };
+    let Job { done, unchanged, failed, .. } = job;
+    let mut reason = format!("{} {}: {done} done, {unchanged} unchanged, {failed} failed", job.work.kind(), job.state.as_str());
+    job.problem.iter().for_each(|problem| reason.extend([": ", problem.as_str()]));
+    let actor = job.principal.as_ref().map(|id| Actor { id: id.to_string(), name: job.by.to_string() });
+    let path = match job.only_place() {
+        Some(place) => twins.entry(place).await.ok().map(|entry| entry.path),
+        None => None,
+    };
+    let target = Target { kind: "job".into(), id: Some(job.id.to_string()) };
+    let entry = Entry { actor, path, reason: Some(reason), ..Entry::new(Entry::THE_SERVER, "JOB", target, outcome) };
+    twins.audit().queue(entry).await;
 }
 
 /// Whether the principal that asked for the job has its right still, over all that the job may touch.
@@ -113,6 +136,17 @@ pub async fn patiently<T, F: Future<Output = Result<T, TwinError>>>(
             settled => return settled,
         }
         tokio::time::sleep(RETRY_PAUSE).await;
+    }
+}
+
+/// Waits until the principal that asked for the job may do one more of these. A job that was cancelled meanwhile finds that out itself.
+pub async fn within_quota(twins: &Twins, live: &Live, job: &Job, one_more: fn(&Quotas, &String) -> Result<(), Exceeded>) {
+    let Some(principal) = job.principal.as_ref().map(ToString::to_string) else { return };
+    while !live.is_cancelled()
+        && !twins.runtime.is_stopping()
+        && let Err(exceeded) = one_more(&twins.runtime.quotas, &principal)
+    {
+        tokio::time::sleep(exceeded.wait).await;
     }
 }
 

@@ -29,16 +29,16 @@ impl Twins {
         super::commands::check(&command)?;
         let fault = |reason: String| TwinError::Invalid { pointer: "filter".into(), reason };
         filter.as_deref().map(Filter::parse).transpose().map_err(|error| fault(error.to_string()))?;
-        self.entry(&top).await?;
         let NewCommand { name, payload, ttl, idempotency_key, .. } = command;
         let ttl_ms = ttl.min(Duration::from_millis(u64::MAX)).as_millis() as u64;
+        let place = top.clone();
         let work = Work::Command { top, filter, name, payload, ttl_ms, cursor: None };
         let known = idempotency_key.as_deref().and_then(|key| self.runtime.jobs.by_key(&asker.name, key));
         if let Some(job) = known {
             return if job.work.is_same(&work) { Ok(job) } else { Err(TwinError::KeyReused) };
         }
         let job = Job { key: idempotency_key, ..Job::new(work, asker, None, self.runtime.clock.now()) };
-        self.runtime.jobs.add(&*self.runtime.store, job).await
+        self.while_there(Some(&place), self.runtime.jobs.add(&*self.runtime.store, job)).await
     }
 
     /// The newest first, behind `after`, those that `sees` lets through.

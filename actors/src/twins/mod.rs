@@ -4,6 +4,7 @@ mod alerts;
 mod commands;
 mod jobs;
 mod models;
+mod places;
 mod provisioning;
 mod reads;
 mod registry;
@@ -42,6 +43,7 @@ use crate::{
     kind::Kinds,
     live::LiveFilter,
     meters,
+    quotas::Quotas,
     rules::webhooks,
     runtime::Runtime,
     settings::Settings,
@@ -180,6 +182,11 @@ impl Twins {
     /// People and systems and what they may do.
     pub fn access(&self) -> &Access {
         self.runtime.identities.access()
+    }
+
+    /// What a principal may ask for in a second.
+    pub fn quotas(&self) -> &Quotas {
+        &self.runtime.quotas
     }
 
     /// Who did what.

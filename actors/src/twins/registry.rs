@@ -10,7 +10,7 @@ use hierarchy_models::{
 };
 use persistence::{Projection, RegistryEntry};
 
-use super::{Registered, Registration, TwinPatch, Twins, error_of};
+use super::{Registered, Registration, TwinPatch, Twins, error_of, places::forget_places};
 use crate::{
     background::alerts_and_calls,
     body::registry_row,
@@ -224,7 +224,7 @@ impl Twins {
     pub async fn delete(&self, id: &TwinId, recursive: bool, if_version: Option<u64>) -> Result<(), TwinError> {
         let runtime = &self.runtime;
         let _alone = runtime.tree.write().await;
-        self.entry(id).await?;
+        let top = self.entry(id).await?;
         let below = runtime.store.below(id).await?;
         if !below.is_empty() && !recursive {
             return Err(TwinError::HasChildren { twin: id.clone() });
@@ -236,6 +236,8 @@ impl Twins {
                 return Err(TwinError::VersionMismatch { current });
             }
         }
+        let gone = below.iter().chain([id]).cloned().collect();
+        forget_places(runtime, &gone, &top.path).await?;
         for twin in &below {
             self.free_behind(twin).await?;
             remove(runtime, twin, None).await?;
@@ -278,7 +280,6 @@ impl Twins {
 async fn remove(runtime: &Arc<Runtime>, id: &TwinId, if_version: Option<u64>) -> Result<(), TwinError> {
     let _sole = runtime.identity_lock(id).await;
     let parent = runtime.store.entry(id).await?.and_then(|e| e.row.parent);
-    runtime.identities.access().forget_place(id).await?;
     runtime.ask(id, Ask::Core(Input::Unregister { if_version })).await.map_err(error_of)?;
     if let Some(parent) = parent {
         let _ = runtime.ask(&parent, Ask::ChildGone(id.clone())).await;

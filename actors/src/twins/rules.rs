@@ -48,30 +48,38 @@ impl Twins {
         let id = if rule.id.is_empty() { uuid::Uuid::now_v7().simple().to_string().into() } else { rule.id.clone() };
         let rule = Rule { id: id.clone(), ..rule };
         let now = self.runtime.clock.now();
+        let under = rule.under.clone();
         let make = |old: Option<&Arc<CompiledRule>>| match old {
             Some(_) => Err(TwinError::RuleExists(rule.id.clone())),
             None => compile(Rule { version: 1, created_at: now, changed_at: now, ..rule }),
         };
-        let (old, new) = self.runtime.rules.put((&*self.runtime.store, &self.runtime.identities), &id, make).await?;
+        let put = async { self.runtime.rules.put((&*self.runtime.store, &self.runtime.identities), &id, make).await };
+        let (old, new) = self.while_there(under.as_ref(), put).await?;
         self.sweep(old, Some(new.clone()));
         Ok(new)
     }
 
-    /// `change` gets the rule as it is, at `if_version` when that is named. What the windows of its unchanged parts hold stays.
+    /// `change` gets the rule as it is, at `if_version` when that is named; a mismatch too when another call changes it meanwhile. What the
+    /// windows of its unchanged parts hold stays.
     pub async fn change_rule(
         &self,
         id: &str,
         if_version: Option<u64>,
         change: impl FnOnce(Rule) -> Result<Rule, TwinError>,
     ) -> Result<Arc<CompiledRule>, TwinError> {
+        let before = self.rule(id)?;
+        check_version(&before, if_version)?;
+        let wanted = change(before.rule.clone())?;
+        let under = wanted.under.clone();
         let now = self.runtime.clock.now();
         let make = |old: Option<&Arc<CompiledRule>>| {
             let old = old.ok_or_else(|| TwinError::NoSuchRule(id.into()))?;
-            check_version(old, if_version)?;
+            check_version(old, Some(before.rule.version))?;
             let Rule { id, version, created_at, .. } = old.rule.clone();
-            compile(Rule { id, version: version + 1, created_at, changed_at: now, ..change(old.rule.clone())? })
+            compile(Rule { id, version: version + 1, created_at, changed_at: now, ..wanted })
         };
-        let (old, new) = self.runtime.rules.put((&*self.runtime.store, &self.runtime.identities), id, make).await?;
+        let put = async { self.runtime.rules.put((&*self.runtime.store, &self.runtime.identities), id, make).await };
+        let (old, new) = self.while_there(under.as_ref(), put).await?;
         self.sweep(old, Some(new.clone()));
         Ok(new)
     }

@@ -36,6 +36,21 @@ pub fn note(twins: &Twins, subject: Option<&Subject>, request: &HttpRequest, res
     }
 }
 
+/// What a handler leaves with its answer when a twin stands elsewhere now.
+struct Moved {
+    twin: TwinId,
+    from: Path,
+    to: Path,
+}
+
+/// Lets the record say where a twin stood before and stands now. `from` is absent when the call was not to move it.
+pub fn moved(mut response: HttpResponse, twin: TwinId, from: Option<Path>, to: Path) -> HttpResponse {
+    if let Some(from) = from.filter(|from| *from != to) {
+        response.extensions_mut().insert(Moved { twin, from, to });
+    }
+    response
+}
+
 /// A write that is under way. When its caller hangs up it is recorded all the same.
 pub struct Recording {
     twins: Data<Twins>,
@@ -66,6 +81,11 @@ impl Recording {
                 if entry.path.is_none() {
                     entry.path = place(&self.twins, made).await;
                 }
+            }
+            if let Some(moved) = response.extensions().get::<Moved>() {
+                entry.target = Target { kind: "twin".into(), id: Some(moved.twin.to_string()) };
+                entry.path = Some(moved.from.clone());
+                entry.to = Some(moved.to.clone());
             }
         }
         if response.status().is_client_error() {
@@ -105,18 +125,10 @@ fn broken_off(entry: Entry) -> Entry {
 /// What is known before there is an answer.
 fn entry(subject: Option<&Subject>, request: &HttpRequest) -> Entry {
     let pattern = request.match_pattern().unwrap_or_else(|| "/*".into());
-    Entry {
-        actor: subject.map(|subject| Actor { id: subject.id.clone(), name: subject.name.clone() }),
-        from: request.peer_addr().map_or_else(|| "unknown".into(), |peer| peer.ip().to_canonical().to_string()),
-        action: format!("{} {}", request.method(), pattern.strip_prefix(PREFIX).unwrap_or(&pattern)),
-        target: target(request.path()),
-        path: None,
-        outcome: Outcome::Failed,
-        status: None,
-        reason: None,
-        made: None,
-        count: 1,
-    }
+    let actor = subject.map(|subject| Actor { id: subject.id.clone(), name: subject.name.clone() });
+    let from = request.peer_addr().map_or_else(|| "unknown".into(), |peer| peer.ip().to_canonical().to_string());
+    let action = format!("{} {}", request.method(), pattern.strip_prefix(PREFIX).unwrap_or(&pattern));
+    Entry { actor, ..Entry::new(from, action, target(request.path()), Outcome::Failed) }
 }
 
 fn outcome_of(status: StatusCode) -> Outcome {

@@ -15,7 +15,7 @@ use hierarchy_models::{Value, event::Status};
 use serde::Serialize;
 
 use super::{
-    jobs::{accepted, asker, job_key},
+    jobs::{accepted, asker, own_key},
     listing::{self, within},
     register::NewTwin,
 };
@@ -65,7 +65,7 @@ pub async fn import(
 ) -> Result<HttpResponse, Problem> {
     body::media_type_ok(&request, &[NDJSON, "application/ndjson", "application/jsonl"])?;
     let by = caller.subject.name.clone();
-    let key = job_key(&caller, key);
+    let key = own_key(&caller, key);
     if let Some(job) = key.as_deref().map(|key| twins.import_of(&by, key)).transpose()?.flatten() {
         return Ok(accepted(job));
     }

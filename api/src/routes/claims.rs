@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{credentials::seconds, path::TwinPath, register::may_name, whole};
 use crate::{
-    access::{Caller, needs},
+    access::{Caller, moved, needs},
     body::{Body, FromBody},
     members::{self, Members},
     params::NoParams,
@@ -74,7 +74,9 @@ pub async fn claim(
 ) -> Result<HttpResponse, Problem> {
     let Claiming { id, code, parent } = body.value;
     may_name(&caller, &twins, Some(&parent), None).await?;
-    whole(uncut(async move { Ok(twins.claim(&id, &code, &parent).await?) }).await?)
+    let before = twins.entry(&id).await.ok().map(|entry| entry.path);
+    let view = uncut(async move { Ok(twins.claim(&id, &code, &parent).await?) }).await?;
+    Ok(moved(whole(&view)?, view.id, before, view.path))
 }
 
 pub struct Lifetime(Duration);

@@ -11,7 +11,7 @@ use hierarchy_models::{
 };
 
 use super::{
-    jobs::{accepted, asker, job_key},
+    jobs::{accepted, asker, own_key},
     path::{CommandPath, TwinPath},
 };
 use crate::{
@@ -82,7 +82,7 @@ pub async fn send(
     }
     let wait = order.wait_within(settings.wait_max)?;
     caller.reach(&twins, &id.0).await?;
-    let new = order.into_command(key.0, caller.subject.name.as_str().into());
+    let new = order.into_command(own_key(&caller, key), caller.subject.name.as_str().into());
     let (inbox, twin) = (twins.clone(), id.0.clone());
     let command = uncut(async move { Ok(inbox.command(&twin, new).await?) }).await?;
     let location = (header::LOCATION, format!("/api/v1/twins/{}/commands/{}", id.0, command.id));
@@ -112,8 +112,7 @@ async fn below(
     }
     caller.reach(twins, &top).await?;
     let (twins, asker) = (twins.clone(), asker(caller));
-    let key = job_key(caller, key).map(|key| key.to_string());
-    let new = order.into_command(key, caller.subject.name.as_str().into());
+    let new = order.into_command(own_key(caller, key), caller.subject.name.as_str().into());
     let job = uncut(async move { Ok(twins.command_below(top, filter, new, asker).await?) }).await?;
     Ok(accepted(job))
 }
@@ -230,8 +229,8 @@ impl Order {
         }
     }
 
-    fn into_command(self, idempotency_key: Option<String>, sender: Name) -> NewCommand {
-        NewCommand { name: self.name, payload: self.payload, ttl: self.ttl, idempotency_key: idempotency_key.map(Name::from), sender }
+    fn into_command(self, idempotency_key: Option<Name>, sender: Name) -> NewCommand {
+        NewCommand { name: self.name, payload: self.payload, ttl: self.ttl, idempotency_key, sender }
     }
 }
 

@@ -107,7 +107,7 @@ pub async fn put(
     {
         return Err(problem_of_taken_id());
     }
-    let (enrolment, key) = uncut(async move { Ok(twins.identities().put_enrolment(&eid, enrolment, new_key).await?) }).await?;
+    let (enrolment, key) = uncut(async move { Ok(twins.put_enrolment(&eid, enrolment, new_key).await?) }).await?;
     let status = if before.is_none() { StatusCode::CREATED } else { StatusCode::OK };
     let mut answer = serde_json::to_value(EnrolmentDocument::from(enrolment)).unwrap_or_default();
     if let Some(key) = key {

@@ -100,8 +100,7 @@ pub async fn create(
     })?;
     let slot = key.slot(&caller, "/grants");
     let answer = uncut(async move {
-        let now = twins.clock().now();
-        let work = async { Ok(answer(&twins.access().create_grant(&principal, role, under, now).await?)) };
+        let work = async { Ok(answer(&twins.create_grant(&principal, role, under).await?)) };
         replays.once(slot, &body.bytes, work).await
     });
     Ok(answer.await?.into_response())

@@ -42,7 +42,7 @@ pub fn asker<R: Needs>(caller: &Caller<R>) -> Asker {
 }
 
 /// A key belongs to the principal that sent it.
-pub fn job_key(access: &Access, key: IdempotencyKey) -> Option<Name> {
+pub fn own_key(access: &Access, key: IdempotencyKey) -> Option<Name> {
     key.0.map(|key| format!("{}:{key}", access.subject.id).into())
 }
 

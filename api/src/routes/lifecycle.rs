@@ -59,7 +59,7 @@ async fn set(
 ) -> Result<HttpResponse, Problem> {
     caller.reach(&twins, &id.0).await?;
     if_match.check(&twins, &id.0).await?;
-    whole(uncut(async move { Ok(twins.set_status(&id.0, status).await?) }).await?)
+    whole(&uncut(async move { Ok(twins.set_status(&id.0, status).await?) }).await?)
 }
 
 /// Lets a quarantined twin run again.
@@ -79,5 +79,5 @@ pub async fn release(
 ) -> Result<HttpResponse, Problem> {
     caller.reach(&twins, &id.0).await?;
     if_match.check(&twins, &id.0).await?;
-    whole(uncut(async move { Ok(twins.release(&id.0).await?) }).await?)
+    whole(&uncut(async move { Ok(twins.release(&id.0).await?) }).await?)
 }

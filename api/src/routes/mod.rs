@@ -71,6 +71,6 @@ pub fn open(routes: &mut ServiceConfig) {
 }
 
 /// The whole twin with its entity tag.
-fn whole(view: TwinView) -> Result<HttpResponse, Problem> {
-    Ok(Document::of(&view)?.answer())
+fn whole(view: &TwinView) -> Result<HttpResponse, Problem> {
+    Ok(Document::of(view)?.answer())
 }

@@ -14,7 +14,7 @@ use super::{
     whole,
 };
 use crate::{
-    access::{Caller, needs},
+    access::{Caller, moved, needs},
     body::{Body, FromBody},
     members::{self, Members},
     params::NoParams,
@@ -59,9 +59,13 @@ pub async fn patch(
         caller.may_stand_under(parent.as_ref())?;
     }
     may_name(&caller, &twins, parent.and_then(Option::as_ref), gateway.and_then(Option::as_ref)).await?;
+    let before = match parent {
+        Some(_) => Some(twins.entry(&id.0).await?.path),
+        None => None,
+    };
     let expected = if_match.expected(&twins, &id.0).await?;
     let view = uncut(async move { Ok(twins.patch(&id.0, change, expected).await?) }).await?;
-    whole(view)
+    Ok(moved(whole(&view)?, view.id, before, view.path))
 }
 
 #[derive(Debug)]

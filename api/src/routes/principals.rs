@@ -88,6 +88,10 @@ pub async fn create(
     body: Body<NewPrincipal>,
 ) -> Result<HttpResponse, Problem> {
     let NewPrincipal { name, roles, scope, lifetime, subject } = body.value;
+    if subject.is_some() {
+        // Else whoever governs one room could take a name at the provider, or learn who has one.
+        caller.everywhere().map_err(|problem| problem.pointing_at("/subject"))?;
+    }
     // Who is confined to one place means that place.
     let scope = scope.or_else(|| default_place(&caller));
     for role in &roles {
@@ -97,7 +101,7 @@ pub async fn create(
     let answer = uncut(async move {
         let now = twins.clock().now();
         let wanted = Wanted { name, roles, scope, expires_at: lifetime.map(|lifetime| now.plus(lifetime)), subject };
-        let work = async { Ok(answer(twins.access().create_principal(wanted, now).await?)) };
+        let work = async { Ok(answer(twins.create_principal(wanted).await?)) };
         replays.once(slot, &body.bytes, work).await
     });
     Ok(answer.await?.into_response())

@@ -47,6 +47,9 @@ pub struct AuditEntry {
     /// How many refusals it stands for; 1 when absent.
     #[schema(nullable = false)]
     count: Option<u64>,
+    /// Where the target stood afterwards, when it was moved.
+    #[schema(nullable = false)]
+    to: Option<String>,
 }
 
 #[derive(ToSchema)]

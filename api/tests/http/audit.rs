@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::world::{Client, run, run_with, settings};
+use crate::world::{Client, run, run_both, settings};
 
 /// The records, oldest first, of what was done with one method.
 async fn records(client: &Client, query: &str) -> Vec<Json> {
@@ -109,11 +109,72 @@ fn pages_of_the_log_follow_each_other_and_its_chain_holds() {
     });
 }
 
+fn one_command_a_second() -> actors::Settings {
+    let mut settings = actors::Settings::default();
+    settings.quotas.commands.per_principal = std::num::NonZeroU32::new(1);
+    settings
+}
+
+#[test]
+fn a_command_of_a_job_counts_like_any_other() {
+    run_both(settings(), one_command_a_second(), |world| async move {
+        world.building(&["d"]).await;
+        // The call itself is the first; its one command waits for the next second.
+        let job = world.admin.post("/twins/room/commands?under=true", json!({"name": "a"})).await;
+        assert_eq!(job.status, 202, "{job:?}");
+        let answer = world.admin.post("/twins/d/commands", json!({"name": "a"})).await;
+        assert_eq!(answer.problem(), "quota-exceeded");
+        let path = format!("/jobs/{}", job.json["id"].as_str().unwrap());
+        while world.admin.get(&path).await.json["state"] != "completed" {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert_eq!(world.admin.get(&path).await.json["done"], 1);
+        let answer = world.admin.post("/twins/d/commands", json!({"name": "a"})).await;
+        assert_eq!(answer.problem(), "quota-exceeded", "the job has used this second up");
+    });
+}
+
+#[test]
+fn a_move_is_said_where_it_was_and_where_it_went() {
+    run(|world| async move {
+        world.building(&["d"]).await;
+        world.admin.patch("/twins/d", "", json!({"parent": "elsewhere"})).await;
+        let last = records(&world.admin, "").await.pop().unwrap();
+        assert_eq!((&last["path"], &last["to"]), (&json!("site/room/d"), &json!("elsewhere/d")));
+        for place in ["room", "elsewhere"] {
+            let auditor = world.principal("admin", Some(place)).await;
+            assert!(records(&auditor, "").await.contains(&last), "{place} has lost or won it");
+        }
+        let code = world.admin.post("/twins/d/claim-code", json!({})).await.json["code"].clone();
+        world.admin.post("/claims", json!({"id": "d", "code": code, "parent": "room"})).await;
+        let last = records(&world.admin, "").await.pop().unwrap();
+        assert_eq!((&last["action"], &last["target"]), (&json!("POST /claims"), &json!({"kind": "twin", "id": "d"})));
+        assert_eq!((&last["path"], &last["to"]), (&json!("elsewhere/d"), &json!("site/room/d")));
+    });
+}
+
+#[test]
+fn what_a_job_has_come_to_stands_in_the_log() {
+    run(|world| async move {
+        world.building(&["d", "e"]).await;
+        let operator = world.principal("operator", Some("site")).await;
+        let job = operator.post("/twins/room/commands?under=true", json!({"name": "a"})).await.json;
+        let last = loop {
+            let last = records(&world.admin, "").await.pop().unwrap();
+            if last["action"] == "JOB" {
+                break last;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        };
+        assert_eq!((&last["target"], &last["outcome"]), (&json!({"kind": "job", "id": job["id"]}), &json!("done")));
+        assert_eq!((&last["actor"]["name"], &last["path"]), (&json!("a operator"), &json!("site/room")));
+        assert_eq!(last["reason"], "command completed: 2 done, 0 unchanged, 0 failed");
+    });
+}
+
 #[test]
 fn who_asks_for_more_than_a_quota_is_told_when_to_come_back() {
-    let mut settings = settings();
-    settings.quotas.commands.per_principal = std::num::NonZeroU32::new(1);
-    run_with(settings, |world| async move {
+    run_both(settings(), one_command_a_second(), |world| async move {
         world.building(&["d"]).await;
         let mut refused = Vec::new();
         for _ in 0..20 {

@@ -244,6 +244,45 @@ fn a_twin_that_is_removed_takes_the_grants_over_it_along() {
 }
 
 #[test]
+fn a_place_that_is_removed_leaves_nothing_to_one_of_its_name() {
+    run(|world| async move {
+        world.building(&["d"]).await;
+        let put = [("content-type", "application/json")];
+        let rule = |id: &str, under: Json| json!({"id": id, "when": "t > 1.0", "under": under});
+        for (id, under) in [("of-room", json!("room")), ("of-site", json!("site")), ("of-all", Json::Null)] {
+            assert_eq!(world.admin.post("/rules", rule(id, under)).await.status, 201, "{id}");
+        }
+        for (id, parent) in [("into-room", "room"), ("into-site", "site")] {
+            let body = json!({"by": "key", "model": "Device", "parent": parent}).to_string();
+            assert_eq!(world.admin.call("PUT", &format!("/enrolments/{id}"), &put, &body).await.status, 201, "{id}");
+        }
+        assert_eq!(world.admin.delete("/twins/room?recursive=true").await.status, 204);
+        world.register("room", "Room", Some("elsewhere")).await;
+        let rules = world.admin.get("/rules").await.json;
+        assert_eq!(ids(&rules), ["of-all", "of-site"]);
+        let enabled = async |id: &str| world.admin.get(&format!("/enrolments/{id}")).await.json["enabled"].clone();
+        assert_eq!((enabled("into-room").await, enabled("into-site").await), (json!(false), json!(true)));
+        let log = world.admin.get("/audit?limit=1000").await.json;
+        let told: Vec<_> = log["items"].as_array().unwrap().iter().filter(|r| r["from"] == "server").collect();
+        let of = |action: &str| told.iter().find(|r| r["action"] == action).map(|r| (r["target"]["id"].clone(), r["path"].clone()));
+        assert_eq!(of("REMOVE"), Some((json!("of-room"), json!("site/room"))), "{told:#?}");
+        assert_eq!(of("DISABLE"), Some((json!("into-room"), json!("site/room"))));
+    });
+}
+
+#[test]
+fn who_governs_a_place_gives_nobody_a_name_at_the_identity_provider() {
+    run(|world| async move {
+        world.building(&["d"]).await;
+        let confined = world.principal("admin", Some("room")).await;
+        let wanted = json!({"name": "ann", "role": "viewer", "scope": "room", "subject": "ann@example.com"});
+        let refused = confined.post("/principals", wanted.clone()).await;
+        assert_eq!((refused.status, &refused.json["pointer"]), (403, &json!("/subject")));
+        assert_eq!(world.admin.post("/principals", wanted).await.status, 201);
+    });
+}
+
+#[test]
 fn a_rule_does_by_itself_only_what_its_writer_may() {
     run(|world| async move {
         world.building(&["d"]).await;

@@ -17,3 +17,6 @@ mod rollups;
 mod search;
 mod sessions;
 mod world;
+
+#[path = "../../../tests/support/issuer.rs"]
+mod issuer;

@@ -2,9 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use actors::{access::OidcSettings, clock::Clock};
 use serde_json::{Value as Json, json};
 
-use crate::world::{Answer, Client, World, run};
+use crate::{
+    issuer::{AUDIENCE, Issuer},
+    world::{Answer, Client, World, run, run_both, settings},
+};
 
 /// What a route asks for, and what becomes of a request to it that names things in `site`.
 struct Row {
@@ -71,6 +75,7 @@ fn rows() -> Vec<Row> {
         get("GET /twins/{id}/events", "read", "/twins/d/events", HIDDEN),
         get("GET /live", "read", "/live?under=room", HIDDEN),
         row("POST /twins/{id}/commands", "command", "/twins/d/commands", json!({"name": "a"}), 202, HIDDEN),
+        row("POST /twins/{id}/commands", "command", "/twins/room/commands?under=true", json!({"name": "a"}), 202, HIDDEN),
         get("GET /twins/{id}/commands", "read", "/twins/d/commands", HIDDEN),
         get("GET /twins/{id}/commands/{cid}", "read", "/twins/d/commands/{cid}", HIDDEN),
         row("DELETE /twins/{id}/commands/{cid}", "command", "/twins/d/commands/{cid}", Json::Null, 200, HIDDEN),
@@ -187,16 +192,22 @@ impl Row {
         (fill(self.path.to_owned()), serde_json::from_str(&fill(self.body.to_string())).unwrap())
     }
 
-    async fn prove(&self, world: World) {
+    async fn prove(&self, world: World, issuer: &Issuer) {
         let ids = furnished(&world).await;
         let (path, body) = self.filled(&ids);
         let ask = async |client: &Client| call(client, self.method(), &path, &body).await;
         // Who is nobody, whatever there is.
         let ended = world.admin.post("/principals", json!({"name": "e", "role": "admin", "expires_in": 60})).await.json;
-        world.clock.advance(Duration::from_secs(61));
-        for client in
-            [world.without_key(), world.with_key("wrong"), world.with_key("a.b.c"), world.with_key(ended["key"].as_str().unwrap())]
-        {
+        let ended = world.with_key(ended["key"].as_str().unwrap());
+        let session = ended.with_cookie(&ended.call("POST", "/login", &[], "").await);
+        let now = world.clock.now().as_millis() as u64 / 1_000;
+        let token = |to| issuer.token("ann", &["admin"], (now, to));
+        assert_eq!(world.with_key(&token(now + 60)).get("/twins").await.status, 200);
+        // Beyond what clocks may differ by.
+        world.clock.advance(Duration::from_secs(600));
+        let expired = world.with_key(&token(now + 60));
+        let of_another = world.with_key(&Issuer::start().token("ann", &["admin"], (now, now + 3_600)));
+        for client in [world.without_key(), world.with_key("wrong"), world.with_key("a.b.c"), ended, session, expired, of_another] {
             let answer = ask(&client).await;
             assert_eq!((answer.status, answer.problem()), (401, "unauthenticated"), "{}", self.route);
         }
@@ -226,8 +237,39 @@ impl Row {
 
 #[test]
 fn every_route_lets_in_who_may_and_nobody_else() {
+    let issuer = Issuer::start();
+    let oidc = || OidcSettings { issuer: issuer.url.clone(), audience: AUDIENCE.into(), jwks_url: None, roles_claim: Some("roles".into()) };
     for row in rows() {
-        run(|world| async move { row.prove(world).await });
+        let runtime = actors::Settings { oidc: Some(oidc()), ..actors::Settings::default() };
+        run_both(settings(), runtime, |world| async { row.prove(world, &issuer).await });
+    }
+}
+
+/// What a request does in `site` that two rights are needed for.
+#[test]
+fn what_needs_two_rights_is_let_in_with_both_and_not_with_one() {
+    let rule = |action: Json| json!({"when": "t > 1.0", "under": "room", "actions": [action]});
+    let rows = [
+        ("PATCH", "/twins/d", ["write", "provision"], json!({"parent": "site"}), 200),
+        ("PATCH", "/twins/d", ["write", "provision"], json!({"gateway": "room"}), 200),
+        ("POST", "/rules", ["rules", "command"], rule(json!({"command": {"name": "open", "ttl": 5}})), 201),
+        ("POST", "/rules", ["rules", "sinks"], rule(json!({"webhook": {"url": "https://example.com/"}})), 201),
+    ];
+    for (method, path, rights, body, inside) in rows {
+        run(|world| async move {
+            furnished(&world).await;
+            for right in rights {
+                let answer = call(&world.principal(&format!("all-but-{right}"), Some("site")).await, method, path, &body).await;
+                assert_eq!((answer.status, answer.problem()), (403, "forbidden"), "{method} {path} {body} without {right}: {answer:?}");
+                let answer = call(&world.principal(&format!("only-{right}"), Some("site")).await, method, path, &body).await;
+                assert_eq!((answer.status, answer.problem()), (403, "forbidden"), "{method} {path} {body} with {right}: {answer:?}");
+            }
+            call(&world.admin, "PUT", "/roles/both", &json!({"rights": rights})).await;
+            let answer = call(&world.principal("both", Some("elsewhere")).await, method, path, &body).await;
+            assert!([400, 404].contains(&answer.status), "{method} {path} {body} from elsewhere: {answer:?}");
+            let answer = call(&world.principal("both", Some("site")).await, method, path, &body).await;
+            assert_eq!(answer.status, inside, "{method} {path} {body}: {answer:?}");
+        });
     }
 }
 

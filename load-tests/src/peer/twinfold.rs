@@ -8,10 +8,13 @@ use super::{
 };
 use crate::Result;
 
+/// Where the cluster is, `host:port`.
+const CLUSTER: &str = "TWINFOLD_TEST_CQL";
+
 /// In a keyspace that belongs to the folder. It stays behind: whoever started the cluster knows when to forget its data.
 pub fn start_on_cql(folder: &Path, server: &Path, settings: &[(String, String)]) -> Result<(Started, Doors)> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-    let nodes = env::var("TWINFOLD_TEST_CQL").unwrap_or_else(|_| "127.0.0.1:9042".to_owned());
+    let nodes = env::var(CLUSTER).unwrap_or_else(|_| "127.0.0.1:9042".to_owned());
     let store = [
         ("TWINFOLD_STORE", "scylla".to_owned()),
         ("TWINFOLD_SCYLLA__NODES", nodes),
@@ -28,6 +31,8 @@ pub fn start(folder: &Path, server: &Path, settings: &[(String, String)]) -> Res
     let mut command = launch::program(server, folder)?;
     command
         .arg("serve")
+        // Ours, and no setting of the server: it refuses what it does not know.
+        .env_remove(CLUSTER)
         .env("TWINFOLD_DATA_DIR", &data)
         .env("TWINFOLD_HTTP__BIND", "127.0.0.1:0")
         .env("TWINFOLD_MQTT__BIND", "127.0.0.1:0")

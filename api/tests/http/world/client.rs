@@ -35,12 +35,19 @@ impl Answer {
 #[derive(Clone)]
 pub struct Client {
     address: SocketAddr,
-    key: Option<String>,
+    /// The line that says who it is.
+    shows: Option<String>,
 }
 
 impl Client {
     pub fn new(address: SocketAddr, key: Option<&str>) -> Self {
-        Self { address, key: key.map(str::to_owned) }
+        Self { address, shows: key.map(|key| format!("authorization: Bearer {key}")) }
+    }
+
+    /// One that shows the cookie of this answer to a login, as a page of ours does.
+    pub fn with_cookie(&self, login: &Answer) -> Self {
+        let cookie = login.header("set-cookie").split(';').next().unwrap();
+        Self { address: self.address, shows: Some(format!("cookie: {cookie}\r\nsec-fetch-site: same-origin")) }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -87,8 +94,8 @@ impl Client {
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> BufReader<TcpStream> {
         let path = path.strip_prefix('/').filter(|p| p.starts_with('/')).map_or(format!("/api/v1{path}"), str::to_owned);
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
-        if let Some(key) = &self.key {
-            request += &format!("authorization: Bearer {key}\r\n");
+        if let Some(line) = &self.shows {
+            request += &format!("{line}\r\n");
         }
         for (name, value) in headers {
             request += &format!("{name}: {value}\r\n");
