@@ -1,8 +1,14 @@
 //! Who may call: no key, a wrong key, viewers, operators, administrators, and keys confined to a subtree.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use crate::{
     campus,
-    support::{Api, Server, json},
+    support::{
+        Api, Server,
+        issuer::{self, Issuer},
+        json,
+    },
 };
 
 fn key_of(server: &Server, body: serde_json::Value) -> Api {
@@ -123,4 +129,30 @@ fn health_and_metrics_need_no_key_on_loopback() {
     for path in ["//livez", "//readyz", "//metrics", "//openapi.json"] {
         assert_eq!(anyone.get(path).status, 200, "{path}");
     }
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "what a token says is held against the server's clock")]
+fn a_token_of_the_identity_provider_opens_what_it_says_while_it_lasts() {
+    let issuer = Issuer::start();
+    let server = Server::with(&[
+        ("AUTH__OIDC__ISSUER", &issuer.url),
+        ("AUTH__OIDC__AUDIENCE", issuer::AUDIENCE),
+        ("AUTH__OIDC__ROLES_CLAIM", "roles"),
+    ]);
+    server.device("t");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let with = |roles: &[&str], times| Api::new(server.http, &issuer.token("ann", roles, times));
+    let good = (now - 10, now + 300);
+    with(&["viewer"], good).get("/twins/t").expect(200);
+    with(&["viewer"], good).post("/twins/t/commands", json!({"name": "a"})).problem(403);
+    with(&["operator@t"], good).post("/twins/t/commands", json!({"name": "a"})).expect(202);
+    with(&["operator@nowhere"], good).get("/twins/t").problem(404);
+    with(&["viewer"], (now - 600, now - 300)).get("/twins/t").problem(401);
+    with(&["viewer"], (now + 300, now + 600)).get("/twins/t").problem(401);
+    Api::new(server.http, &Issuer::start().token("ann", &["admin"], good)).get("/twins/t").problem(401);
+    // What is granted here to who the provider vouches for.
+    let known = json!({"name": "Ann", "role": "operator", "subject": "ann"});
+    server.api().post("/principals", known).expect(201);
+    with(&[], good).post("/twins/t/commands", json!({"name": "a"})).expect(202);
 }

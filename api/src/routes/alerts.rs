@@ -121,8 +121,7 @@ pub async fn clear(
 
 /// The id, if its twin may be seen. An alert that is not the caller's is one that is not there.
 async fn find<R: Needs>(caller: &Caller<R>, twins: &Twins, aid: &str) -> Result<AlertId, Problem> {
-    let shown = || aid.chars().take(160).collect::<String>();
-    let no_such = || Problem::new(problem::NO_SUCH_ALERT, format!("there is no alert {:?}", shown()));
+    let no_such = || Problem::no_such(problem::NO_SUCH_ALERT, "alert", aid);
     let id = AlertId::parse(aid).ok_or_else(no_such)?;
     let twin = id.twin().ok_or_else(no_such)?;
     match caller.reach(twins, &twin).await {

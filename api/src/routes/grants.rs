@@ -151,8 +151,7 @@ pub async fn delete(
 }
 
 async fn find(caller: &Caller<needs::Principals>, twins: &Twins, gid: &str) -> Result<(Grant, Standing), Problem> {
-    let shown = || gid.chars().take(80).collect::<String>();
-    let no_such = || Problem::new(problem::NO_SUCH_GRANT, format!("there is no grant {:?}", shown()));
+    let no_such = || Problem::no_such(problem::NO_SUCH_GRANT, "grant", gid);
     let grant = twins.access().grant(gid).ok_or_else(no_such)?;
     match of_all(caller, twins, [&grant]).await? {
         Standing::Hidden => Err(no_such()),
