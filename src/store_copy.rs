@@ -2,8 +2,8 @@
 //!
 //! A copy may be stopped and begun again: what the other side holds of a twin's events is always the beginning of them, so a
 //! second run appends the rest, and passes by what is the same. The old server may have run on in between: what the old store has
-//! no more goes from the new one too, keys before all. What is no beginning of a copy is left alone. Nobody may use either
-//! store meanwhile. Not copied: the history of twins that are not registered any more, which no list of a store names.
+//! no more goes from the new one too, keys before all. So a copy begins in an empty store, and leaves a mark there; without it, or
+//! once a server has run on it, a store that holds anything is left alone. Nobody may use either store meanwhile. Not copied: the history of twins that are not registered any more, which no list of a store names.
 
 mod audit;
 mod remove;
@@ -15,12 +15,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hierarchy_models::{Command, TwinId};
 use persistence::{
-    Batch, CommandQuery, Document, Error as StoreError, EventQuery, Identity, LoggedEvent, Page, Projection, RegistryQuery, RegistryRow,
-    Snapshot, codec,
+    Batch, COPY_KIND, CommandQuery, Document, Error as StoreError, EventQuery, Identity, LoggedEvent, Page, Projection, RegistryQuery,
+    RegistryRow, Snapshot, codec,
 };
 
 use crate::app::Opened;
 
+/// The document that a copy leaves.
+const MARK: &str = "begun";
 /// Rows asked for at once.
 const PAGE: usize = 1_000;
 /// Twins on their way at once.
@@ -37,6 +39,8 @@ pub enum Error {
     Unprojected,
     #[error("the new store holds other events of {0} than the old one; give it an empty one, or one that a copy was begun in")]
     NotACopy(TwinId),
+    #[error("the new store holds {0} that no copy has put there, or that a server has used since; give it an empty one")]
+    NotEmpty(&'static str),
     #[error("{0} does not read back as it was written")]
     Differs(TwinId),
     #[error("the {kind} {id} does not read back as it was written")]
@@ -83,6 +87,7 @@ pub async fn copy(from: &Opened, to: &Opened, mut each: impl FnMut()) -> Result<
     if from.store.backlog_bytes() > 0 {
         return Err(Error::Unprojected);
     }
+    begin(to).await?;
     let mut copied = Copied::default();
     let mut cursor = None;
     loop {
@@ -111,7 +116,42 @@ pub async fn copy(from: &Opened, to: &Opened, mut each: impl FnMut()) -> Result<
     }
     copied.audit_records = audit::copy(from, to).await?;
     let (there, here) = (from.store.count().await.map_err(Error::From)?, to.store.count().await.map_err(Error::To)?);
-    if there == here { Ok(copied) } else { Err(Error::Counts { what: "twins", from: there, to: here }) }
+    if there != here {
+        return Err(Error::Counts { what: "twins", from: there, to: here });
+    }
+    // The old store is a beginning of the new one, should anybody want to go back.
+    mark(from).await.map_err(Error::From)?;
+    Ok(copied)
+}
+
+/// Takes an empty store, or one that a copy was begun in.
+async fn begin(to: &Opened) -> Result<(), Error> {
+    if to.store.document(COPY_KIND, MARK).await.map_err(Error::To)?.is_none() {
+        if let Some(what) = anything_in(to).await.map_err(Error::To)? {
+            return Err(Error::NotEmpty(what));
+        }
+        mark(to).await.map_err(Error::To)?;
+    }
+    Ok(())
+}
+
+async fn mark(side: &Opened) -> Result<(), StoreError> {
+    side.store.put_document(COPY_KIND, MARK, Default::default()).await
+}
+
+async fn anything_in(side: &Opened) -> Result<Option<&'static str>, StoreError> {
+    if side.store.count().await? > 0 {
+        return Ok(Some("twins"));
+    }
+    if !side.identities.generations(None, 1).await?.is_empty() {
+        return Ok(Some("identities"));
+    }
+    for kind in actors::documents::KINDS {
+        if !side.store.documents(kind, None, 1).await?.is_empty() {
+            return Ok(Some(kind));
+        }
+    }
+    Ok(side.store.audit_head().await?.map(|_| "an audit log"))
 }
 
 /// How many events it has, and whether all was there already.

@@ -31,7 +31,7 @@ pub(crate) use claims::KIND as CLAIM_KIND;
 pub use claims::{CLAIM_LIFETIME_MAX, ClaimCode};
 pub use credentials::{CERTIFICATES_MAX, CredentialsPatch, CredentialsView, KEY_BYTES, KEY_SLOTS_MAX, NewCredentials};
 pub(crate) use enrolments::KIND as ENROLMENT_KIND;
-pub use enrolments::{ENROLMENTS_MAX, Enrolment, EnrolmentKind, NewEnrolment, Newcomer};
+pub use enrolments::{ENROLMENTS_MAX, Enrolment, EnrolmentKind, NewEnrolment, Newcomer, Signers};
 pub use masters::{FIRST_KID, MASTER_KEYS_MAX, Masters};
 pub use passwords::{PASSWORD_BYTES, PASSWORD_TRIES_PER_MINUTE, PASSWORDS_CACHED_MAX, PASSWORDS_WAITING_MAX};
 pub use persistence::Thumbprint;

@@ -98,6 +98,8 @@ fn a_claim_moves_and_activates_a_device_once() {
         world.building(&[]).await;
         world.register("stock", "Site", None).await;
         world.register("d", "Device", Some("stock")).await;
+        let spoken_for = TwinPatch { gateway: Some(Some(id("stock"))), ..TwinPatch::default() };
+        world.twins.patch(&id("d"), spoken_for, None).await.unwrap();
         world.twins.set_status(&id("d"), Status::Inactive).await.unwrap();
         let code = world.twins.identities().create_claim_code(&id("d"), Duration::from_secs(60), world.now()).await.unwrap().code;
         let claim = async |parent: &str, code: &str| world.twins.claim(&id("d"), code, &id(parent)).await;
@@ -107,6 +109,7 @@ fn a_claim_moves_and_activates_a_device_once() {
         assert!(matches!(loop_would_close, Err(TwinError::Tree(_))), "{loop_would_close:?}");
         let twin = claim("room", &code).await.unwrap();
         assert_eq!((twin.parent, twin.status), (Some(id("room")), Status::Active), "a claim that failed is not used up");
+        assert_eq!(twin.gateway, None, "nobody of where it was speaks for it");
         assert!(matches!(claim("site", &code).await, Err(TwinError::NoSuchClaim)), "once");
     });
 }

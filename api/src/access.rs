@@ -130,6 +130,15 @@ pub fn credential(request: &HttpRequest) -> Result<Credential<'_>, Problem> {
     }
 }
 
+/// That whoever sent this request may still do what it could when the request began: its body may have taken a while, and so may what it
+/// waited for.
+pub async fn confirm(request: &HttpRequest) -> Result<(), Problem> {
+    let Some(before) = request.extensions().get::<Arc<Subject>>().cloned() else { return Ok(()) };
+    let Some(twins) = request.app_data::<Data<Twins>>() else { return Ok(()) };
+    let now = subject(twins, request).await?;
+    if now.granted == before.granted { Ok(()) } else { Err(forbidden("what this key may do has changed meanwhile: ask again")) }
+}
+
 fn refused(why: Refused) -> Problem {
     match why {
         Refused::NoProvider => Problem::new(problem::NO_IDENTITY_PROVIDER, why.to_string()).retry_after(RETRY_PROVIDER),
@@ -273,8 +282,7 @@ impl Access {
     }
 
     pub async fn reach_existing_for(&self, right: Right, twins: &Twins, twin: &TwinId) -> Result<(), Problem> {
-        let entry = twins.entry(twin).await?;
-        match self.rights_at(&entry.path) {
+        match self.rights_at(&twins.path(twin).await?) {
             rights if rights.has(right) => Ok(()),
             rights if rights.is_empty() => Err(TwinError::NoSuchTwin(twin.clone()).into()),
             _ => Err(lacks(right)),
@@ -299,8 +307,8 @@ impl Access {
     pub async fn rights_over(&self, twins: &Twins, under: Option<&TwinId>) -> Result<Rights, Problem> {
         let everywhere = self.subject.granted.everywhere();
         let Some(under) = under.filter(|_| everywhere != Rights::ALL) else { return Ok(everywhere) };
-        match twins.entry(under).await {
-            Ok(entry) => Ok(self.rights_at(&entry.path)),
+        match twins.path(under).await {
+            Ok(path) => Ok(self.rights_at(&path)),
             Err(TwinError::NoSuchTwin(_)) => Ok(everywhere),
             Err(error) => Err(error.into()),
         }
@@ -323,7 +331,7 @@ mod tests {
     fn access(rights: &[Right], scope: Option<&str>) -> Access {
         let scope = scope.map(|s| TwinId::new(s).unwrap());
         let granted = Granted::of([(Rights::of(rights), scope.as_ref())]);
-        Access { subject: Arc::new(Subject { id: "1".into(), name: "n".into(), granted }) }
+        Access { subject: Arc::new(Subject { id: "1".into(), name: "n".into(), granted, by_token: false }) }
     }
 
     #[test]

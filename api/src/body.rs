@@ -13,6 +13,7 @@ use hierarchy_models::{Map, Value};
 use serde_json::error::Category;
 
 use crate::{
+    access,
     members::Members,
     problem::{self, Problem},
     settings::Settings,
@@ -53,9 +54,13 @@ impl<T: FromBody> FromRequest for Body<T> {
     }
 }
 
-/// All of a body, of at most `max` bytes; the bound's name goes with it.
+/// All of a body, of at most `max` bytes; the bound's name goes with it. When it is there, its sender must still be who it was.
 pub async fn whole(request: &HttpRequest, payload: Payload, max: (usize, &'static str), within: Duration) -> Result<Bytes, Problem> {
-    tokio::time::timeout(within, collect(request, payload, max)).await.map_err(|_| too_slow(within))?
+    let bytes = tokio::time::timeout(within, collect(request, payload, max)).await.map_err(|_| too_slow(within))??;
+    if !bytes.is_empty() {
+        access::confirm(request).await?;
+    }
+    Ok(bytes)
 }
 
 fn too_slow(within: Duration) -> Problem {

@@ -164,6 +164,9 @@ async fn a_device_registers_itself_with_a_certificate_of_an_enrolments_authority
     let own = maker.issue("n-1", 1);
     let device = pki.device(Some(&own));
     assert_eq!(device.knock(addr, &plain("n-1")), 0x86, "there is no enrolment");
+    // Of the same authority, and before it by its name.
+    let others = NewEnrolment { id_prefix: "m-".into(), tags: vec!["other".into()], ..enrolment(&maker) };
+    door.twins.put_enrolment("another", others, false).await.unwrap();
     door.twins.put_enrolment("maker", enrolment(&maker), false).await.unwrap();
     assert_eq!(device.knock(addr, &plain("n-2")), 0x86, "another name");
     assert_eq!(pki.device(Some(&Pki::self_signed("n-3", |_| {}))).knock(addr, &plain("n-3")), 0x86, "another authority");
@@ -171,6 +174,9 @@ async fn a_device_registers_itself_with_a_certificate_of_an_enrolments_authority
     assert_eq!(device.knock(addr, &plain("n-1")), 0);
     assert_eq!(device.knock(addr, &plain("n-1")), 0, "and is known from then on");
     assert_eq!(pki.device(Some(&maker.issue("n-1", 3))).knock(addr, &plain("n-1")), 0x86, "by this certificate");
+    assert_eq!(pki.device(Some(&maker.issue("m-1", 5))).knock(addr, &plain("m-1")), 0, "each has its prefix");
+    let tags = door.twins.get(&id("m-1")).await.unwrap().tags;
+    assert_eq!((tags.len(), door.twins.get(&id("n-1")).await.unwrap().tags.len()), (1, 0));
     door.twins.identities().delete_enrolment("maker").await.unwrap();
     assert_eq!(pki.device(Some(&maker.issue("n-4", 4))).knock(addr, &plain("n-4")), 0x86, "the enrolment is gone");
     assert_eq!(device.knock(addr, &plain("n-1")), 0);

@@ -73,8 +73,14 @@ async fn two_connections_of_a_newcomer_make_one_device() {
     let door = Door::open().await;
     let key = door.twins.put_enrolment("plant", enrolment(), false).await.unwrap().1.unwrap();
     let password = password(&key, "n-1");
-    let (a, b) = tokio::join!(knocks(&door, "n-1", &password), knocks(&door, "n-1", &password));
-    assert_eq!((a, b), (0, 0));
+    // One of them may find the twin on its way to the other's thread, and is told to try again.
+    let knocks = async || loop {
+        match knocks(&door, "n-1", &password).await {
+            0x88 => {}
+            code => return code,
+        }
+    };
+    assert_eq!(tokio::join!(knocks(), knocks()), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

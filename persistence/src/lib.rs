@@ -33,3 +33,5 @@ pub use store::{
 
 /// The number of shards, fixed when a store is created and for ever.
 pub const SHARDS: u16 = 256;
+/// Kind of the document that says of a store that a copy of another was begun in it, or made of it; a server that starts on it removes it.
+pub const COPY_KIND: &str = "copy";

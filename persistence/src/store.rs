@@ -154,6 +154,10 @@ pub trait Registry: Send + Sync {
     /// store fails in the middle, some may have been written; reads see those and no others.
     async fn put_rows(&self, rows: Vec<RegistryRow>) -> Result<(), Error>;
     async fn entry(&self, twin: &TwinId) -> Result<Option<RegistryEntry>, Error>;
+    /// Where it stands. Without a look at what is far away, where the store can: who is confined to a place is asked for it with every call.
+    async fn path(&self, twin: &TwinId) -> Result<Option<Path>, Error> {
+        Ok(self.entry(twin).await?.map(|entry| entry.path))
+    }
     /// Twins whose rows do not say that they are not meant, in the order asked for. A page that is not the last may hold fewer than were asked
     /// for, down to none, when the call has looked at as much as one call may.
     async fn list(&self, query: RegistryQuery) -> Result<Page<RegistryEntry>, Error>;

@@ -117,6 +117,7 @@ async fn the_audit_log_goes_on_where_a_copy_left_it_and_another_one_is_left_alon
     audit(&from, 301..=301).await;
     assert_eq!(copy(&from, &to, || {}).await.unwrap().audit_records, 301);
     assert_eq!(to.store.audit_after(0, 400).await.unwrap(), from.store.audit_after(0, 400).await.unwrap());
+    begin(&other).await.unwrap();
     other.store.append_audit(vec![audited(1, b'b')]).await.unwrap();
     audit(&other, 2..=302).await;
     assert!(matches!(copy(&from, &other, || {}).await, Err(Error::OtherAudit(302))), "it has one more");
@@ -200,10 +201,37 @@ async fn retention_may_take_from_the_old_store_between_two_copies() {
 #[tokio::test]
 async fn a_twin_that_no_copy_made_is_not_removed() {
     let ((_, from), (_, to)) = (memory(), memory());
+    begin(&to).await.unwrap();
     furnish(&to).await;
     assert!(matches!(copy(&from, &to, || {}).await, Err(Error::NotACopy(_))));
     assert_eq!(to.store.count().await.unwrap(), 2);
     assert!(to.store.document(actors::documents::KINDS[0], "p").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_store_that_holds_anything_of_its_own_is_left_alone() {
+    let (_, from) = memory();
+    furnish(&from).await;
+    let kind = actors::documents::KINDS[0];
+    let fill = async |what: &str, side: &Opened| match what {
+        "twins" => furnish(side).await,
+        "identities" => side.identities.put_identities(vec![identity("theirs", 1)]).await.unwrap(),
+        "an audit log" => side.store.append_audit(vec![audited(1, b'b')]).await.unwrap(),
+        _ => side.store.put_document(kind, "theirs", Default::default()).await.unwrap(),
+    };
+    for what in ["twins", "identities", kind, "an audit log"] {
+        let (_, to) = memory();
+        fill(what, &to).await;
+        assert!(matches!(copy(&from, &to, || {}).await, Err(Error::NotEmpty(found)) if found == what), "{what}");
+        if what == kind {
+            assert!(to.store.document(kind, "theirs").await.unwrap().is_some());
+        }
+        // A server has run on what was a copy.
+        let (_, used) = memory();
+        copy(&from, &used, || {}).await.unwrap();
+        used.store.delete_document(COPY_KIND, MARK).await.unwrap();
+        assert!(matches!(copy(&from, &used, || {}).await, Err(Error::NotEmpty("twins"))));
+    }
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ pub struct Entry {
 
 impl Entry {
     pub fn new(principal: Principal, sha256: Option<Hash>, grants_made: u64) -> Self {
-        let subject = Subject { id: principal.id.clone(), name: principal.name.clone(), granted: Granted::default() };
+        let subject = Subject { id: principal.id.clone(), name: principal.name.clone(), granted: Granted::default(), by_token: false };
         Self { principal, sha256, grants_made, subject: Arc::new(subject) }
     }
 }
@@ -76,7 +76,7 @@ impl Book {
         let rights = |role: &Name| self.roles.get(role).copied().unwrap_or_default();
         let granted = Granted::of(entry.principal.grants.iter().map(|grant| (rights(&grant.role), grant.under.as_ref())));
         let (id, name) = (entry.principal.id.clone(), entry.principal.name.clone());
-        entry.subject = Arc::new(Subject { id, name, granted });
+        entry.subject = Arc::new(Subject { id, name, granted, by_token: false });
     }
 
     fn settle_all(&mut self) {

@@ -1,7 +1,5 @@
 //! Grants: a role over a part of the tree. They lie in their principal's document.
 
-use std::collections::HashSet;
-
 use hierarchy_models::{Name, Timestamp, TwinId, limits::GRANTS_PER_PRINCIPAL_MAX};
 use serde::{Deserialize, Serialize};
 
@@ -65,21 +63,6 @@ impl Access {
         let _alone = self.writing.lock().await;
         let grant = self.grant(id).ok_or_else(|| TwinError::NoSuchGrant(id.into()))?;
         self.take(&grant.principal, |grant| grant.id == id).await
-    }
-
-    /// Takes every grant over twins that are to go, and gives them back: others of their names must not come with them.
-    pub(crate) async fn forget_places(&self, gone: &HashSet<TwinId>) -> Result<Vec<Grant>, TwinError> {
-        let is_over = |grant: &Grant| grant.under.as_ref().is_some_and(|under| gone.contains(under));
-        let _alone = self.writing.lock().await;
-        let mut taken = self.grants();
-        taken.retain(is_over);
-        // They stand by principal.
-        let mut holders: Vec<&str> = taken.iter().map(|grant| grant.principal.as_str()).collect();
-        holders.dedup();
-        for principal in holders {
-            self.take(principal, is_over).await?;
-        }
-        Ok(taken)
     }
 
     /// The caller has `writing`.

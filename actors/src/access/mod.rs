@@ -56,6 +56,8 @@ pub struct Subject {
     pub id: String,
     pub name: String,
     pub granted: Granted,
+    /// Whether some of it stands in the provider's token that was shown, and not here.
+    pub by_token: bool,
 }
 
 /// With what somebody shows who it is.
@@ -97,7 +99,7 @@ pub struct Access {
 impl Access {
     pub fn new(documents: Arc<dyn Store>, admin_token: &str) -> Self {
         let granted = Granted::of([(Rights::ALL, None)]);
-        let admin = Arc::new(Subject { id: "admin".into(), name: "admin".into(), granted });
+        let admin = Arc::new(Subject { id: "admin".into(), name: "admin".into(), granted, by_token: false });
         Self {
             documents,
             admin: (keys::sha256(admin_token), admin),
@@ -186,7 +188,7 @@ impl Access {
         let granted = Granted::of(own.chain(brought));
         let id = known.map_or_else(|| format!("{OF_PROVIDER}{}", verified.subject), |entry| entry.principal.id.clone());
         let name = known.map_or_else(|| verified.name.clone(), |entry| entry.principal.name.clone());
-        Ok(Arc::new(Subject { id, name, granted }))
+        Ok(Arc::new(Subject { id, name, granted, by_token: true }))
     }
 
     /// A session for who has shown this bearer: its token, and when it ends at the latest.
@@ -217,15 +219,18 @@ impl Access {
         Ok(entry.subject.clone())
     }
 
-    /// Whether who once showed to be this principal has a right still: at all of these places, or everywhere. What a provider's token says
-    /// is known only while it is shown, so of who comes with one only that it was not removed.
-    pub fn still_may(&self, id: &str, right: Right, places: Option<&[Path]>) -> bool {
+    /// Whether who once showed to be this principal has a right still: at all of these places, or everywhere. What a provider's token said
+    /// is known only while it is shown, so of who had its right by one (`by_token`) only that it was not removed.
+    pub fn still_may(&self, id: &str, by_token: bool, (right, places): (Right, Option<&[Path]>), now: Timestamp) -> bool {
         if id == self.admin.1.id {
             return true;
         }
         let book = self.book.read();
-        let Some(entry) = book.principals.get(id) else { return id.starts_with(OF_PROVIDER) };
-        if entry.principal.subject.is_some() {
+        let Some(entry) = book.principals.get(id) else { return by_token && id.starts_with(OF_PROVIDER) };
+        if entry.principal.expires_at.is_some_and(|end| end <= now) {
+            return false;
+        }
+        if by_token {
             return true;
         }
         let granted = &entry.subject.granted;

@@ -84,18 +84,6 @@ async fn grants_are_in_force_at_once_and_outlive_a_restart() {
 }
 
 #[tokio::test]
-async fn a_twin_takes_the_grants_over_it_along() {
-    let store = Arc::new(MemoryStore::default());
-    let access_now = access(&store).await;
-    let (made, _) = access_now.create_principal(ann(&["viewer"], Some("room")), NOW).await.unwrap();
-    access_now.create_grant(&made.id, Name::from("viewer"), Some(id("hall")), NOW).await.unwrap();
-    access_now.forget_places(&[id("room")].into()).await.unwrap();
-    let left = |access: &Access| access.grants().into_iter().map(|g| g.under.unwrap()).collect::<Vec<_>>();
-    assert_eq!(left(&access_now), [id("hall")]);
-    assert_eq!(left(&access(&store).await), [id("hall")]);
-}
-
-#[tokio::test]
 async fn a_role_changes_for_everybody_who_has_it() {
     let store = Arc::new(MemoryStore::default());
     let access_now = access(&store).await;

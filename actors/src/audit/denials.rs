@@ -50,6 +50,8 @@ impl Origin {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Sort {
     actor: Option<Actor>,
+    /// Of a principal only: who is unknown can name as many as it likes.
+    target: Option<Target>,
     from: String,
     action: String,
     reason: Option<String>,
@@ -57,7 +59,9 @@ struct Sort {
 
 impl Sort {
     fn of(entry: &Entry) -> Self {
-        Self { actor: entry.actor.clone(), from: network(&entry.from), action: entry.action.clone(), reason: entry.reason.clone() }
+        let Entry { actor, action, reason, .. } = entry.clone();
+        let target = actor.as_ref().map(|_| entry.target.clone());
+        Self { actor, target, from: network(&entry.from), action, reason }
     }
 }
 

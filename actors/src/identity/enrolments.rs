@@ -4,11 +4,7 @@
 //! it), or its certificate is signed by the enrolment's authority. What it becomes, and where, the enrolment says. An id
 //! that was ever registered is not enrolled: a device that was removed, or whose credentials were reset, stays out.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use hierarchy_models::{ModelId, Name, Timestamp, TwinId};
@@ -84,7 +80,16 @@ impl Newcomer {
     }
 }
 
-type Authorities = Arc<Vec<(Name, Vec<Vec<u8>>)>>;
+/// Who signs the devices of a certificate enrolment, and how their ids begin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signers {
+    pub enrolment: Name,
+    pub id_prefix: String,
+    /// DER.
+    pub authorities: Vec<Vec<u8>>,
+}
+
+type Authorities = Arc<Vec<Signers>>;
 
 #[derive(Default)]
 pub struct Enrolments {
@@ -148,24 +153,6 @@ impl Identities {
         Ok(there)
     }
 
-    /// Turns off the enrolments whose devices come under a twin that is to go; says which.
-    pub(crate) async fn disable_enrolments_into(&self, gone: &HashSet<TwinId>) -> Result<Vec<Name>, TwinError> {
-        let _alone = self.inner.enrolments.changing.lock().await;
-        let mut disabled = Vec::new();
-        for mut enrolment in self.enrolments().await? {
-            let asked = &mut enrolment.asked;
-            if asked.enabled && asked.parent.as_ref().is_some_and(|parent| gone.contains(parent)) {
-                asked.enabled = false;
-                self.write(&enrolment).await?;
-                disabled.push(enrolment.id);
-            }
-        }
-        if !disabled.is_empty() {
-            *self.inner.enrolments.authorities.write() = None;
-        }
-        Ok(disabled)
-    }
-
     /// Authorities (DER) of the certificate enrolments that are enabled. The same `Arc` for as long as nothing changes.
     pub async fn enrolment_authorities(&self) -> Result<Authorities, TwinError> {
         if let Some(known) = self.inner.enrolments.authorities.read().clone() {
@@ -177,7 +164,8 @@ impl Identities {
             if let EnrolmentKind::Certificate { authorities } = &enrolment.asked.kind
                 && enrolment.asked.enabled
             {
-                all.push((enrolment.id, authorities.iter().filter_map(|der| BASE64.decode(der).ok()).collect()));
+                let authorities = authorities.iter().filter_map(|der| BASE64.decode(der).ok()).collect();
+                all.push(Signers { enrolment: enrolment.id, id_prefix: enrolment.asked.id_prefix, authorities });
             }
         }
         let all = Arc::new(all);

@@ -1,4 +1,5 @@
-//! Bytes that wait in the store for a while and may hold keys: sealed as those are, under another name. The `kid` of the master key
+//! Bytes that leave the process for a while and tell what not everybody may know (lines of an import that hold keys, cursors): sealed as
+//! keys are, under another name. The `kid` of the master key
 //! goes before them.
 
 use super::Identities;

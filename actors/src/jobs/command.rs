@@ -47,12 +47,16 @@ pub async fn work(twins: &Twins, live: &Live) -> Result<bool, TwinError> {
     };
     let asked = &job;
     let send = |id: TwinId| async move {
-        within_quota(twins, live, asked, Quotas::command).await;
+        if !within_quota(twins, live, asked, Quotas::command).await {
+            return None;
+        }
         let sent = patiently(twins, live, || twins.command(&id, order())).await;
-        (id, sent)
+        Some((id, sent))
     };
     let sent: Vec<_> = stream::iter(page.items.into_iter().map(|entry| entry.row.id)).map(send).buffered(AT_ONCE).collect().await;
-    for (twin, sent) in sent {
+    for sent in sent {
+        // Whoever goes on with the job, or ends it, begins this page again.
+        let Some((twin, sent)) = sent else { return Ok(true) };
         match sent {
             Ok(_) => job.done += 1,
             Err(error) if stops(twins, live, &error) => return Ok(true),

@@ -126,7 +126,9 @@ async fn one(twins: &Twins, live: &Live, job: &Job, line: Line) -> Outcome {
         Err(fault) => return Outcome::Failed(None, fault.clone()),
     };
     let id = registration.id.clone();
-    within_quota(twins, live, job, Quotas::registration).await;
+    if !within_quota(twins, live, job, Quotas::registration).await {
+        return Outcome::Left;
+    }
     let result = patiently(twins, live, || register(twins, job.scope.as_deref(), registration.clone(), status)).await;
     match result {
         Ok(true) => Outcome::Registered,

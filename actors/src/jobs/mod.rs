@@ -132,6 +132,9 @@ pub struct Job {
     /// The id of that principal. A job goes on for as long as it may do what the job does.
     #[serde(default)]
     pub principal: Option<Name>,
+    /// Whether it had its right, or a part of it, by a provider's token.
+    #[serde(default)]
+    pub by_token: bool,
     /// What a repeated request is known by.
     pub key: Option<Name>,
     pub created_at: Timestamp,
@@ -155,11 +158,13 @@ pub struct Asker {
     pub name: Name,
     /// Where it has the right: at these twins and what is below them, or everywhere.
     pub scope: Option<Vec<TwinId>>,
+    /// Whether it has it, or a part of it, by a provider's token.
+    pub by_token: bool,
 }
 
 impl Job {
     pub fn new(work: Work, asker: Asker, total: Option<u64>, now: Timestamp) -> Self {
-        let Asker { principal, name: by, scope } = asker;
+        let Asker { principal, name: by, scope, by_token } = asker;
         Self {
             id: uuid::Uuid::now_v7().simple().to_string().into(),
             work,
@@ -167,6 +172,7 @@ impl Job {
             by,
             scope,
             principal,
+            by_token,
             key: None,
             created_at: now,
             started_at: None,
@@ -261,6 +267,10 @@ impl Jobs {
     /// Durable when it returns.
     pub async fn add(&self, store: &dyn Store, job: Job) -> Result<Job, TwinError> {
         let _alone = self.changing.lock().await;
+        if let Some(known) = job.key.as_deref().and_then(|key| self.by_key(&job.by, key)) {
+            // It was asked for twice, and the other one was faster.
+            return if known.work.is_same(&job.work) { Ok(known) } else { Err(TwinError::KeyReused) };
+        }
         let ended: Vec<Name> = {
             let known = self.known.lock();
             let open = known.values().filter(|live| !live.job.lock().state.is_end()).count();
@@ -310,27 +320,30 @@ impl Jobs {
             self.forget(store, id).await?;
             return Ok(None);
         }
-        let cancelled = Job { state: JobState::Cancelled, ended_at: Some(now), ..live.view() };
-        write(store, &cancelled).await?;
-        live.is_cancelled.store(true, Ordering::SeqCst);
-        *live.job.lock() = cancelled.clone();
-        if !live.is_running.load(Ordering::SeqCst) {
-            spool::remove(store, &cancelled).await?;
-        }
-        Ok(Some(cancelled))
+        cancel(store, &live, now).await.map(Some)
     }
 
-    /// Cancels the jobs that go on at or below a twin that is to go; says which.
-    pub async fn cancel_at(&self, store: &dyn Store, gone: &HashSet<TwinId>, now: Timestamp) -> Result<Vec<Name>, TwinError> {
-        let is_at = |job: &Job| !job.state.is_end() && job.places().any(|place| gone.contains(place));
-        let there: Vec<Name> = {
-            let known = self.known.lock();
-            known.values().map(|live| live.job.lock()).filter(|job| is_at(job)).map(|job| job.id.clone()).collect()
-        };
-        for id in &there {
-            self.cancel(store, id, now).await?;
+    /// Adds the twins that jobs name which wait or work.
+    pub fn open_places(&self, places: &mut HashSet<TwinId>) {
+        let known = self.known.lock();
+        for job in known.values().map(|live| live.job.lock()).filter(|job| !job.state.is_end()) {
+            places.extend(job.places().cloned());
         }
-        Ok(there)
+    }
+
+    /// The jobs that wait or work at this twin or below it.
+    pub fn open_at(&self, place: &TwinId) -> Vec<Name> {
+        let is_there = |job: &Job| !job.state.is_end() && job.places().any(|named| named == place);
+        let known = self.known.lock();
+        known.values().map(|live| live.job.lock()).filter(|job| is_there(job)).map(|job| job.id.clone()).collect()
+    }
+
+    /// Whether it was cancelled; not when it has ended meanwhile.
+    pub async fn cancel_open(&self, store: &dyn Store, id: &str, now: Timestamp) -> Result<bool, TwinError> {
+        let _alone = self.changing.lock().await;
+        let Some(live) = self.get(id).filter(|live| !live.view().state.is_end()) else { return Ok(false) };
+        cancel(store, &live, now).await?;
+        Ok(true)
     }
 
     /// Writes what a job has come to, unless it was cancelled meanwhile.
@@ -343,6 +356,18 @@ impl Jobs {
         *live.job.lock() = job;
         Ok(())
     }
+}
+
+/// The caller has `changing`.
+async fn cancel(store: &dyn Store, live: &Live, now: Timestamp) -> Result<Job, TwinError> {
+    let cancelled = Job { state: JobState::Cancelled, ended_at: Some(now), ..live.view() };
+    write(store, &cancelled).await?;
+    live.is_cancelled.store(true, Ordering::SeqCst);
+    *live.job.lock() = cancelled.clone();
+    if !live.is_running.load(Ordering::SeqCst) {
+        spool::remove(store, &cancelled).await?;
+    }
+    Ok(cancelled)
 }
 
 async fn write(store: &dyn Store, job: &Job) -> Result<(), Error> {

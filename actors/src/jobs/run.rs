@@ -115,7 +115,7 @@ async fn may_go_on(twins: &Twins, job: &Job) -> Result<bool, String> {
         }
     }
     let places = job.scope.is_some().then_some(&places[..]);
-    Ok(twins.access().still_may(principal, job.work.right(), places))
+    Ok(twins.access().still_may(principal, job.by_token, (job.work.right(), places), twins.runtime.clock.now()))
 }
 
 /// Tries again what the store or a busy twin puts off, for as long as the job goes on.
@@ -139,15 +139,17 @@ pub async fn patiently<T, F: Future<Output = Result<T, TwinError>>>(
     }
 }
 
-/// Waits until the principal that asked for the job may do one more of these. A job that was cancelled meanwhile finds that out itself.
-pub async fn within_quota(twins: &Twins, live: &Live, job: &Job, one_more: fn(&Quotas, &String) -> Result<(), Exceeded>) {
-    let Some(principal) = job.principal.as_ref().map(ToString::to_string) else { return };
-    while !live.is_cancelled()
-        && !twins.runtime.is_stopping()
-        && let Err(exceeded) = one_more(&twins.runtime.quotas, &principal)
-    {
+/// Waits until the principal that asked for the job may do one more of these. Whether the job goes on: it may have been cancelled, or the
+/// principal have lost its right, while it waited.
+pub async fn within_quota(twins: &Twins, live: &Live, job: &Job, one_more: fn(&Quotas, &String) -> Result<(), Exceeded>) -> bool {
+    let Some(principal) = job.principal.as_ref().map(ToString::to_string) else { return true };
+    while let Err(exceeded) = one_more(&twins.runtime.quotas, &principal) {
         tokio::time::sleep(exceeded.wait).await;
+        if live.is_cancelled() || twins.runtime.is_stopping() || may_go_on(twins, job).await != Ok(true) {
+            return false;
+        }
     }
+    true
 }
 
 /// Whether the error says only that the job does not go on now.

@@ -122,9 +122,11 @@ impl Spooled {
         let mut job = Job::new(work, asker, Some(self.lines), now);
         job.key = key;
         job.id = self.job.clone().unwrap_or_default();
-        let job = self.twins.runtime.jobs.add(&*self.twins.runtime.store, job).await?;
-        self.job = None;
-        Ok(job)
+        let (jobs, store, scope) = (&self.twins.runtime.jobs, &*self.twins.runtime.store, job.scope.clone());
+        let added = self.twins.while_all_there(scope.as_deref().unwrap_or_default(), jobs.add(store, job)).await?;
+        // Another one when these lines came twice: then the lines of this one go.
+        self.job.take_if(|own| *own == added.id);
+        Ok(added)
     }
 }
 

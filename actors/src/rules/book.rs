@@ -1,15 +1,12 @@
 //! All rules there are: documents of the store, compiled into one immutable set.
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use hierarchy_models::{
-    ModelId, Name, TwinId,
+    ModelId, Name,
     limits::{RULES_MAX, RULES_PER_TWIN_MAX},
     rule::CompiledRule,
     tree::Path,
@@ -122,21 +119,6 @@ impl RuleBook {
         let others = set.all().iter().filter(|rule| rule.rule.id != id).cloned();
         self.publish(others.chain([new.clone()]).collect());
         Ok((old, new))
-    }
-
-    /// Removes the rules over twins that are to go, and gives them back.
-    pub async fn remove_over(&self, store: &dyn Store, gone: &HashSet<TwinId>) -> Result<Vec<Arc<CompiledRule>>, TwinError> {
-        let _sole = self.changing.lock().await;
-        let set = self.set();
-        let is_over = |rule: &&Arc<CompiledRule>| rule.rule.under.as_ref().is_some_and(|under| gone.contains(under));
-        let (over, others): (Vec<_>, Vec<_>) = set.all().iter().cloned().partition(|rule| is_over(&rule));
-        for rule in &over {
-            store.delete_document(KIND, &rule.rule.id).await?;
-        }
-        if !over.is_empty() {
-            self.publish(others);
-        }
-        Ok(over)
     }
 
     /// The rule that went, if `check` lets it go.

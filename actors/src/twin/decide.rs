@@ -44,8 +44,7 @@ pub fn decide(here: Surroundings<'_>, twin: &TwinState, kind: &dyn Kind, input: 
         }
         Input::Device { speaker, message, packet } => hear(here, twin, kind, &speaker, message, packet, now),
         _ if !twin.registered => Err(TwinError::NoSuchTwin(id.clone()).into()),
-        Input::Unregister { if_version } => {
-            check_version(twin, if_version)?;
+        Input::Unregister => {
             // Its alerts end with it, each by its own word, so that none is listed as standing on nothing.
             let mut events: Vec<EventBody> = twin.alerts.iter().map(|a| EventBody::AlertCleared { name: a.name.clone() }).collect();
             events.push(EventBody::Unregistered);

@@ -16,9 +16,7 @@ use crate::error::TwinError;
 #[derive(Debug)]
 pub enum Input {
     Register(Box<NewTwin>),
-    Unregister {
-        if_version: Option<u64>,
-    },
+    Unregister,
     Patch {
         patch: Box<TwinPatch>,
         /// Whether the model that the patch names, if it names one, is a place's.

@@ -25,7 +25,7 @@ use std::{
 };
 
 use hierarchy_models::{DeviceMessage, ModelId, Name, TwinId, Value, value::Map};
-use persistence::{Page, Store, StoreStats};
+use persistence::{COPY_KIND, Page, Store, StoreStats};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -39,7 +39,7 @@ use crate::{
     error::TwinError,
     host::Host,
     hub::LiveReader,
-    identity::Identities,
+    identity::{Identities, Proof},
     kind::Kinds,
     live::LiveFilter,
     meters,
@@ -123,6 +123,10 @@ impl Twins {
         runtime.identities.access().load().await?;
         runtime.models.load(&*runtime.store).await?;
         runtime.rules.load(&*runtime.store, &runtime.identities).await?;
+        // What runs here is no copy of another store any more.
+        for mark in runtime.store.documents(COPY_KIND, None, 1).await? {
+            runtime.store.delete_document(COPY_KIND, &mark.id).await?;
+        }
         let turns = background::recover(&runtime).await?;
         runtime.jobs.load(&*runtime.store).await?;
         runtime.webhooks.load(&*runtime.store, runtime.settings.webhooks_waiting_max).await?;
@@ -212,7 +216,18 @@ impl Twins {
         DeviceSession::open(&self.runtime, connect).await
     }
 
-    /// A message without a session, such as a will that is sent after the connection is gone.
+    /// The will of a device whose connection is gone; refused when what the device had proved itself with opens nothing any more, or when it
+    /// does not speak for `target` any more.
+    pub async fn send_will(&self, device: &TwinId, proof: Proof, target: &TwinId, message: DeviceMessage) -> Result<(), Refusal> {
+        if !self.runtime.identities.is_current(device, proof).await {
+            return Err(Refusal::NotAuthorized { reason: "its credentials were withdrawn".into() });
+        }
+        let speaker = if device == target { Speaker::Server } else { Speaker::Gateway { id: device.clone() } };
+        let input = Input::Device { speaker, message, packet: None };
+        self.runtime.ask(target, Ask::Core(input)).await.map(drop).map_err(refusal_of_problem)
+    }
+
+    /// A message without a session.
     pub async fn send(&self, device: &TwinId, message: DeviceMessage) -> Result<(), Refusal> {
         let input = Input::Device { speaker: Speaker::Server, message, packet: None };
         self.runtime.ask(device, Ask::Core(input)).await.map(drop).map_err(refusal_of_problem)

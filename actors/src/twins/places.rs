@@ -40,34 +40,71 @@ impl Twins {
         place: Option<&TwinId>,
         work: impl Future<Output = Result<T, TwinError>>,
     ) -> Result<T, TwinError> {
-        let Some(place) = place else { return work.await };
+        self.while_all_there(place.map_or(&[], std::slice::from_ref), work).await
+    }
+
+    pub(crate) async fn while_all_there<T>(
+        &self,
+        places: &[TwinId],
+        work: impl Future<Output = Result<T, TwinError>>,
+    ) -> Result<T, TwinError> {
+        if places.is_empty() {
+            return work.await;
+        }
         let _shared = self.runtime.tree.read().await;
-        self.entry(place).await?;
+        for place in places {
+            self.entry(place).await?;
+        }
         work.await
     }
 }
 
-/// Before these twins go; the caller has the tree alone. `top` is where the highest of them stands.
-pub(super) async fn forget_places(runtime: &Arc<Runtime>, gone: &HashSet<TwinId>, top: &Path) -> Result<(), TwinError> {
-    let store = &*runtime.store;
-    let mut told = Vec::new();
-    let mut tell = |action: &str, kind: &str, id: &str| told.push((action.to_owned(), Target { kind: kind.into(), id: Some(id.into()) }));
-    for grant in runtime.identities.access().forget_places(gone).await? {
-        tell("REMOVE", "grant", &grant.id);
+/// The twins that anything of the kind names.
+pub(super) async fn named(runtime: &Runtime) -> Result<HashSet<TwinId>, TwinError> {
+    let mut named: HashSet<TwinId> = runtime.identities.access().grants().into_iter().filter_map(|grant| grant.under).collect();
+    named.extend(runtime.identities.enrolments().await?.into_iter().filter_map(|enrolment| enrolment.asked.parent));
+    named.extend(runtime.rules.set().all().iter().filter_map(|rule| rule.rule.under.clone()));
+    runtime.jobs.open_places(&mut named);
+    Ok(named)
+}
+
+/// Before this twin goes, which stands at `path`; the caller has the tree alone.
+pub(super) async fn forget_place(runtime: &Arc<Runtime>, gone: &TwinId, path: &Path) -> Result<(), TwinError> {
+    let (store, identities) = (&*runtime.store, &runtime.identities);
+    // One by one, so that what is done is told although the next fails.
+    let tell = async |action: &str, kind: &str, id: &str| {
+        let target = Target { kind: kind.into(), id: Some(id.into()) };
+        let entry = Entry::of_the_server(action, target, "the twin that it was for is removed");
+        runtime.audit.queue(Entry { path: Some(path.clone()), ..entry }).await;
+    };
+    for grant in identities.access().grants().iter().filter(|grant| grant.under.as_ref() == Some(gone)) {
+        match identities.access().delete_grant(&grant.id).await {
+            Err(TwinError::NoSuchGrant(_)) => {}
+            taken => {
+                taken?;
+                tell("REMOVE", "grant", &grant.id).await;
+            }
+        }
     }
-    for enrolment in runtime.identities.disable_enrolments_into(gone).await? {
-        tell("DISABLE", "enrolment", &enrolment);
+    for enrolment in identities.enrolments().await?.iter().filter(|enrolment| enrolment.asked.parent.as_ref() == Some(gone)) {
+        if identities.delete_enrolment(&enrolment.id).await? {
+            tell("REMOVE", "enrolment", &enrolment.id).await;
+        }
     }
-    for job in runtime.jobs.cancel_at(store, gone, runtime.clock.now()).await? {
-        tell("CANCEL", "job", &job);
+    for job in runtime.jobs.open_at(gone) {
+        if runtime.jobs.cancel_open(store, &job, runtime.clock.now()).await? {
+            tell("CANCEL", "job", &job).await;
+        }
     }
-    for rule in runtime.rules.remove_over(store, gone).await? {
-        tell("REMOVE", "rule", &rule.rule.id);
-        actix_rt::spawn(sweep(runtime.clone(), Some(rule), None));
-    }
-    for (action, target) in told {
-        let entry = Entry::of_the_server(&action, target, "the twin that it was for is removed");
-        runtime.audit.queue(Entry { path: Some(top.clone()), ..entry }).await;
+    let set = runtime.rules.set();
+    for rule in set.all().iter().filter(|rule| rule.rule.under.as_ref() == Some(gone)) {
+        match runtime.rules.remove(store, &rule.rule.id, |_| Ok(())).await {
+            Err(TwinError::NoSuchRule(_)) => {}
+            removed => {
+                actix_rt::spawn(sweep(runtime.clone(), Some(removed?), None));
+                tell("REMOVE", "rule", &rule.rule.id).await;
+            }
+        }
     }
     Ok(())
 }

@@ -90,21 +90,24 @@ impl Twins {
         }
     }
 
-    /// Takes a device under `parent`, by the code that it was given, and activates it.
+    /// Takes a device under `parent`, by the code that it was given, and activates it; nobody else speaks for it from then on. Its own
+    /// credentials stay: the device knows no others.
     pub async fn claim(&self, device: &TwinId, code: &str, parent: &TwinId) -> Result<TwinView, TwinError> {
+        let (runtime, identities) = (&self.runtime, &self.runtime.identities);
+        // As one step among deactivations, resets, moves and removals: whichever of them comes first ends the code, and whichever comes
+        // later has the last word.
+        let _alone = runtime.tree.write().await;
         let no_parent = || TwinError::NoSuchParent { parent: parent.clone() };
-        self.runtime.store.entry(parent).await?.ok_or_else(no_parent)?;
-        let claim = self.runtime.identities.take_claim(device, code, self.clock().now()).await?;
-        let patch = TwinPatch { parent: Some(Some(parent.clone())), ..TwinPatch::default() };
-        let taken = async {
-            self.patch(device, patch, None).await?;
-            self.set_status(device, Status::Active).await
-        };
-        let taken = taken.await;
-        if taken.is_err() {
-            self.runtime.identities.return_claim(device, claim).await?;
+        runtime.store.entry(parent).await?.ok_or_else(no_parent)?;
+        let _sole = runtime.identity_lock(device).await;
+        let claim = identities.take_claim(device, code, self.clock().now()).await?;
+        let patch = TwinPatch { parent: Some(Some(parent.clone())), gateway: Some(None), ..TwinPatch::default() };
+        if let Err(error) = self.move_and_patch(device, Some(parent.clone()), patch, None).await {
+            identities.return_claim(device, claim).await?;
+            return Err(error);
         }
-        taken
+        identities.set_gateway(device, None).await?;
+        self.put_status(device, Status::Active).await
     }
 
     /// Runs a change of who speaks for a twin. The way from the gateway to its devices is there before the change, and follows

@@ -10,7 +10,7 @@ use hierarchy_models::{
 };
 use persistence::{Projection, RegistryEntry};
 
-use super::{Registered, Registration, TwinPatch, Twins, error_of, places::forget_places};
+use super::{Registered, Registration, TwinPatch, Twins, error_of, places};
 use crate::{
     background::alerts_and_calls,
     body::registry_row,
@@ -159,7 +159,7 @@ impl Twins {
         self.get(id).await
     }
 
-    async fn move_and_patch(
+    pub(super) async fn move_and_patch(
         &self,
         id: &TwinId,
         parent: Option<TwinId>,
@@ -236,20 +236,27 @@ impl Twins {
                 return Err(TwinError::VersionMismatch { current });
             }
         }
-        let gone = below.iter().chain([id]).cloned().collect();
-        forget_places(runtime, &gone, &top.path).await?;
-        for twin in &below {
+        let named = places::named(runtime).await?;
+        for twin in below.iter().chain([id]) {
+            if named.contains(twin) {
+                places::forget_place(runtime, twin, &top.path).await?;
+            }
             self.free_behind(twin).await?;
-            remove(runtime, twin, None).await?;
+            // Not held against the version again: by now all that was set up for it is gone.
+            remove(runtime, twin).await?;
         }
-        self.free_behind(id).await?;
-        remove(runtime, id, if_version).await
+        Ok(())
     }
 
     /// Durable, and the device's live session ended if inactive, when it returns.
     pub async fn set_status(&self, id: &TwinId, status: Status) -> Result<TwinView, TwinError> {
+        let _sole = self.runtime.identity_lock(id).await;
+        self.put_status(id, status).await
+    }
+
+    /// The caller has the twin's identity for itself.
+    pub(super) async fn put_status(&self, id: &TwinId, status: Status) -> Result<TwinView, TwinError> {
         let runtime = &self.runtime;
-        let _sole = runtime.identity_lock(id).await;
         self.entry(id).await?;
         let enabled = status == Status::Active;
         // The door closes first, then whoever is inside is shown out.
@@ -271,16 +278,21 @@ impl Twins {
         self.get(id).await
     }
 
+    /// Where it stands.
+    pub async fn path(&self, id: &TwinId) -> Result<Path, TwinError> {
+        self.runtime.store.path(id).await?.ok_or_else(|| TwinError::NoSuchTwin(id.clone()))
+    }
+
     pub async fn entry(&self, id: &TwinId) -> Result<RegistryEntry, TwinError> {
         self.runtime.store.entry(id).await?.ok_or_else(|| TwinError::NoSuchTwin(id.clone()))
     }
 }
 
 /// Unregisters one twin. Its last event ends its session; its parent and its identity go next, and its rows last.
-async fn remove(runtime: &Arc<Runtime>, id: &TwinId, if_version: Option<u64>) -> Result<(), TwinError> {
+async fn remove(runtime: &Arc<Runtime>, id: &TwinId) -> Result<(), TwinError> {
     let _sole = runtime.identity_lock(id).await;
     let parent = runtime.store.entry(id).await?.and_then(|e| e.row.parent);
-    runtime.ask(id, Ask::Core(Input::Unregister { if_version })).await.map_err(error_of)?;
+    runtime.ask(id, Ask::Core(Input::Unregister)).await.map_err(error_of)?;
     if let Some(parent) = parent {
         let _ = runtime.ask(&parent, Ask::ChildGone(id.clone())).await;
     }

@@ -70,7 +70,8 @@ impl Twins {
         let before = self.rule(id)?;
         check_version(&before, if_version)?;
         let wanted = change(before.rule.clone())?;
-        let under = wanted.under.clone();
+        // One that stays where it is may be switched off, whatever became of its place.
+        let under = wanted.under.clone().filter(|under| before.rule.under.as_ref() != Some(under));
         let now = self.runtime.clock.now();
         let make = |old: Option<&Arc<CompiledRule>>| {
             let old = old.ok_or_else(|| TwinError::NoSuchRule(id.into()))?;

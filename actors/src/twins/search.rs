@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use hierarchy_models::{
     ModelId,
     filter::{Filter, Verdict},
@@ -24,6 +25,8 @@ use crate::{
 
 /// Twins that one call asks for their state; a page may then hold fewer than were asked for, and its cursor goes on.
 pub const STATES_MAX: usize = 10_000;
+/// What sealed cursors are of.
+const CURSOR: &str = "cursor";
 /// Twins that are asked together.
 const STATES_AT_ONCE: usize = 256;
 
@@ -41,6 +44,17 @@ impl Twins {
             None => Ok(self.runtime.store.list(query).await?),
             Some(filter) => self.list_by_state(query, Arc::new(filter), &known).await,
         }
+    }
+
+    /// A cursor as a caller gets it. It says where a search stands, which may be a twin that the caller may not see, so it is sealed.
+    pub fn seal_cursor(&self, cursor: &str) -> Result<String, TwinError> {
+        Ok(BASE64.encode(self.runtime.identities.seal_bytes(CURSOR, cursor.as_bytes().to_vec())?))
+    }
+
+    pub fn open_cursor(&self, sealed: &str) -> Result<String, TwinError> {
+        let opened = BASE64.decode(sealed).ok().and_then(|sealed| self.runtime.identities.open_bytes(CURSOR, &sealed));
+        let cursor = opened.and_then(|bytes| String::from_utf8(bytes).ok());
+        Ok(cursor.ok_or(persistence::Error::BadCursor)?)
     }
 
     async fn list_by_state(&self, query: RegistryQuery, filter: Arc<Filter>, known: &Known) -> Result<Page<RegistryEntry>, TwinError> {

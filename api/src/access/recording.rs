@@ -165,6 +165,7 @@ async fn place(twins: &Twins, path: &str) -> Option<Path> {
         "alerts" => AlertId::parse(name)?.twin()?,
         "rules" => twins.rule(name).ok()?.rule.under.clone()?,
         "grants" => twins.access().grant(name)?.under?,
+        "enrolments" => twins.identities().enrolment(name).await.ok()??.asked.parent?,
         "principals" => {
             // One that has grants in several places stands in none of them.
             let mut places = twins.access().principal(name)?.grants.into_iter().map(|grant| grant.under);
@@ -173,7 +174,7 @@ async fn place(twins: &Twins, path: &str) -> Option<Path> {
         }
         _ => return None,
     };
-    Some(twins.entry(&twin).await.ok()?.path)
+    twins.path(&twin).await.ok()
 }
 
 #[cfg(test)]

@@ -35,15 +35,17 @@ use crate::{
 )]
 #[get("/alerts")]
 pub async fn list(caller: Caller<needs::Read>, twins: Data<Twins>, params: Params) -> Result<HttpResponse, Problem> {
-    let query = AlertQuery { within: caller.extent(), ..query(params)? };
+    let query = query(params, |sealed| Ok(twins.open_cursor(sealed)?))?;
+    let query = AlertQuery { within: caller.extent(), ..query };
     if let Some(under) = &query.under {
         caller.reach_existing(&twins, under).await?;
     }
     let Page { items, cursor } = twins.alerts(query).await?;
+    let cursor = cursor.map(|cursor| twins.seal_cursor(&cursor)).transpose()?;
     Ok(json::ok(&page(Page { items, cursor }, AlertDocument::from)))
 }
 
-fn query(mut params: Params) -> Result<AlertQuery, Problem> {
+fn query(mut params: Params, open: impl Fn(&str) -> Result<String, Problem>) -> Result<AlertQuery, Problem> {
     let under: Option<TwinId> = params.twin("under")?;
     let state = params.read("state", |text| {
         let known = AlertState::ALL.map(AlertState::as_str).join(", ");
@@ -54,7 +56,7 @@ fn query(mut params: Params) -> Result<AlertQuery, Problem> {
         Severity::parse(text).ok_or_else(|| format!("{text:?} is not one of {known}"))
     })?;
     let limit = params.limit()?;
-    let cursor = params.cursor()?.map(|text| AlertId::parse(&text).ok_or_else(bad_cursor)).transpose()?;
+    let cursor = params.cursor()?.map(|sealed| AlertId::parse(&open(&sealed)?).ok_or_else(bad_cursor)).transpose()?;
     params.finish()?;
     Ok(AlertQuery { under, state, severity, limit, cursor, ..AlertQuery::default() })
 }
@@ -137,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_filter_must_be_one_that_there_is() {
-        let given = |text: &str| query(Params::parse(text).unwrap());
+        let given = |text: &str| query(Params::parse(text).unwrap(), |cursor| Ok(cursor.to_owned()));
         let all = given("under=site&state=raised&severity=critical&limit=5").unwrap();
         assert_eq!((all.state, all.severity, all.limit), (Some(AlertState::Raised), Some(Severity::Critical), 5));
         for (bad, parameter) in [("state=open", "state"), ("severity=bad", "severity"), ("cursor=x", "cursor"), ("sort=x", "sort")] {

@@ -20,7 +20,7 @@ use super::{
     register::NewTwin,
 };
 use crate::{
-    access::{Caller, needs},
+    access::{self, Caller, needs},
     body::{self, FromBody},
     live::Watch,
     members::{self, Members},
@@ -70,6 +70,7 @@ pub async fn import(
         return Ok(accepted(job));
     }
     let spooled = receive(twins.begin_import(), payload, &settings).await?;
+    access::confirm(&request).await?;
     let asker = asker(&caller);
     let job = uncut(async move { Ok(spooled.finish(asker, key).await?) }).await?;
     Ok(accepted(job))

@@ -74,7 +74,7 @@ pub async fn claim(
 ) -> Result<HttpResponse, Problem> {
     let Claiming { id, code, parent } = body.value;
     may_name(&caller, &twins, Some(&parent), None).await?;
-    let before = twins.entry(&id).await.ok().map(|entry| entry.path);
+    let before = twins.path(&id).await.ok();
     let view = uncut(async move { Ok(twins.claim(&id, &code, &parent).await?) }).await?;
     Ok(moved(whole(&view)?, view.id, before, view.path))
 }

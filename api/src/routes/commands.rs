@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::{HttpResponse, delete, get, http::header, post, web::Data};
+use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, post, web::Data};
 use actors::{NewCommand, Twins};
 use hierarchy_models::{
     Command, CommandState, Name, TwinId, Value,
@@ -15,7 +15,7 @@ use super::{
     path::{CommandPath, TwinPath},
 };
 use crate::{
-    access::{Caller, needs},
+    access::{self, Caller, needs},
     body::{Body, FromBody},
     json,
     members::{self, Members},
@@ -65,9 +65,9 @@ const STATES: [CommandState; 6] = [
 pub async fn send(
     caller: Caller<needs::Command>,
     twins: Data<Twins>,
-    settings: Data<Settings>,
     id: TwinPath,
     key: IdempotencyKey,
+    request: HttpRequest,
     mut params: Params,
     body: Body<Order>,
 ) -> Result<HttpResponse, Problem> {
@@ -80,7 +80,8 @@ pub async fn send(
     if filter.is_some() {
         return Err(Problem::parameter("filter", "goes with under=true: it says which of the twins below are meant"));
     }
-    let wait = order.wait_within(settings.wait_max)?;
+    let wait_max = request.app_data::<Data<Settings>>().map_or_else(|| Settings::default().wait_max, |settings| settings.wait_max);
+    let wait = order.wait_within(wait_max)?;
     caller.reach(&twins, &id.0).await?;
     let new = order.into_command(own_key(&caller, key), caller.subject.name.as_str().into());
     let (inbox, twin) = (twins.clone(), id.0.clone());
@@ -90,6 +91,7 @@ pub async fn send(
         None => Ok(json::answer(HttpResponse::Accepted().insert_header(location), &CommandDocument::from(command))),
         Some(wait) => {
             let answered = answer(&twins, &id.0, command, wait).await?;
+            access::confirm(&request).await?;
             Ok(json::answer(HttpResponse::Ok().insert_header(location), &CommandDocument::from(answered)))
         }
     }

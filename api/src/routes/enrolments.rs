@@ -96,6 +96,10 @@ pub async fn put(
 ) -> Result<HttpResponse, Problem> {
     let Asked { enrolment, new_key } = body.value;
     caller.may_stand_under(enrolment.parent.as_ref())?;
+    if let EnrolmentKind::Certificate { .. } = enrolment.kind {
+        // Anybody can show an authority's certificate: who governs one place could take the devices of others with it.
+        caller.everywhere().map_err(|problem| problem.pointing_at("/by"))?;
+    }
     may_name(&caller, &twins, enrolment.parent.as_ref(), None).await?;
     if let Some(parent) = &enrolment.parent {
         let no_parent = || TwinError::NoSuchParent { parent: parent.clone() };

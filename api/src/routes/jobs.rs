@@ -38,7 +38,12 @@ pub fn accepted(job: Job) -> HttpResponse {
 
 pub fn asker<R: Needs>(caller: &Caller<R>) -> Asker {
     let subject = &caller.subject;
-    Asker { principal: Some(subject.id.as_str().into()), name: subject.name.as_str().into(), scope: tops(caller) }
+    Asker {
+        principal: Some(subject.id.as_str().into()),
+        name: subject.name.as_str().into(),
+        scope: tops(caller),
+        by_token: subject.by_token,
+    }
 }
 
 /// A key belongs to the principal that sent it.

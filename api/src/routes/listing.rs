@@ -28,9 +28,11 @@ use crate::{
 #[utoipa::path(operation_id = "listTwins", tag = "twins", params(Searching, Sorting, Paging), responses((status = 200, description = "One page", body = TwinPage)))]
 #[get("/twins")]
 pub async fn list(caller: Caller<needs::Read>, twins: Data<Twins>, mut params: Params) -> Result<HttpResponse, Problem> {
-    let query = read(&mut params)?;
+    let mut query = read(&mut params)?;
     params.finish()?;
-    let found = twins.list(within(&caller, &twins, query).await?).await?;
+    query.cursor = query.cursor.map(|cursor| twins.open_cursor(&cursor)).transpose()?;
+    let mut found = twins.list(within(&caller, &twins, query).await?).await?;
+    found.cursor = found.cursor.map(|cursor| twins.seal_cursor(&cursor)).transpose()?;
     Ok(json::ok(&page(found, ListItem::from)))
 }
 

@@ -6,7 +6,7 @@
 
 use actix_web::{HttpResponse, patch, web::Data};
 use actors::{TwinPatch, Twins};
-use hierarchy_models::{Map, ModelId, TwinId, Value, access::Right, model};
+use hierarchy_models::{Map, ModelId, TwinId, Value, access::Right, model, tree::Path};
 
 use super::{
     path::TwinPath,
@@ -14,12 +14,12 @@ use super::{
     whole,
 };
 use crate::{
-    access::{Caller, moved, needs},
+    access::{Access, Caller, moved, needs},
     body::{Body, FromBody},
     members::{self, Members},
     params::NoParams,
     precondition::IfMatch,
-    problem::Problem,
+    problem::{self, Problem},
     uncut::uncut,
     wire::described::{Conditional, Twin},
 };
@@ -60,12 +60,23 @@ pub async fn patch(
     }
     may_name(&caller, &twins, parent.and_then(Option::as_ref), gateway.and_then(Option::as_ref)).await?;
     let before = match parent {
-        Some(_) => Some(twins.entry(&id.0).await?.path),
+        Some(parent) => Some(may_move(&caller, &twins, &id.0, parent.as_ref()).await?),
         None => None,
     };
     let expected = if_match.expected(&twins, &id.0).await?;
     let view = uncut(async move { Ok(twins.patch(&id.0, change, expected).await?) }).await?;
     Ok(moved(whole(&view)?, view.id, before, view.path))
+}
+
+/// Where the twin stands. Whoever moves it wins nothing by it: what it may do with it there, it may do here.
+async fn may_move(access: &Access, twins: &Twins, id: &TwinId, to: Option<&TwinId>) -> Result<Path, Problem> {
+    let from = twins.path(id).await?;
+    let won = access.rights_over(twins, to).await?.without(access.rights_at(&from));
+    if won.is_empty() {
+        return Ok(from);
+    }
+    let detail = format!("nobody wins rights by a move: there you have {won}, and here you do not");
+    Err(Problem::new(problem::FORBIDDEN, detail).pointing_at("/parent"))
 }
 
 #[derive(Debug)]

@@ -135,6 +135,25 @@ fn a_command_of_a_job_counts_like_any_other() {
 }
 
 #[test]
+fn a_job_that_waits_for_its_quota_ends_when_its_principal_does() {
+    run_both(settings(), one_command_a_second(), |world| async move {
+        world.building(&["d", "e", "f"]).await;
+        let made = world.admin.post("/principals", json!({"name": "ann", "role": "operator", "scope": "site"})).await.json;
+        let ann = world.with_key(made["key"].as_str().unwrap());
+        let job = ann.post("/twins/room/commands?under=true", json!({"name": "a"})).await.json;
+        world.admin.delete(&format!("/principals/{}", made["id"].as_str().unwrap())).await;
+        let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+        while world.admin.get(&path).await.json["state"] == "running" {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert_eq!(world.admin.get(&path).await.json["state"], "failed");
+        for device in ["d", "e", "f"] {
+            assert_eq!(world.admin.get(&format!("/twins/{device}/commands")).await.json["items"], json!([]), "{device}");
+        }
+    });
+}
+
+#[test]
 fn a_move_is_said_where_it_was_and_where_it_went() {
     run(|world| async move {
         world.building(&["d"]).await;
@@ -159,10 +178,10 @@ fn what_a_job_has_come_to_stands_in_the_log() {
         world.building(&["d", "e"]).await;
         let operator = world.principal("operator", Some("site")).await;
         let job = operator.post("/twins/room/commands?under=true", json!({"name": "a"})).await.json;
+        // Before or after the record of the call that asked for it.
         let last = loop {
-            let last = records(&world.admin, "").await.pop().unwrap();
-            if last["action"] == "JOB" {
-                break last;
+            if let Some(ended) = records(&world.admin, "").await.into_iter().find(|record| record["action"] == "JOB") {
+                break ended;
             }
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         };

@@ -260,13 +260,12 @@ fn a_place_that_is_removed_leaves_nothing_to_one_of_its_name() {
         world.register("room", "Room", Some("elsewhere")).await;
         let rules = world.admin.get("/rules").await.json;
         assert_eq!(ids(&rules), ["of-all", "of-site"]);
-        let enabled = async |id: &str| world.admin.get(&format!("/enrolments/{id}")).await.json["enabled"].clone();
-        assert_eq!((enabled("into-room").await, enabled("into-site").await), (json!(false), json!(true)));
+        assert_eq!(ids(&world.admin.get("/enrolments").await.json), ["into-site"]);
         let log = world.admin.get("/audit?limit=1000").await.json;
         let told: Vec<_> = log["items"].as_array().unwrap().iter().filter(|r| r["from"] == "server").collect();
-        let of = |action: &str| told.iter().find(|r| r["action"] == action).map(|r| (r["target"]["id"].clone(), r["path"].clone()));
-        assert_eq!(of("REMOVE"), Some((json!("of-room"), json!("site/room"))), "{told:#?}");
-        assert_eq!(of("DISABLE"), Some((json!("into-room"), json!("site/room"))));
+        let mut told: Vec<_> = told.iter().map(|r| [&r["action"], &r["target"]["id"], &r["path"]].map(|v| v.as_str().unwrap())).collect();
+        told.sort_unstable();
+        assert_eq!(told, [["REMOVE", "into-room", "site/room"], ["REMOVE", "of-room", "site/room"]]);
     });
 }
 
@@ -279,6 +278,35 @@ fn who_governs_a_place_gives_nobody_a_name_at_the_identity_provider() {
         let refused = confined.post("/principals", wanted.clone()).await;
         assert_eq!((refused.status, &refused.json["pointer"]), (403, &json!("/subject")));
         assert_eq!(world.admin.post("/principals", wanted).await.status, 201);
+    });
+}
+
+#[test]
+fn nobody_wins_rights_by_a_move() {
+    run(|world| async move {
+        world.building(&["d"]).await;
+        let rights = json!({"rights": ["read", "write", "provision"]}).to_string();
+        world.admin.call("PUT", "/roles/installer", &[("content-type", "application/json")], &rights).await;
+        let (ann, id) = world.nobody().await;
+        world.grant(&id, "installer", Some("site")).await;
+        world.grant(&id, "admin", Some("elsewhere")).await;
+        let refused = ann.patch("/twins/d", "", json!({"parent": "elsewhere"})).await;
+        assert_eq!((refused.status, &refused.json["pointer"]), (403, &json!("/parent")), "{refused:?}");
+        world.grant(&id, "admin", Some("site")).await;
+        assert_eq!(ann.patch("/twins/d", "", json!({"parent": "elsewhere"})).await.status, 200);
+    });
+}
+
+#[test]
+fn who_governs_one_place_does_not_take_the_devices_of_an_authority() {
+    run(|world| async move {
+        world.building(&[]).await;
+        let pem = rcgen::generate_simple_self_signed(vec!["maker".into()]).unwrap().cert.pem();
+        let wanted = json!({"by": "certificate", "authorities": pem, "model": "Device", "parent": "room"}).to_string();
+        let put = async |client: &Client| client.call("PUT", "/enrolments/e", &[("content-type", "application/json")], &wanted).await;
+        let refused = put(&world.principal("admin", Some("room")).await).await;
+        assert_eq!((refused.status, &refused.json["pointer"]), (403, &json!("/by")), "{refused:?}");
+        assert_eq!(put(&world.admin).await.status, 201);
     });
 }
 

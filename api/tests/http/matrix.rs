@@ -178,8 +178,11 @@ async fn furnished(world: &World) -> BTreeMap<&'static str, String> {
 
 async fn call(client: &Client, method: &str, path: &str, body: &Json) -> Answer {
     let body = if body.is_null() { String::new() } else { body.to_string() };
-    let media_type = if path == "/twins/import" { "application/x-ndjson" } else { "application/json" };
-    client.call(method, path, &[("content-type", media_type)][usize::from(body.is_empty())..], &body).await
+    client.call(method, path, &[media_type(path)][usize::from(body.is_empty())..], &body).await
+}
+
+fn media_type(path: &str) -> (&'static str, &'static str) {
+    ("content-type", if path == "/twins/import" { "application/x-ndjson" } else { "application/json" })
 }
 
 impl Row {
@@ -229,6 +232,15 @@ impl Row {
         if self.route == "GET /live" {
             may.follow(&path, "").await;
             return;
+        }
+        if !body.is_null() {
+            let role = self.right.map_or("only-read".into(), |right| format!("only-{right}"));
+            let made = world.admin.post("/principals", json!({"name": "n", "role": role, "scope": scope})).await.json;
+            let late = world.with_key(made["key"].as_str().unwrap());
+            let held = late.hold_back(self.method(), &path, &[media_type(&path)], &body.to_string()).await;
+            world.admin.delete(&format!("/principals/{}", made["id"].as_str().unwrap())).await;
+            let answer = held.finish().await;
+            assert_eq!(answer.status, 401, "{} with a body that ends after its key: {answer:?}", self.route);
         }
         let answer = ask(&may).await;
         assert_eq!(answer.status, self.inside, "{} inside: {answer:?}", self.route);

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use actors::identity::Certificate;
+use actors::identity::{Certificate, Signers};
 use hierarchy_models::{Name, Timestamp};
 use ring::digest;
 use rustls::{
@@ -24,7 +24,7 @@ const CLIENT_CA: &str = "mqtt.tls.client_ca";
 const CLIENT_CRL: &str = "mqtt.tls.client_crl";
 
 type Verifier = Arc<dyn ClientCertVerifier>;
-type EnrolmentAuthorities = Arc<Vec<(Name, Vec<Vec<u8>>)>>;
+type EnrolmentAuthorities = Arc<Vec<Signers>>;
 
 pub(crate) struct Authorities {
     provider: Arc<CryptoProvider>,
@@ -38,7 +38,8 @@ pub(crate) struct Authorities {
 /// Made once for what the runtime gave.
 struct OfEnrolments {
     given: EnrolmentAuthorities,
-    verifiers: Vec<(Name, Verifier)>,
+    /// Of each of these.
+    verifiers: Vec<Option<Verifier>>,
 }
 
 struct Crl {
@@ -138,7 +139,7 @@ impl Authorities {
         Judged::Fit(Certificate { sha256, not_after, vouched_for })
     }
 
-    /// The enrolment whose authority has signed this certificate for this name.
+    /// The first enrolment that is for such names and whose authority has signed this certificate for this one.
     pub(crate) fn enrolment(&self, chain: &Chain, name: &str, of_enrolments: EnrolmentAuthorities, now: Timestamp) -> Option<Name> {
         let (own, others) = chain.split_first()?;
         if der::common_name(own) != Some(name) {
@@ -146,11 +147,15 @@ impl Authorities {
         }
         let mut known = lock(&self.enrolments);
         if !known.as_ref().is_some_and(|known| Arc::ptr_eq(&known.given, &of_enrolments)) {
-            let verifiers = of_enrolments.iter().filter_map(|(id, roots)| Some((id.clone(), self.verifier_of(id, roots)?))).collect();
+            let verifiers = of_enrolments.iter().map(|of| self.verifier_of(&of.enrolment, &of.authorities)).collect();
             *known = Some(OfEnrolments { given: of_enrolments, verifiers });
         }
-        let signed = known.as_ref()?.verifiers.iter().find(|(_, verifier)| verifier.verify_client_cert(own, others, unix(now)).is_ok());
-        signed.map(|(id, _)| id.clone())
+        let OfEnrolments { given, verifiers } = known.as_ref()?;
+        let has_signed = |verifier: &Option<Verifier>| {
+            verifier.as_ref().is_some_and(|verifier| verifier.verify_client_cert(own, others, unix(now)).is_ok())
+        };
+        let mut all = given.iter().zip(verifiers);
+        all.find(|(of, verifier)| name.starts_with(&of.id_prefix) && has_signed(verifier)).map(|(of, _)| of.enrolment.clone())
     }
 
     fn verifier_of(&self, id: &Name, authorities: &[Vec<u8>]) -> Option<Verifier> {

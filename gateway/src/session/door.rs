@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use actors::{
     audit::{Entry, Outcome, Target},
     device::{Connect, ConnectError, DeviceSession},
-    identity::{Denied, Newcomer, Verified},
+    identity::{Denied, Newcomer, Proof, Verified},
 };
 use bytes::Bytes;
 use hierarchy_models::{
@@ -88,7 +88,7 @@ pub(crate) async fn admit(house: &Arc<House>, hello: &Hello, peer: Peer) -> Resu
     if hello.will.is_some() && !verified.scope.publish {
         return Err(Turned::not_authorized("will_scope"));
     }
-    let will = hello.will.as_ref().map(|will| read_will(house, &device, hello, will)).transpose()?;
+    let will = hello.will.as_ref().map(|will| read_will(house, (&device, verified.proof), hello, will)).transpose()?;
     let mut place = house.take_place().ok_or(Turned::new(Code::ServerBusy, "connections_max", "mqtt.connections_max is reached"))?;
 
     let link = Arc::new(SessionLink::new(house.settings.downlink_queue_max, &house.meters));
@@ -198,7 +198,7 @@ fn stopping() -> Turned {
 }
 
 /// A will is a message, so it goes where the device may publish and nowhere else.
-fn read_will(house: &House, device: &TwinId, hello: &Hello, will: &WillMessage) -> Result<LastWill, Turned> {
+fn read_will(house: &House, (device, proof): (&TwinId, Proof), hello: &Hello, will: &WillMessage) -> Result<LastWill, Turned> {
     if will.retain && hello.version == crate::wire::Version::V5 {
         return Err(Turned::new(Code::RetainNotSupported, "will_retain", "retained messages are not served"));
     }
@@ -211,6 +211,8 @@ fn read_will(house: &House, device: &TwinId, hello: &Hello, will: &WillMessage) 
     }
     let of_content = will.content_type.as_deref().map(codec::encoding_of);
     Ok(LastWill {
+        device: device.clone(),
+        proof,
         target,
         topic: will.topic.to_string(),
         content_type: will.content_type.as_deref().map(str::to_owned),

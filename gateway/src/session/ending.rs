@@ -63,7 +63,10 @@ impl End {
     pub(crate) fn closed(reason: CloseReason) -> Self {
         match reason {
             CloseReason::TakenOver => Self::new(DisconnectReason::TakenOver, "taken_over", Some(Code::SessionTakenOver)),
-            CloseReason::Revoked => Self::new(DisconnectReason::Revoked, "revoked", Some(Code::AdministrativeAction)),
+            // Nothing of who was shut out is heard after it.
+            CloseReason::Revoked => {
+                Self { keeps_will: false, ..Self::new(DisconnectReason::Revoked, "revoked", Some(Code::AdministrativeAction)) }
+            }
             // the device did nothing to deserve its will, and reads by 0x8B that it should come back
             CloseReason::ServerStops => {
                 Self { keeps_will: false, ..Self::new(DisconnectReason::ServerStopped, "server_stops", Some(Code::ServerShuttingDown)) }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use actors::identity::Proof;
 use bytes::Bytes;
 use hierarchy_models::{
     DeviceMessage, TwinId,
@@ -19,6 +20,9 @@ use crate::house::House;
 /// A will whose topic was found to be the device's to publish on.
 #[derive(Debug, Clone)]
 pub(crate) struct LastWill {
+    /// Whose will it is, and what it had proved itself with.
+    pub(crate) device: TwinId,
+    pub(crate) proof: Proof,
     pub(crate) target: TwinId,
     pub(crate) topic: String,
     pub(crate) content_type: Option<String>,
@@ -44,10 +48,10 @@ impl LastWill {
         }))
     }
 
-    /// Sends it as the message it is.
+    /// Sends it as the message it is, if the device may still say it.
     pub(crate) async fn send(self, house: &House) {
         let Some(message) = self.message(house) else { return };
-        if let Err(refusal) = house.twins.send(&self.target, message).await {
+        if let Err(refusal) = house.twins.send_will(&self.device, self.proof, &self.target, message).await {
             tracing::warn!(device = %self.target, topic = self.topic, %refusal, "a will was not taken");
         }
     }

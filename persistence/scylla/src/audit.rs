@@ -147,7 +147,8 @@ impl Log {
         if matches!(done, Ok(true)) {
             return Ok(());
         }
-        // Not known, or another was faster: the row says whose it is.
+        // Not known, or another was faster: the row says whose it is, once a serial read has ended what may be under way there.
+        self.end(day).await?;
         let own = self.rows(day, first - 1, 1).await?.into_iter().next();
         match (own, done) {
             (Some(found), _) if found == records[0] => Ok(()),

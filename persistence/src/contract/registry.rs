@@ -54,6 +54,7 @@ pub async fn a_row_is_read_back_with_its_path(place: &dyn Place) {
         let entry = store.entry(&id("a")).await.unwrap().unwrap();
         assert_eq!((entry.row, entry.path.as_str()), (full.clone(), "top/a"));
         assert_eq!(store.entry(&id("b")).await.unwrap(), None);
+        assert_eq!((store.path(&id("a")).await.unwrap(), store.path(&id("b")).await.unwrap()), (Some(entry.path), None));
     };
     read(&*store).await;
     store.close().await.unwrap();

@@ -70,28 +70,32 @@ impl Client {
 
     /// `path` is under `/api/v1` unless it begins with two slashes.
     pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let mut socket = self.send(method, path, headers, body).await;
-        let (status, headers) = head(&mut socket).await;
-        let mut bytes = Vec::new();
-        // Every request asks to close, so the end of the stream is the end of the body.
-        socket.read_to_end(&mut bytes).await.unwrap();
-        if headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
-            bytes = unchunked(&bytes);
+        self.send(method, path, headers, body).await.answer().await
+    }
+
+    /// Sends all but the last byte of the body, and looks that the server has read on meanwhile.
+    pub async fn hold_back(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Held {
+        let (first, last) = body.split_at(body.len() - 1);
+        let length = body.len().to_string();
+        let headers: Vec<_> = headers.iter().copied().chain([("content-length", length.as_str())]).collect();
+        let mut sent = self.send(method, path, &headers, "").await;
+        sent.0.write_all(first.as_bytes()).await.unwrap();
+        for _ in 0..3 {
+            self.get("/models").await;
         }
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        Answer { status, headers, json: serde_json::from_str(&text).unwrap_or_default(), text }
+        Held { sent, last: last.to_owned() }
     }
 
     /// Opens the live stream.
     pub async fn follow(&self, path: &str, last_event_id: &str) -> Stream {
         let headers = [("last-event-id", last_event_id)];
-        let mut socket = self.send("GET", path, &headers[usize::from(last_event_id.is_empty())..], "").await;
+        let mut socket = self.send("GET", path, &headers[usize::from(last_event_id.is_empty())..], "").await.0;
         let (status, headers) = head(&mut socket).await;
         assert_eq!((status, headers["content-type"].as_str()), (200, "text/event-stream"));
         Stream { socket, buffer: String::new() }
     }
 
-    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> BufReader<TcpStream> {
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Sent {
         let path = path.strip_prefix('/').filter(|p| p.starts_with('/')).map_or(format!("/api/v1{path}"), str::to_owned);
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
         if let Some(line) = &self.shows {
@@ -105,7 +109,38 @@ impl Client {
         }
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         socket.write_all(format!("{request}\r\n{body}").as_bytes()).await.unwrap();
-        BufReader::new(socket)
+        Sent(BufReader::new(socket))
+    }
+}
+
+/// A request that was sent.
+struct Sent(BufReader<TcpStream>);
+
+/// A request whose body lacks its last byte.
+pub struct Held {
+    sent: Sent,
+    last: String,
+}
+
+impl Held {
+    pub async fn finish(mut self) -> Answer {
+        self.sent.0.write_all(self.last.as_bytes()).await.unwrap();
+        self.sent.answer().await
+    }
+}
+
+impl Sent {
+    async fn answer(self) -> Answer {
+        let mut socket = self.0;
+        let (status, headers) = head(&mut socket).await;
+        let mut bytes = Vec::new();
+        // Every request asks to close, so the end of the stream is the end of the body.
+        socket.read_to_end(&mut bytes).await.unwrap();
+        if headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+            bytes = unchunked(&bytes);
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status, headers, json: serde_json::from_str(&text).unwrap_or_default(), text }
     }
 }
 

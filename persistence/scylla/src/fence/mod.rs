@@ -107,7 +107,13 @@ fn gave_up(doing: &'static str, last: Option<Error>) -> Lost {
 pub async fn claim<C: Cells>(cells: &C, owner: Uuid, epoch: Option<u64>) -> Result<Head, Lost> {
     let mut last = None;
     for _ in 0..TRIES_MAX {
-        let was = cells.head().await?;
+        let was = match cells.head().await {
+            Ok(was) => was,
+            Err(error) => {
+                last = Some(error);
+                continue;
+            }
+        };
         if let Some(head) = was.filter(|head| head.owner == owner) {
             return Ok(head);
         }
@@ -131,23 +137,36 @@ pub async fn take_over<C: Cells>(cells: &C, head: Head) -> Result<(Tenure, Vec<S
     let (mut chain, mut last, mut tries) = (Vec::new(), None, 0);
     while tries < TRIES_MAX {
         tries += 1;
-        let tried = match cells.segment(seg).await? {
-            None => {
-                let floor = cells.floor().await?;
-                if floor.seg > seg {
+        // One whose claim was late must not shut the segment of who came after it: that one would be fenced, and nobody left to write.
+        // Whoever opened a segment had claimed before, so a look at the head behind the look at the segment tells.
+        let looked = match cells.segment(seg).await {
+            Ok(Some(segment)) if !segment.sealed => confirm(cells, head).await.map(|()| Some(segment)),
+            looked => looked.map_err(Lost::Unknown),
+        };
+        let found = match looked {
+            Ok(found) => found,
+            Err(Lost::Unknown(error)) => {
+                last = Some(error);
+                continue;
+            }
+            Err(fenced) => return Err(fenced),
+        };
+        let tried = match found {
+            None => match cells.floor().await {
+                Ok(floor) if floor.seg > seg => {
                     (seg, next) = (floor.seg, floor.next);
                     chain.clear();
                     continue;
                 }
-                cells.open(seg, head.owner, next).await
-            }
+                Ok(_) => cells.open(seg, head.owner, next).await,
+                Err(error) => Err(error),
+            },
             Some(segment) if segment.sealed => {
                 chain.push(Sealed { seg, end: segment.next });
                 (seg, next, tries) = (seg + 1, segment.next, 0);
                 continue;
             }
             Some(segment) if segment.owner == head.owner => {
-                confirm(cells, head).await?;
                 return Ok((Tenure { head, seg, next: segment.next }, chain));
             }
             Some(_) => cells.seal(seg).await,

@@ -7,7 +7,7 @@ pub mod tree;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hierarchy_models::{Name, Timestamp, TwinId, Value, id::ModelId};
+use hierarchy_models::{Name, Timestamp, TwinId, Value, id::ModelId, tree::Path};
 use parking_lot::RwLock;
 use persistence::{
     Child, Error, Page, Registry, RegistryEntry, RegistryQuery, RegistryRow, codec, metrics,
@@ -200,6 +200,11 @@ impl Rows {
         Ok(node.map(|node| RegistryEntry { path: tree.path_of(twin), row: RegistryRow { parent: node.parent.clone(), ..row } }))
     }
 
+    pub fn path(&self, twin: &TwinId) -> Option<Path> {
+        let tree = self.tree.read();
+        tree.get(twin).map(|_| tree.path_of(twin))
+    }
+
     /// Children as the tree has them, without what their snapshots say.
     pub fn children(&self, parent: &TwinId) -> Vec<Child> {
         let tree = self.tree.read();
@@ -223,6 +228,10 @@ impl Registry for ScyllaStore {
 
     async fn entry(&self, twin: &TwinId) -> Result<Option<RegistryEntry>, Error> {
         self.core.registry.entry(twin).await
+    }
+
+    async fn path(&self, twin: &TwinId) -> Result<Option<Path>, Error> {
+        Ok(self.core.registry.path(twin))
     }
 
     async fn list(&self, q: RegistryQuery) -> Result<Page<RegistryEntry>, Error> {
