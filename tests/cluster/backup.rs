@@ -12,8 +12,8 @@ use super::{
 };
 
 /// Its own, for it is emptied.
-const NODE: &str = "22";
-const ADDRESS: &str = "127.0.0.22:9042";
+const NODE: &str = "71";
+const ADDRESS: &str = "127.0.0.71:9042";
 const TAG: &str = "backup";
 /// What a snapshot says of the table it is of.
 const SCHEMA: &str = "schema.cql";
