@@ -3,7 +3,8 @@
 //! A copy may be stopped and begun again: what the other side holds of a twin's events is always the beginning of them, so a
 //! second run appends the rest, and passes by what is the same. The old server may have run on in between: what the old store has
 //! no more goes from the new one too, keys before all. So a copy begins in an empty store, and leaves a mark there; without it, or
-//! once a server has run on it, a store that holds anything is left alone. Nobody may use either store meanwhile. Not copied: the history of twins that are not registered any more, which no list of a store names.
+//! once a server has run on it, a store that holds anything is left alone. Nobody may use either store meanwhile. Not copied: the
+//! history of twins that are not registered any more, which no list of a store names.
 
 mod audit;
 mod remove;

@@ -32,6 +32,16 @@ fn somebody() -> Asker {
     Asker { name: "somebody".into(), ..Asker::default() }
 }
 
+fn order(sender: &str) -> NewCommand {
+    NewCommand {
+        name: "go".into(),
+        payload: Value::Null,
+        ttl: std::time::Duration::from_secs(3600),
+        idempotency_key: None,
+        sender: sender.into(),
+    }
+}
+
 /// As many lines, in parts of a few.
 async fn import(w: &World, lines: u64) -> Job {
     let mut spooled = w.twins.begin_import();
@@ -127,13 +137,7 @@ fn a_job_ends_with_its_place_and_one_of_that_name_has_none_of_it() {
         w.register("site", "Site", None).await;
         w.register("other", "Site", None).await;
         w.register("d-other", "Device", Some("other")).await;
-        let order = NewCommand {
-            name: "go".into(),
-            payload: Value::Null,
-            ttl: std::time::Duration::from_secs(3600),
-            idempotency_key: None,
-            sender: "somebody".into(),
-        };
+        let order = order("somebody");
         // More than work at the same time, so that some wait.
         w.store.hold_appends();
         let mut jobs = Vec::new();
@@ -202,13 +206,7 @@ fn a_command_to_many_reaches_each_once_though_the_process_dies() {
             w.register(&format!("d-{n}"), "Device", Some("site")).await;
         }
         w.store.hold_appends();
-        let order = NewCommand {
-            name: "go".into(),
-            payload: Value::Null,
-            ttl: std::time::Duration::from_secs(3600),
-            idempotency_key: Some("k".into()),
-            sender: "somebody".into(),
-        };
+        let order = NewCommand { idempotency_key: Some("k".into()), ..order("somebody") };
         let job = w.twins.command_below(id("site"), Some("model == \"Device\"".into()), order.clone(), somebody()).await.unwrap();
         let again = w.twins.command_below(id("site"), Some("model == \"Device\"".into()), order.clone(), somebody()).await.unwrap();
         assert_eq!(again.id, job.id);
@@ -241,13 +239,7 @@ fn a_job_goes_no_further_than_who_asked_for_it_may() {
             w.twins.access().create_principal(new, w.now()).await.unwrap().0.id
         };
         let (stays, goes) = (desk("site").await, desk("site").await);
-        let order = NewCommand {
-            name: "go".into(),
-            payload: Value::Null,
-            ttl: std::time::Duration::from_secs(3600),
-            idempotency_key: None,
-            sender: "desk".into(),
-        };
+        let order = order("desk");
         w.store.hold_appends();
         let mut jobs = Vec::new();
         for principal in [&stays, &goes] {

@@ -6,7 +6,7 @@ use actix_web::{
     FromRequest, HttpMessage, HttpRequest,
     dev::Payload,
     http::header,
-    web::{Bytes, BytesMut, Data},
+    web::{Bytes, BytesMut},
 };
 use futures_util::{StreamExt, future::LocalBoxFuture};
 use hierarchy_models::{Map, Value};
@@ -43,9 +43,8 @@ impl<T: FromBody> FromRequest for Body<T> {
         let request = request.clone();
         let payload = payload.take();
         Box::pin(async move {
-            let (max, within) =
-                request.app_data::<Data<Settings>>().map_or((1 << 20, Duration::from_secs(30)), |s| (s.body_max_bytes, s.body_timeout));
-            let bytes = whole(&request, payload, (max, "http.body_max_bytes"), within).await?;
+            let settings = Settings::of(&request);
+            let bytes = whole(&request, payload, (settings.body_max_bytes, "http.body_max_bytes"), settings.body_timeout).await?;
             if !(T::MAY_BE_EMPTY && bytes.is_empty()) {
                 media_type_ok(&request, T::MEDIA_TYPES)?;
             }
@@ -148,7 +147,7 @@ mod tests {
     async fn answer(content_type: Option<&str>, body: &str) -> (StatusCode, serde_json::Value) {
         let settings = Settings { body_max_bytes: 64, ..Settings::default() };
         let app = App::new()
-            .app_data(Data::new(settings))
+            .app_data(web::Data::new(settings))
             .route("/", web::post().to(|body: Body<Hello>| async move { HttpResponse::Ok().json(body.value.0) }));
         let app = test::init_service(app).await;
         let mut request = test::TestRequest::post().uri("/").set_payload(body.to_owned());

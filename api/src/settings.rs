@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use actix_web::{HttpRequest, web::Data};
+
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `http.bind`; port 0 picks a free one.
@@ -46,6 +48,13 @@ pub struct Settings {
     pub live_slow_max: Duration,
     /// `http.live_snapshot_twins_max`: twins in one snapshot of the live stream.
     pub live_snapshot_twins_max: usize,
+}
+
+impl Settings {
+    /// Those that a request is served with.
+    pub fn of(request: &HttpRequest) -> Data<Self> {
+        request.app_data::<Data<Self>>().cloned().unwrap_or_default()
+    }
 }
 
 /// Where certificate chain and private key lie.

@@ -264,11 +264,10 @@ impl Jobs {
         Ok(spool::sweep(store, wanted).await?)
     }
 
-    /// Durable when it returns.
+    /// Durable when it returns. The one that is there, when it was asked for under its key before.
     pub async fn add(&self, store: &dyn Store, job: Job) -> Result<Job, TwinError> {
         let _alone = self.changing.lock().await;
         if let Some(known) = job.key.as_deref().and_then(|key| self.by_key(&job.by, key)) {
-            // It was asked for twice, and the other one was faster.
             return if known.work.is_same(&job.work) { Ok(known) } else { Err(TwinError::KeyReused) };
         }
         let ended: Vec<Name> = {

@@ -94,7 +94,7 @@ async fn record(twins: &Twins, job: &Job) {
     job.problem.iter().for_each(|problem| reason.extend([": ", problem.as_str()]));
     let actor = job.principal.as_ref().map(|id| Actor { id: id.to_string(), name: job.by.to_string() });
     let path = match job.only_place() {
-        Some(place) => twins.entry(place).await.ok().map(|entry| entry.path),
+        Some(place) => twins.path(place).await.ok(),
         None => None,
     };
     let target = Target { kind: "job".into(), id: Some(job.id.to_string()) };
@@ -107,10 +107,10 @@ async fn may_go_on(twins: &Twins, job: &Job) -> Result<bool, String> {
     let Some(principal) = &job.principal else { return Ok(true) };
     let mut places = Vec::new();
     for top in job.scope.iter().flatten() {
-        match twins.runtime.store.entry(top).await {
-            Ok(Some(entry)) => places.push(entry.path),
+        match twins.path(top).await {
+            Ok(path) => places.push(path),
             // The place is gone, and the right over it with it.
-            Ok(None) => return Ok(false),
+            Err(TwinError::NoSuchTwin(_)) => return Ok(false),
             Err(error) => return Err(error.to_string()),
         }
     }

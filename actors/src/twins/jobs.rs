@@ -33,10 +33,6 @@ impl Twins {
         let ttl_ms = ttl.min(Duration::from_millis(u64::MAX)).as_millis() as u64;
         let place = top.clone();
         let work = Work::Command { top, filter, name, payload, ttl_ms, cursor: None };
-        let known = idempotency_key.as_deref().and_then(|key| self.runtime.jobs.by_key(&asker.name, key));
-        if let Some(job) = known {
-            return if job.work.is_same(&work) { Ok(job) } else { Err(TwinError::KeyReused) };
-        }
         let job = Job { key: idempotency_key, ..Job::new(work, asker, None, self.runtime.clock.now()) };
         self.while_there(Some(&place), self.runtime.jobs.add(&*self.runtime.store, job)).await
     }

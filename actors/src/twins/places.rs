@@ -53,7 +53,7 @@ impl Twins {
         }
         let _shared = self.runtime.tree.read().await;
         for place in places {
-            self.entry(place).await?;
+            self.path(place).await?;
         }
         work.await
     }

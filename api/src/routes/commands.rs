@@ -80,8 +80,7 @@ pub async fn send(
     if filter.is_some() {
         return Err(Problem::parameter("filter", "goes with under=true: it says which of the twins below are meant"));
     }
-    let wait_max = request.app_data::<Data<Settings>>().map_or_else(|| Settings::default().wait_max, |settings| settings.wait_max);
-    let wait = order.wait_within(wait_max)?;
+    let wait = order.wait_within(Settings::of(&request).wait_max)?;
     caller.reach(&twins, &id.0).await?;
     let new = order.into_command(own_key(&caller, key), caller.subject.name.as_str().into());
     let (inbox, twin) = (twins.clone(), id.0.clone());

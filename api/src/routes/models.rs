@@ -142,9 +142,7 @@ impl FromRequest for Documents {
 }
 
 async fn read_documents(request: HttpRequest, payload: Payload) -> Result<Documents, Problem> {
-    let defaults = Settings::default();
-    let settings = request.app_data::<Data<Settings>>();
-    let settings = settings.map_or(&defaults, |s| s.get_ref());
+    let settings = Settings::of(&request);
     let max = (settings.models_body_max_bytes, "http.models_body_max_bytes");
     let bytes = body::whole(&request, payload, max, settings.body_timeout).await?;
     body::media_type_ok(&request, MEDIA_TYPES)?;

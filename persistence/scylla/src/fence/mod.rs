@@ -137,13 +137,7 @@ pub async fn take_over<C: Cells>(cells: &C, head: Head) -> Result<(Tenure, Vec<S
     let (mut chain, mut last, mut tries) = (Vec::new(), None, 0);
     while tries < TRIES_MAX {
         tries += 1;
-        // One whose claim was late must not shut the segment of who came after it: that one would be fenced, and nobody left to write.
-        // Whoever opened a segment had claimed before, so a look at the head behind the look at the segment tells.
-        let looked = match cells.segment(seg).await {
-            Ok(Some(segment)) if !segment.sealed => confirm(cells, head).await.map(|()| Some(segment)),
-            looked => looked.map_err(Lost::Unknown),
-        };
-        let found = match looked {
+        let found = match look(cells, head, seg).await {
             Ok(found) => found,
             Err(Lost::Unknown(error)) => {
                 last = Some(error);
@@ -174,6 +168,17 @@ pub async fn take_over<C: Cells>(cells: &C, head: Head) -> Result<(Tenure, Vec<S
         last = tried.err().or(last);
     }
     Err(gave_up("taking a log over", last))
+}
+
+/// The segment, for who means to seal it, or to write into it, unless it is sealed already. One whose claim was late must not shut the
+/// segment of who came after it: that one would be fenced, and nobody left to write. Whoever opened a segment had claimed before, so a look
+/// at the head behind the look at the segment tells.
+async fn look<C: Cells>(cells: &C, head: Head, seg: u64) -> Result<Option<Segment>, Lost> {
+    let found = cells.segment(seg).await?;
+    if found.is_some_and(|segment| !segment.sealed) {
+        confirm(cells, head).await?;
+    }
+    Ok(found)
 }
 
 /// The next epoch for who owns the log already. After [`Lost::Unknown`] the same call finds out.
