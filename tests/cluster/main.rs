@@ -15,6 +15,7 @@ mod record;
 #[path = "../faults/trial.rs"]
 mod trial;
 
+mod audit;
 mod backup;
 mod crashes;
 mod lost_answers;

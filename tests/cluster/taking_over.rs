@@ -73,6 +73,12 @@ fn a_start_that_fails_takes_nothing_over() {
     let elsewhere = tempfile::tempdir().unwrap();
     let told = start(&elsewhere.path().join("data"), "127.0.0.1:0");
     assert!(told.contains("master-key is missing") && told.contains("Nothing was taken over"), "{told}");
+    // One that is there and cannot be read.
+    let folder_of_another = elsewhere.path().join("another");
+    std::fs::create_dir_all(&folder_of_another).unwrap();
+    std::fs::write(folder_of_another.join("master-key"), "half a key").unwrap();
+    let told = start(&folder_of_another, "127.0.0.1:0");
+    assert!(told.contains("master-key"), "{told}");
     Connect::v5("t", &key).open(first.mqtt).say("devices/t/telemetry", r#"{"a": 1}"#);
     first.api().get("//readyz").expect(200);
 }

@@ -12,9 +12,9 @@ use std::{
 
 use super::skip;
 
-/// Nodes of tests/cql/cassandra, the better one first: a server of their own, so that the keyspaces which the store's tests leave behind
-/// do not make every change of the schema slow here; or the one of the store's tests.
-const NODES: [&str; 2] = ["51", "1"];
+/// The node of tests/cql/cassandra that these tests share: one of their own, so that the keyspaces which the store's tests leave behind
+/// do not make every change of the schema slow here.
+const NODE: &str = "51";
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
 /// A change of the schema on a busy machine.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(30);
@@ -34,14 +34,12 @@ const READY: u8 = 0x02;
 
 /// The server that all tests share: a ScyllaDB or Cassandra that runs, or the one that tests/cql/cassandra started.
 pub fn node() -> String {
-    let ours = || format!("127.0.0.{}:9042", started().unwrap_or(NODES[1]));
-    env::var("TWINFOLD_TEST_CQL").unwrap_or_else(|_| ours())
+    env::var("TWINFOLD_TEST_CQL").unwrap_or_else(|_| format!("127.0.0.{NODE}:9042"))
 }
 
-/// Which of [`NODES`] tests/cql/cassandra says that it runs.
-fn started() -> Option<&'static str> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/cql");
-    NODES.into_iter().find(|node| folder.join(format!("node{node}/pid")).exists())
+/// Whether tests/cql/cassandra says that it runs.
+fn is_started() -> bool {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/cql/node{NODE}/pid")).exists()
 }
 
 /// Whether the tests are to run on it.
@@ -51,10 +49,10 @@ pub fn is_chosen() -> bool {
 
 /// Whether there is one; when there is none, says that `test` is skipped. Never somebody else's: tests make keyspaces.
 pub fn there(test: &str) -> bool {
-    let is_ours = env::var_os("TWINFOLD_TEST_CQL").is_some() || started().is_some();
+    let is_ours = env::var_os("TWINFOLD_TEST_CQL").is_some() || is_started();
     let there = is_ours && connect(&node()).is_ok();
     if !there {
-        skip(test, "there is no CQL server; tests/cql/cassandra starts one");
+        skip(test, "there is no CQL server; tests/cql/cassandra start 51 starts one");
     }
     there
 }

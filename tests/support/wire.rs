@@ -1,8 +1,8 @@
-//! The wire between a server and its CQL node, which can lose exactly the answers to appends of the journal: the node has done
-//! what was asked, and the server does not hear of it.
+//! The wire between a server and its CQL node, which can lose exactly the answers to transactions, or to those of them that append to the
+//! journal: the node has done what was asked, and the server does not hear of it.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     io::{self, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
     sync::{
@@ -16,6 +16,8 @@ use super::cql::{EXECUTE, PREPARE, RESULT, read_frame};
 
 /// What the statement that appends a frame to the journal begins with.
 const APPEND: &[u8] = b"UPDATE journal SET next";
+/// What every transaction says, as it is prepared.
+const CONDITION: &[u8] = b" IF ";
 /// The kind of a result that answers to PREPARE.
 const PREPARED: [u8; 4] = [0, 0, 0, 4];
 
@@ -28,19 +30,44 @@ pub struct Wire {
 
 struct Shared {
     node: String,
-    /// Ids of the prepared append.
+    /// Ids of what was prepared.
     appends: Mutex<HashSet<Vec<u8>>>,
-    /// Every so many answers to appends one is lost; 0 loses none.
+    transactions: Mutex<HashSet<Vec<u8>>>,
+    of_appends: Loss,
+    of_transactions: Loss,
+}
+
+/// Of one kind of answers.
+#[derive(Default)]
+struct Loss {
+    /// Of so many one is lost; 0 loses none.
     every: AtomicU64,
     answered: AtomicU64,
     lost: AtomicU64,
 }
 
+impl Loss {
+    fn is_due(&self) -> bool {
+        let (answered, every) = (self.answered.fetch_add(1, Ordering::SeqCst) + 1, self.every.load(Ordering::SeqCst));
+        let is_lost = every > 0 && answered.is_multiple_of(every);
+        self.lost.fetch_add(u64::from(is_lost), Ordering::SeqCst);
+        is_lost
+    }
+}
+
+/// What is prepared, or run, on a stream of a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Append,
+    /// Any other.
+    Transaction,
+}
+
 /// Streams of one connection on which an answer is awaited that matters.
 #[derive(Default)]
 struct Awaited {
-    preparing: HashSet<[u8; 2]>,
-    appending: HashSet<[u8; 2]>,
+    preparing: HashMap<[u8; 2], Kind>,
+    running: HashMap<[u8; 2], Kind>,
 }
 
 impl Wire {
@@ -52,9 +79,9 @@ impl Wire {
         let shared = Shared {
             node: node.to_owned(),
             appends: Mutex::default(),
-            every: AtomicU64::new(0),
-            answered: AtomicU64::new(0),
-            lost: AtomicU64::new(0),
+            transactions: Mutex::default(),
+            of_appends: Loss::default(),
+            of_transactions: Loss::default(),
         };
         let shared = Arc::new(shared);
         let for_thread = shared.clone();
@@ -70,12 +97,22 @@ impl Wire {
 
     /// From now on the answer to every `every`th append is lost; 0 ends it.
     pub fn lose_every(&self, every: u64) {
-        self.shared.every.store(every, Ordering::SeqCst);
+        self.shared.of_appends.every.store(every, Ordering::SeqCst);
     }
 
-    /// Answers that were lost.
+    /// The same of every other transaction: claims, new segments, their sealing, the audit log.
+    pub fn lose_every_other_transaction(&self, every: u64) {
+        self.shared.of_transactions.every.store(every, Ordering::SeqCst);
+    }
+
+    /// Answers to appends that were lost.
     pub fn lost(&self) -> u64 {
-        self.shared.lost.load(Ordering::SeqCst)
+        self.shared.of_appends.lost.load(Ordering::SeqCst)
+    }
+
+    /// Answers to other transactions that were lost.
+    pub fn lost_others(&self) -> u64 {
+        self.shared.of_transactions.lost.load(Ordering::SeqCst)
     }
 }
 
@@ -109,8 +146,8 @@ impl Shared {
     fn asked(&self, awaited: &mut Awaited, header: &[u8], body: &[u8]) -> bool {
         let stream = [header[2], header[3]];
         match header[4] {
-            PREPARE if body.get(4..).is_some_and(|text| text.starts_with(APPEND)) => drop(awaited.preparing.insert(stream)),
-            EXECUTE if short_bytes(body).is_some_and(|id| lock(&self.appends).contains(id)) => drop(awaited.appending.insert(stream)),
+            PREPARE => drop(body.get(4..).and_then(kind_of).map(|kind| awaited.preparing.insert(stream, kind))),
+            EXECUTE => drop(short_bytes(body).and_then(|id| self.kind(id)).map(|kind| awaited.running.insert(stream, kind))),
             _ => {}
         }
         true
@@ -118,17 +155,34 @@ impl Shared {
 
     fn answers(&self, awaited: &mut Awaited, header: &[u8], body: &[u8]) -> bool {
         let stream = [header[2], header[3]];
-        if awaited.preparing.remove(&stream) && header[4] == RESULT && body.starts_with(&PREPARED) {
-            lock(&self.appends).extend(short_bytes(&body[PREPARED.len()..]).map(<[u8]>::to_vec));
+        if let Some(kind) = awaited.preparing.remove(&stream)
+            && header[4] == RESULT
+            && body.starts_with(&PREPARED)
+        {
+            lock(self.ids(kind)).extend(short_bytes(&body[PREPARED.len()..]).map(<[u8]>::to_vec));
         }
-        if !awaited.appending.remove(&stream) {
-            return true;
+        match awaited.running.remove(&stream) {
+            Some(Kind::Append) => !self.of_appends.is_due(),
+            Some(Kind::Transaction) => !self.of_transactions.is_due(),
+            None => true,
         }
-        let (answered, every) = (self.answered.fetch_add(1, Ordering::SeqCst) + 1, self.every.load(Ordering::SeqCst));
-        let is_lost = every > 0 && answered.is_multiple_of(every);
-        self.lost.fetch_add(u64::from(is_lost), Ordering::SeqCst);
-        !is_lost
     }
+
+    fn ids(&self, kind: Kind) -> &Mutex<HashSet<Vec<u8>>> {
+        if kind == Kind::Append { &self.appends } else { &self.transactions }
+    }
+
+    /// Of what was prepared with this id.
+    fn kind(&self, id: &[u8]) -> Option<Kind> {
+        [Kind::Append, Kind::Transaction].into_iter().find(|kind| lock(self.ids(*kind)).contains(id))
+    }
+}
+
+fn kind_of(text: &[u8]) -> Option<Kind> {
+    if text.starts_with(APPEND) {
+        return Some(Kind::Append);
+    }
+    text.windows(CONDITION.len()).any(|part| part == CONDITION).then_some(Kind::Transaction)
 }
 
 /// Bytes behind their own length in two bytes.

@@ -12,7 +12,7 @@ use persistence::{AUDIT_TOGETHER_MAX, Audit, AuditHash, AuditQuery, AuditRecord,
 
 use crate::{
     ScyllaStore,
-    cql::{Cql, Statement, Use, damaged},
+    cql::{Cql, Statement, Use, damaged, until_answered},
 };
 
 const WRITING: &str = "writing the audit log";
@@ -131,14 +131,19 @@ impl Log {
         Err(Error::Unavailable { doing: WRITING, detail: "the day of the audit log cannot be settled".into() })
     }
 
-    async fn append(&self, records: Vec<AuditRecord>) -> Result<(), Error> {
+    /// May be called again with the same records, and finds out what became of them.
+    async fn append(&self, records: &[AuditRecord]) -> Result<(), Error> {
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
         let latest = records.iter().map(|record| record.at.as_millis()).max().unwrap_or(0);
         let today = i32::try_from(latest.div_euclid(DAY_MS)).unwrap_or(0).max(0);
         let (first, next) = (first.number, last.number + 1);
         let _alone = self.writing.lock().await;
         let (day, end) = self.current(today).await?;
-        follows(end.next - 1, &records)?;
+        // An earlier try may have landed, whatever became of its answer.
+        if end.next > first && self.after(first - 1, 1).await?.first() == records.first() {
+            return Ok(());
+        }
+        follows(end.next - 1, records)?;
         let times: Vec<i64> = records.iter().map(|record| record.at.as_millis()).collect();
         let hashes: Vec<&[u8]> = records.iter().map(|record| &record.hash[..]).collect();
         let bodies: Vec<&[u8]> = records.iter().map(|record| &record.body[..]).collect();
@@ -171,6 +176,52 @@ impl Log {
         found.reverse();
         Ok(found)
     }
+
+    async fn before(&self, query: AuditQuery) -> Result<Vec<AuditRecord>, Error> {
+        let mut found = Vec::new();
+        for day in self.days().await?.into_iter().rev() {
+            // The clock may have gone back, so that an old time stands in a later day, but no later one in an old day.
+            let end = Timestamp::from_millis_clamped((i64::from(day) + 1) * DAY_MS);
+            if query.from.is_some_and(|from| end <= from) {
+                break;
+            }
+            let mut before = query.before.unwrap_or(u64::MAX);
+            loop {
+                let page = self.newest(day, before, query.limit).await?;
+                let Some(oldest) = page.last().map(|record| record.number) else { break };
+                found.extend(page.into_iter().filter(|record| {
+                    query.before.is_none_or(|before| record.number < before)
+                        && query.from.is_none_or(|from| record.at >= from)
+                        && query.to.is_none_or(|to| record.at < to)
+                }));
+                if found.len() >= query.limit {
+                    found.truncate(query.limit);
+                    return Ok(found);
+                }
+                before = oldest;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn after(&self, number: u64, limit: usize) -> Result<Vec<AuditRecord>, Error> {
+        let mut found = Vec::new();
+        for day in self.days().await? {
+            // The row that it falls into begins so far before it at most.
+            let mut after = number.saturating_sub(AUDIT_TOGETHER_MAX as u64);
+            loop {
+                let page = self.rows(day, after, limit).await?;
+                let Some(last) = page.last().map(|record| record.number) else { break };
+                found.extend(page.into_iter().filter(|record| record.number > number));
+                if found.len() >= limit {
+                    found.truncate(limit);
+                    return Ok(found);
+                }
+                after = last;
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// Each row holds a record at least.
@@ -192,7 +243,9 @@ fn records(rows: Vec<Row>) -> Result<Vec<AuditRecord>, Error> {
 #[async_trait]
 impl Audit for ScyllaStore {
     async fn append_audit(&self, records: Vec<AuditRecord>) -> Result<(), Error> {
-        self.core.owned(self.core.audit.append(records)).await.inspect_err(|error| metrics::failed("append_audit", error))
+        let records = &records;
+        let append = || self.core.owned(self.core.audit.append(records));
+        until_answered(self.core.patience, append).await.inspect_err(|error| metrics::failed("append_audit", error))
     }
 
     async fn audit_head(&self) -> Result<Option<AuditRecord>, Error> {
@@ -204,48 +257,38 @@ impl Audit for ScyllaStore {
     }
 
     async fn audit(&self, query: AuditQuery) -> Result<Vec<AuditRecord>, Error> {
-        let mut found = Vec::new();
-        for day in self.core.audit.days().await?.into_iter().rev() {
-            // The clock may have gone back, so that an old time stands in a later day, but no later one in an old day.
-            let end = Timestamp::from_millis_clamped((i64::from(day) + 1) * DAY_MS);
-            if query.from.is_some_and(|from| end <= from) {
-                break;
-            }
-            let mut before = query.before.unwrap_or(u64::MAX);
-            loop {
-                let page = self.core.audit.newest(day, before, query.limit).await?;
-                let Some(oldest) = page.last().map(|record| record.number) else { break };
-                found.extend(page.into_iter().filter(|record| {
-                    query.before.is_none_or(|before| record.number < before)
-                        && query.from.is_none_or(|from| record.at >= from)
-                        && query.to.is_none_or(|to| record.at < to)
-                }));
-                if found.len() >= query.limit {
-                    found.truncate(query.limit);
-                    return Ok(found);
-                }
-                before = oldest;
-            }
-        }
-        Ok(found)
+        self.core.audit.before(query).await
     }
 
     async fn audit_after(&self, number: u64, limit: usize) -> Result<Vec<AuditRecord>, Error> {
-        let mut found = Vec::new();
-        for day in self.core.audit.days().await? {
-            // The row that it falls into begins so far before it at most.
-            let mut after = number.saturating_sub(AUDIT_TOGETHER_MAX as u64);
-            loop {
-                let page = self.core.audit.rows(day, after, limit).await?;
-                let Some(last) = page.last().map(|record| record.number) else { break };
-                found.extend(page.into_iter().filter(|record| record.number > number));
-                if found.len() >= limit {
-                    found.truncate(limit);
-                    return Ok(found);
-                }
-                after = last;
-            }
-        }
-        Ok(found)
+        self.core.audit.after(number, limit).await
+    }
+}
+
+/// The audit log of a keyspace that another process may have, for who only reads it.
+pub struct AuditReader(Log);
+
+impl AuditReader {
+    pub(crate) async fn prepare(cql: Arc<Cql>) -> Result<Self, Error> {
+        Log::prepare(cql).await.map(Self)
+    }
+}
+
+#[async_trait]
+impl Audit for AuditReader {
+    async fn append_audit(&self, _records: Vec<AuditRecord>) -> Result<(), Error> {
+        Err(Error::Refused("the audit log is only read here".into()))
+    }
+
+    async fn audit_head(&self) -> Result<Option<AuditRecord>, Error> {
+        Ok(self.0.before(AuditQuery { limit: 1, ..AuditQuery::default() }).await?.pop())
+    }
+
+    async fn audit(&self, query: AuditQuery) -> Result<Vec<AuditRecord>, Error> {
+        self.0.before(query).await
+    }
+
+    async fn audit_after(&self, number: u64, limit: usize) -> Result<Vec<AuditRecord>, Error> {
+        self.0.after(number, limit).await
     }
 }

@@ -12,7 +12,7 @@ use persistence::{
 };
 
 use crate::{
-    cql::{Cql, Statement, Use, for_each},
+    cql::{Cql, Statement, Use, damaged, for_each},
     projections::{
         chunk::{begin_of, day_of},
         shelves::{AT_ONCE, Shelves},
@@ -27,6 +27,7 @@ const STEP_ROWS: usize = 256;
 pub struct Commands {
     cql: Arc<Cql>,
     shelves: Arc<Shelves>,
+    looked_max: usize,
     put: Statement,
     put_id: Statement,
     put_key: Statement,
@@ -42,7 +43,7 @@ pub struct Commands {
 }
 
 impl Commands {
-    pub async fn prepare(cql: Arc<Cql>, shelves: Arc<Shelves>) -> Result<Self, Error> {
+    pub async fn prepare(cql: Arc<Cql>, shelves: Arc<Shelves>, looked_max: usize) -> Result<Self, Error> {
         let write = |text: &'static str| cql.prepare(Use::Write, text);
         let read = |text: &'static str| cql.prepare(Use::Read, text);
         Ok(Self {
@@ -64,6 +65,7 @@ impl Commands {
             ],
             cql,
             shelves,
+            looked_max,
         })
     }
 
@@ -138,21 +140,28 @@ impl Commands {
         rows.into_iter().map(|(data,)| codec::command_from_bytes(&data)).collect()
     }
 
+    /// A page of a search by state may be short of its limit and have a cursor: a call looks at so many rows and no more.
     pub async fn list(&self, q: CommandQuery) -> Result<Page<Command>, Error> {
         let after = paging::cursor::<CommandCursor>(&q.cursor)?;
         let mut place = after.map_or((i64::MAX, String::new()), |CommandCursor(at, id)| (at.as_millis(), id.to_string()));
         let limit = q.limit.max(1);
-        let step = if q.state.is_some() { limit.max(STEP_ROWS) } else { limit + 1 };
-        let mut items: Vec<Command> = Vec::new();
+        let step = if q.state.is_some() { limit.max(STEP_ROWS).min(self.looked_max.max(1)) } else { limit + 1 };
+        let (mut items, mut looked): (Vec<Command>, usize) = (Vec::new(), 0);
         loop {
             let some = self.before(&q.twin, (place.0, &place.1), step).await?;
             let all = some.len() < step;
             if let Some(last) = some.last() {
                 place = (last.queued_at.as_millis(), last.id.to_string());
             }
+            looked += some.len();
             items.extend(some.into_iter().filter(|c| q.state.is_none_or(|state| c.state == state)));
             if all || items.len() > limit {
                 break;
+            }
+            if looked >= self.looked_max && q.state.is_some() {
+                let id = CommandId::new(place.1.as_str()).map_err(|e| damaged(READING, e))?;
+                let cursor = CommandCursor(Timestamp::from_millis_clamped(place.0), id).to_string();
+                return Ok(Page { items, cursor: Some(cursor) });
             }
         }
         let more = items.len() > limit;

@@ -1,7 +1,11 @@
 //! The session with the cluster: connects, prepares each statement once, runs it under the profile of its use, and says what went
 //! wrong in the words of [`Error`].
 
-use std::{fmt::Display, sync::Arc, time::Duration};
+use std::{
+    fmt::Display,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::TryStreamExt;
 use parking_lot::RwLock;
@@ -34,6 +38,8 @@ const ALIVE_EVERY: Duration = Duration::from_secs(5);
 const ALIVE_WAIT_MAX: Duration = Duration::from_secs(5);
 /// A read that is not answered by then is asked of another replica too.
 const SPECULATE_AFTER: Duration = Duration::from_millis(150);
+/// Looks at who owns the keyspace that are under way at once.
+const LOOKS_MAX: usize = 16;
 /// Rows of one page of an answer.
 const PAGE_ROWS: i32 = 5_000;
 
@@ -80,7 +86,11 @@ impl Profiles {
 pub struct Cql {
     session: RwLock<Option<Arc<Session>>>,
     profiles: Profiles,
-    in_flight: Semaphore,
+    /// Bound what is under way; neither waits for the other.
+    reads: Semaphore,
+    writes: Semaphore,
+    /// Of their own, so that it is known who owns the keyspace while everything else waits.
+    looks: Semaphore,
     schema_patience: Duration,
     /// What every request carries that names no other timestamp.
     pub stamps: Arc<Stamps>,
@@ -121,7 +131,9 @@ impl Cql {
         Ok(Self {
             session: RwLock::new(Some(Arc::new(session))),
             profiles,
-            in_flight: Semaphore::new(options.in_flight_max.max(1)),
+            reads: Semaphore::new(options.in_flight_max.max(1)),
+            writes: Semaphore::new(options.in_flight_max.max(1)),
+            looks: Semaphore::new(LOOKS_MAX),
             schema_patience: options.schema_patience,
             stamps,
             clock: MonotonicTimestampGenerator::new(),
@@ -197,7 +209,7 @@ impl Cql {
     }
 
     pub async fn write(&self, doing: &'static str, statement: &Statement, values: impl SerializeRow) -> Result<(), Error> {
-        let _room = self.in_flight.acquire().await;
+        let _room = self.writes.acquire().await;
         self.stamps.check(doing)?;
         self.session(doing)?.execute_unpaged(&statement.0, values).await.map(drop).map_err(|e| unavailable(doing)(&e))
     }
@@ -207,7 +219,7 @@ impl Cql {
     where
         R: for<'f, 'm> DeserializeRow<'f, 'm> + 'static,
     {
-        let _room = self.in_flight.acquire().await;
+        let _room = self.reads.acquire().await;
         let answer = self.session(doing)?.execute_iter(statement.0.clone(), values).await.map_err(|e| unavailable(doing)(&e))?;
         let rows = answer.rows_stream::<R>().map_err(|e| damaged(doing, e))?;
         rows.try_collect().await.map_err(|e| unavailable(doing)(&e))
@@ -218,8 +230,35 @@ impl Cql {
     where
         R: for<'f, 'm> DeserializeRow<'f, 'm>,
     {
-        let _room = self.in_flight.acquire().await;
+        let _room = self.reads.acquire().await;
         self.settle(doing, statement, values).await
+    }
+
+    /// The same, for who asks who owns the keyspace.
+    pub async fn look<R>(&self, doing: &'static str, statement: &Statement, values: impl SerializeRow) -> Result<Option<R>, Error>
+    where
+        R: for<'f, 'm> DeserializeRow<'f, 'm>,
+    {
+        let _room = self.looks.acquire().await;
+        self.settle(doing, statement, values).await
+    }
+}
+
+/// Pauses between tries of what the cluster did not answer.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// Does again what the cluster did not answer, until it does, or `patience` is over. What it refused stays refused.
+pub async fn until_answered<T, F>(patience: Duration, mut work: impl FnMut() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let deadline = Instant::now() + patience;
+    loop {
+        match work().await {
+            // No condition to wait for: the cluster says nothing when it is well again.
+            Err(Error::Unavailable { .. }) if Instant::now() < deadline => tokio::time::sleep(TRY_AGAIN_AFTER).await,
+            done => return done,
+        }
     }
 }
 

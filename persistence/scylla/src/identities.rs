@@ -9,7 +9,7 @@ use hierarchy_models::TwinId;
 use persistence::{Error, Identities, Identity, OwnCertificate, SealedKey, Thumbprint, metrics};
 
 use crate::{
-    cql::{Statement, Use, for_each},
+    cql::{Cql, Statement, Use, for_each},
     projections::shelves::AT_ONCE,
     store::Core,
 };
@@ -25,7 +25,7 @@ pub struct ScyllaIdentities {
     writing: tokio::sync::Mutex<()>,
 }
 
-struct Statements {
+pub(crate) struct Statements {
     put: Statement,
     clear: Statement,
     get: Statement,
@@ -48,8 +48,8 @@ type Certificates = Vec<(String, Vec<u8>)>;
 /// Generation, password, gateway (empty: none), certificates.
 type Credential = (i64, String, String, Certificates);
 
-impl ScyllaIdentities {
-    pub(crate) async fn prepare(core: Arc<Core>) -> Result<Self, Error> {
+impl Statements {
+    pub async fn prepare(cql: &Cql) -> Result<Self, Error> {
         let put =
             "INSERT INTO identity (device, highest, present, enabled, generation, kid, slots, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
         let get = "SELECT present, enabled, generation, kid, slots, sealed FROM identity WHERE device = ?";
@@ -59,8 +59,7 @@ impl ScyllaIdentities {
         let clear_credential = "UPDATE credential SET generation = 0, password = '', gateway = '', certificates = [] WHERE device = ?";
         let credential = "SELECT generation, password, gateway, certificates FROM credential WHERE device = ?";
         let next_behind = "SELECT device FROM behind_gateway WHERE gateway = ? AND device > ? LIMIT ?";
-        let cql = &core.cql;
-        let statements = Statements {
+        Ok(Self {
             put: cql.prepare(Use::Write, put).await?,
             clear: cql.prepare(Use::Write, clear).await?,
             get: cql.prepare(Use::Read, get).await?,
@@ -75,8 +74,13 @@ impl ScyllaIdentities {
             clear_behind: cql.prepare(Use::Write, "DELETE FROM behind_gateway WHERE gateway = ? AND device = ?").await?,
             first_behind: cql.prepare(Use::Read, "SELECT device FROM behind_gateway WHERE gateway = ? LIMIT ?").await?,
             next_behind: cql.prepare(Use::Read, next_behind).await?,
-        };
-        Ok(Self { core, statements, writing: tokio::sync::Mutex::new(()) })
+        })
+    }
+}
+
+impl ScyllaIdentities {
+    pub(crate) fn new(core: Arc<Core>, statements: Statements) -> Self {
+        Self { core, statements, writing: tokio::sync::Mutex::new(()) }
     }
 
     async fn highest(&self, device: &TwinId) -> Result<Option<i64>, Error> {

@@ -48,6 +48,11 @@ pub async fn make(cql: &Cql, options: &Options, doing: &'static str) -> Result<(
         return Ok(());
     }
     let state = cql.session(doing)?.get_cluster_state();
+    if let Some(missing) = missing(&options.replication, &state) {
+        // They may be starting: a keyspace that is made while a node knows no other may be made once more by another.
+        cql.refresh(doing).await?;
+        return Err(Error::Unavailable { doing, detail: missing });
+    }
     let replication = replication(&options.replication, &state);
     tracing::info!(keyspace = %options.keyspace, %replication, "making the keyspace; its replication stays as it is until an operator alters it");
     // ScyllaDB up to 2025.3 knows no lightweight transactions with tablets; Cassandra does not know the option.
@@ -64,6 +69,25 @@ fn replication(asked: &Replication, state: &ClusterState) -> String {
         (Replication::AsNodesAllow, Some(centres)) => as_nodes_allow(&centres).map(nodes.len()),
         (asked, _) => asked.map(nodes.len()),
     }
+}
+
+/// What is said when fewer nodes are known than copies are asked for.
+fn missing(asked: &Replication, state: &ClusterState) -> Option<String> {
+    let nodes = state.get_nodes_info();
+    let of = |centre: &str| nodes.iter().filter(|node| node.datacenter.as_deref() == Some(centre)).count();
+    let centres: Vec<&str> = nodes.iter().filter_map(|node| node.datacenter.as_deref()).collect();
+    too_few(asked, &centres, of)
+}
+
+/// Of the data centre of each node, and how many nodes one has.
+fn too_few(asked: &Replication, centres: &[&str], of: impl Fn(&str) -> usize) -> Option<String> {
+    let wanted: Vec<(&str, usize)> = match asked {
+        Replication::AsNodesAllow => return None,
+        Replication::Everywhere(copies) => centres.iter().map(|centre| (*centre, *copies)).collect(),
+        Replication::DataCentres(wanted) => wanted.iter().map(|(centre, copies)| (centre.as_str(), *copies)).collect(),
+    };
+    let short = wanted.into_iter().find(|(centre, copies)| of(centre) < *copies);
+    short.map(|(centre, copies)| format!("the keyspace is to have {copies} copies in data centre {centre}, which has {} nodes", of(centre)))
 }
 
 /// Of the data centre of each node.
@@ -116,6 +140,17 @@ mod tests {
         assert_eq!(map(&["a", "b"]), "{'class': 'NetworkTopologyStrategy', 'a': 1, 'b': 1}");
         assert_eq!(map(&["a", "b", "a", "a", "a"]), "{'class': 'NetworkTopologyStrategy', 'a': 3, 'b': 1}");
         assert_eq!(map(&["it's", "it's"]), "{'class': 'NetworkTopologyStrategy', 'replication_factor': 2}");
+    }
+
+    #[test]
+    fn copies_that_no_node_could_hold_are_not_begun_with() {
+        let too_few = |asked: &str, centres: &[&str]| {
+            too_few(&Replication::parse(asked).unwrap(), centres, |centre| centres.iter().filter(|c| **c == centre).count())
+        };
+        assert_eq!((too_few("1", &["a"]), too_few("3", &["a", "a", "a"]), too_few("a:2,b:1", &["a", "b", "a"])), (None, None, None));
+        for (asked, centres) in [("3", &["a", "a"][..]), ("2", &["a", "a", "b"]), ("a:1,b:1", &["a"]), ("b:1", &[])] {
+            assert!(too_few(asked, centres).is_some(), "{asked} {centres:?}");
+        }
     }
 
     #[test]

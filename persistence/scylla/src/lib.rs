@@ -21,8 +21,9 @@ mod stamps;
 mod store;
 mod tls;
 
+pub use audit::AuditReader;
 pub use identities::ScyllaIdentities;
 pub use options::{LOGS_DEFAULT, Options, REPLICAS_DEFAULT, Replication, is_keyspace_name};
 pub use schema::VERSION as SCHEMA_VERSION;
-pub use store::{Opened, Reached, ScyllaStore};
+pub use store::{Looked, Opened, Reached, ScyllaStore};
 pub use tls::{Tls, TlsError, TlsFiles};

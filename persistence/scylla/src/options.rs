@@ -31,13 +31,17 @@ pub struct Options {
     pub backlog_memory_bytes_max: u64,
     /// Frames after which a log goes on in a new segment.
     pub segment_frames_max: u64,
+    /// Bytes of turns after which it does. A segment is a partition, which is best kept below 100 MB.
+    pub segment_bytes_max: u64,
+    /// Commands that one search by state looks at; its page may be short, and its cursor goes on.
+    pub commands_looked_max: usize,
     /// How long an append waits for a cluster in trouble before its caller hears of it.
     pub append_patience: Duration,
     /// How often it is looked whether another process has taken the keyspace over.
     pub watch_every: Duration,
     /// How long a change of the schema waits for all nodes to agree on it.
     pub schema_patience: Duration,
-    /// Statements under way at once, those of the journal not counted.
+    /// Reads under way at once, and as many writes; those of the journal not counted.
     pub in_flight_max: usize,
 }
 
@@ -54,6 +58,8 @@ impl Default for Options {
             queue_bytes_max: 32 * 1024 * 1024,
             backlog_memory_bytes_max: 64 * 1024 * 1024,
             segment_frames_max: 4_096,
+            segment_bytes_max: 64 * 1024 * 1024,
+            commands_looked_max: 10_000,
             append_patience: Duration::from_secs(60),
             watch_every: Duration::from_secs(1),
             schema_patience: Duration::from_secs(30),

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     Options,
-    cql::{Cql, Statement, Use, damaged},
+    cql::{Cql, Statement, Use, damaged, until_answered},
     keyspace,
 };
 
@@ -22,6 +22,7 @@ const STEPS: &[&str] = &[include_str!("../schema/1.cql"), include_str!("../schem
 /// Version of the tables that this program knows.
 pub const VERSION: u32 = STEPS.len() as u32;
 const DOING: &str = "preparing the keyspace";
+const LOOKING: &str = "looking at the keyspace";
 const TABLE_ID: &str = "SELECT id FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'meta'";
 const META: &str = "CREATE TABLE IF NOT EXISTS meta (k text PRIMARY KEY, v text)";
 /// The lock goes away after this. It is renewed before a statement when half of it has passed, and no statement may take the other half.
@@ -118,17 +119,24 @@ impl Meta {
     }
 }
 
+/// The version of the tables that are there; nothing is made or changed. `None` where there is no keyspace, or nothing in it yet.
+pub async fn version(cql: &Cql, keyspace: &str) -> Result<Option<u32>, Error> {
+    let table_id = cql.prepare(Use::Read, TABLE_ID).await?;
+    if cql.row::<(Uuid,)>(LOOKING, &table_id, (keyspace,)).await?.is_none() {
+        return Ok(None);
+    }
+    cql.use_keyspace(LOOKING, keyspace).await?;
+    match Meta::prepare(cql).await?.number(cql, "schema").await? {
+        Some(found) if found > VERSION => Err(Error::TooNew { found, known: VERSION }),
+        found => Ok(found.filter(|found| *found > 0)),
+    }
+}
+
 /// Creates what is missing and brings the tables to this program's version. A node that has just come back may not know yet what the
 /// others made, and fails what it is asked; it has its time to learn it.
 pub async fn migrate(cql: &Cql, options: &Options) -> Result<Keyspace, Error> {
     let me = Uuid::now_v7().to_string();
-    let deadline = Instant::now() + options.schema_patience;
-    loop {
-        match try_migrate(cql, options, &me).await {
-            Err(Error::Unavailable { .. }) if Instant::now() < deadline => tokio::time::sleep(WAIT_STEP).await,
-            done => return done,
-        }
-    }
+    until_answered(options.schema_patience, || try_migrate(cql, options, &me)).await
 }
 
 async fn try_migrate(cql: &Cql, options: &Options, me: &str) -> Result<Keyspace, Error> {
@@ -171,13 +179,7 @@ async fn try_migrate(cql: &Cql, options: &Options, me: &str) -> Result<Keyspace,
 /// The keyspace and the table that has the lock. Another process may be creating them just now: they are listed then before they
 /// can be used. A node that does not agree on them ends the start, once it has had its time.
 async fn begin(cql: &Cql, options: &Options) -> Result<Meta, Error> {
-    let deadline = Instant::now() + options.schema_patience;
-    loop {
-        match try_begin(cql, options).await {
-            Err(Error::Unavailable { .. }) if Instant::now() < deadline => tokio::time::sleep(WAIT_STEP).await,
-            done => return done,
-        }
-    }
+    until_answered(options.schema_patience, || try_begin(cql, options)).await
 }
 
 async fn try_begin(cql: &Cql, options: &Options) -> Result<Meta, Error> {
@@ -226,6 +228,15 @@ fn statements(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of what each step says. Somebody's keyspace has seen it: what is to change is a new step, and only what is said about one may.
+    const FROZEN: &[u32] = &[0x5326_ecc7, 0xcae8_f135];
+
+    #[test]
+    fn a_step_that_somebody_may_have_run_stays_as_it_is() {
+        let sums: Vec<u32> = STEPS.iter().map(|step| crc32fast::hash(statements(step).join(";").as_bytes())).collect();
+        assert_eq!(sums, FROZEN);
+    }
 
     #[test]
     fn every_step_is_statements_that_may_be_repeated() {

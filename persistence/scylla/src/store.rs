@@ -7,11 +7,12 @@ use hierarchy_models::TwinId;
 use persistence::{Batch, Error, Journal as JournalTrait, Mark, Origin, Registry, Store, StoreStats, Turn, codec};
 
 use crate::{
-    Options, ScyllaIdentities, audit,
+    Options, ScyllaIdentities,
+    audit::{self, AuditReader},
     commands::Commands,
-    cql::Cql,
-    documents,
-    journal::Journal,
+    cql::{Cql, until_answered},
+    documents, identities,
+    journal::{Journal, cells},
     projections::{
         retention::Retention,
         shelves::{Shelves, go_by_themselves},
@@ -41,6 +42,8 @@ pub(crate) struct Core {
     pub audit: audit::Log,
     pub retention: Retention,
     pub projecting: tokio::sync::Mutex<()>,
+    /// How long what is known to be wanted is tried again.
+    pub patience: Duration,
 }
 
 impl Core {
@@ -67,6 +70,42 @@ impl ScyllaStore {
     }
 }
 
+/// A cluster, and a keyspace in it that is there or not; nothing is changed, and whoever has it keeps it.
+pub struct Looked {
+    cql: Arc<Cql>,
+    version: Option<u32>,
+    options: Options,
+}
+
+impl Looked {
+    /// Connects and looks.
+    pub async fn at(options: Options) -> Result<Self, Error> {
+        let cql = Arc::new(Cql::connect(&options).await?);
+        let version = until_answered(options.schema_patience, || schema::version(&cql, &options.keyspace)).await?;
+        Ok(Self { cql, version, options })
+    }
+
+    /// Whether any twin is registered.
+    pub async fn has_twins(&self) -> Result<bool, Error> {
+        if self.version.is_none() { Ok(false) } else { registry::is_anybody_there(&self.cql).await }
+    }
+
+    /// Its audit log, to be read beside whoever has the keyspace.
+    pub async fn audit_reader(&self) -> Result<AuditReader, Error> {
+        if self.version.is_none() {
+            return Err(Error::Refused(format!("there is no keyspace {} of this program", self.options.keyspace)));
+        }
+        AuditReader::prepare(self.cql.clone()).await
+    }
+
+    /// Makes or migrates what is missing.
+    pub async fn migrate(self) -> Result<Reached, Error> {
+        let Self { cql, options, .. } = self;
+        let keyspace = schema::migrate(&cql, &options).await?;
+        Ok(Reached { cql, logs: keyspace.logs, options })
+    }
+}
+
 /// A keyspace with its tables, left with whoever has it.
 pub struct Reached {
     cql: Arc<Cql>,
@@ -77,34 +116,40 @@ pub struct Reached {
 impl Reached {
     /// Connects, and makes or migrates what is missing.
     pub async fn reach(options: Options) -> Result<Self, Error> {
-        let cql = Arc::new(Cql::connect(&options).await?);
-        let keyspace = schema::migrate(&cql, &options).await?;
-        Ok(Self { cql, logs: keyspace.logs, options })
+        Looked::at(options).await?.migrate().await
     }
 
-    /// Whether any twin is registered.
-    pub async fn has_twins(&self) -> Result<bool, Error> {
-        registry::is_anybody_there(&self.cql).await
-    }
-
-    /// From now on the keyspace is this process's.
+    /// From now on the keyspace is this process's. Who has it serves until everything is prepared here that can be; what the cluster does not
+    /// answer after that is asked again, for by then nobody else serves.
     pub async fn take_over(self) -> Result<Opened, Error> {
         let Self { cql, logs, options } = self;
-        let journal = Journal::open(&cql, logs, &options).await?;
-        let shelves = Arc::new(Shelves::prepare(cql.clone(), options.history_ttl, journal.epoch).await?);
+        let statements = Arc::new(cells::Statements::prepare(&cql).await?);
+        let shelves = Arc::new(Shelves::prepare(cql.clone(), options.history_ttl).await?);
+        let snapshots = Snapshots::prepare(cql.clone()).await?;
+        let commands = Commands::prepare(cql.clone(), shelves.clone(), options.commands_looked_max).await?;
+        let registry = Rows::prepare(cql.clone()).await?;
+        let documents = documents::Statements::prepare(cql.clone()).await?;
+        let retention = Retention::prepare(cql.clone(), go_by_themselves(options.history_ttl, cql.clock())).await?;
+        let audit = audit::Log::prepare(cql.clone()).await?;
+        let identities = identities::Statements::prepare(&cql).await?;
+
+        let journal = Journal::open(&cql, statements, logs, &options).await?;
+        shelves.begin(journal.epoch);
+        until_answered(options.append_patience, || registry.load()).await?;
         let core = Arc::new(Core {
-            snapshots: Snapshots::prepare(cql.clone()).await?,
+            snapshots,
             journal,
-            commands: Commands::prepare(cql.clone(), shelves.clone()).await?,
-            registry: Rows::open(cql.clone()).await?,
-            documents: documents::Statements::prepare(cql.clone()).await?,
-            retention: Retention::prepare(cql.clone(), go_by_themselves(options.history_ttl, cql.clock())).await?,
-            audit: audit::Log::prepare(cql.clone()).await?,
+            commands,
+            registry,
+            documents,
+            retention,
+            audit,
             projecting: tokio::sync::Mutex::new(()),
+            patience: options.append_patience,
             shelves,
             cql,
         });
-        let identities = Arc::new(ScyllaIdentities::prepare(core.clone()).await?);
+        let identities = Arc::new(ScyllaIdentities::new(core.clone(), identities));
         Ok(Opened { store: Arc::new(ScyllaStore { core }), identities })
     }
 }
@@ -139,6 +184,10 @@ impl JournalTrait for ScyllaStore {
 impl Store for ScyllaStore {
     fn kind(&self) -> &'static str {
         "scylla"
+    }
+
+    fn commits_may_wait(&self) -> bool {
+        true
     }
 
     async fn origin(&self, twin: &TwinId) -> Result<Option<Origin>, Error> {

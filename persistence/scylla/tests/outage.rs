@@ -10,13 +10,16 @@ use std::{path::Path, process::Command, time::Duration};
 
 use common::{KeyspacePlace, batch, id, options, ours, seqs};
 use persistence::{Error, Journal, Store};
-use persistence_scylla::Options;
+use persistence_scylla::{Options, Reached};
 
 /// Tells the server that tests/cql/cassandra started; whether it is that one.
 fn cassandra(verb: &str) -> bool {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cql/cassandra");
-    Command::new(script).arg(verb).status().unwrap().success()
+    Command::new(script).args([verb, "91"]).status().unwrap().success()
 }
+
+/// They share the server that they stop.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Resumes the server whatever happens.
 struct Paused;
@@ -34,11 +37,34 @@ impl Drop for Paused {
     }
 }
 
+/// A start that fails before it has anything to serve with leaves the keyspace with whoever serves; one that succeeds waits for the cluster.
+#[tokio::test]
+async fn a_start_beside_a_server_that_does_not_answer_takes_nothing_over() {
+    if !ours() {
+        return;
+    }
+    let _alone = ALONE.lock().await;
+    let a = id("a");
+    let place = KeyspacePlace::default();
+    let first = place.open_here().await.store;
+    first.append(batch(&a, 1)).await.unwrap();
+    let second = Reached::reach(place.options.clone()).await.unwrap();
+    let paused = Paused::new();
+    let failed = second.take_over().await.err();
+    drop(paused);
+    assert!(matches!(failed, Some(Error::Unavailable { .. })), "{failed:?}");
+    first.append(batch(&a, 2)).await.unwrap();
+    first.ready().await.unwrap();
+    let third = place.open_here().await.store;
+    assert_eq!(seqs(&*third, &a).await, [1, 2]);
+}
+
 #[tokio::test]
 async fn appends_wait_for_a_server_that_does_not_answer() {
     if !ours() {
         return;
     }
+    let _alone = ALONE.lock().await;
     let a = id("a");
     let place = KeyspacePlace::default();
     let store = place.open_here().await.store;

@@ -7,9 +7,9 @@ mod common;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{KeyspacePlace, batch, id, options, seqs, session, there};
+use common::{KeyspacePlace, batch, id, options, seqs, there};
 use persistence::{Error, Journal, Projection, Projections, Snapshot, Store};
-use persistence_scylla::{Options, SCHEMA_VERSION, ScyllaStore};
+use persistence_scylla::Options;
 
 fn snapshot(seq: u64) -> Projection {
     let state = Bytes::from(format!("state {seq}"));
@@ -105,56 +105,4 @@ async fn a_takeover_under_load_loses_nothing_that_was_acknowledged() {
         assert!(found.len() as u64 - acknowledged <= 1, "{device}: {acknowledged} acknowledged, {} found", found.len());
         assert!(found.iter().copied().eq(1..=found.len() as u64), "{device}: {found:?}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_keyspace_is_made_once_however_many_start_together() {
-    if !there() {
-        return;
-    }
-    let place = KeyspacePlace::default();
-    let starts: Vec<_> = (0..4).map(|_| tokio::spawn(ScyllaStore::open(place.options.clone()))).collect();
-    let mut opened = 0;
-    for start in starts {
-        match start.await.unwrap() {
-            Ok(_) => opened += 1,
-            Err(Error::InUse { .. }) => {}
-            Err(other) => panic!("{other}"),
-        }
-    }
-    assert!(opened >= 1);
-    let store = place.open_here().await.store;
-    store.append(batch(&id("a"), 1)).await.unwrap();
-    // The number of logs is that of the keyspace, whatever is asked for later.
-    let other = ScyllaStore::open(Options { logs: 7, ..place.options.clone() }).await.unwrap().store;
-    assert_eq!((other.mark().0.len(), seqs(&*other, &id("a")).await), (usize::from(place.options.logs), vec![1]));
-}
-
-#[tokio::test]
-async fn a_start_goes_on_when_the_lock_of_one_that_died_is_gone() {
-    if !there() {
-        return;
-    }
-    let place = KeyspacePlace::default();
-    let session = session(&place.options).await;
-    session.query_unpaged("CREATE TABLE meta (k text PRIMARY KEY, v text)", ()).await.unwrap();
-    session.query_unpaged("INSERT INTO meta (k, v) VALUES ('lock', 'another') IF NOT EXISTS USING TTL 2", ()).await.unwrap();
-    place.open_here().await.store.ready().await.unwrap();
-    let answer = session.query_unpaged("SELECT k FROM meta", ()).await.unwrap().into_rows_result().unwrap();
-    let mut keys: Vec<String> = answer.rows::<(String,)>().unwrap().map(|row| row.unwrap().0).collect();
-    keys.sort();
-    assert_eq!(keys, ["logs", "schema"], "and leaves no lock itself");
-}
-
-#[tokio::test]
-async fn a_keyspace_of_a_newer_program_is_refused() {
-    if !there() {
-        return;
-    }
-    let place = KeyspacePlace::default();
-    place.open_here().await.store.close().await.unwrap();
-    let session = session(&place.options).await;
-    session.query_unpaged("UPDATE meta SET v = '99' WHERE k = 'schema' IF EXISTS", ()).await.unwrap();
-    let refused = ScyllaStore::open(place.options.clone()).await.err();
-    assert!(matches!(refused, Some(Error::TooNew { found: 99, known: SCHEMA_VERSION })), "{refused:?}");
 }

@@ -133,7 +133,12 @@ pub async fn claim<C: Cells>(cells: &C, owner: Uuid, epoch: Option<u64>) -> Resu
 
 /// Seals the chain from the floor on and opens the segment behind it.
 pub async fn take_over<C: Cells>(cells: &C, head: Head) -> Result<(Tenure, Vec<Sealed>), Lost> {
-    let Floor { mut seg, mut next } = cells.floor().await?;
+    let floor = cells.floor().await?;
+    go_on(cells, head, floor).await
+}
+
+/// Seals what is open from here on and another's, and opens the first number that is free.
+async fn go_on<C: Cells>(cells: &C, head: Head, Floor { mut seg, mut next }: Floor) -> Result<(Tenure, Vec<Sealed>), Lost> {
     let (mut chain, mut last, mut tries) = (Vec::new(), None, 0);
     while tries < TRIES_MAX {
         tries += 1;
@@ -167,7 +172,7 @@ pub async fn take_over<C: Cells>(cells: &C, head: Head) -> Result<(Tenure, Vec<S
         };
         last = tried.err().or(last);
     }
-    Err(gave_up("taking a log over", last))
+    Err(gave_up("opening a segment", last))
 }
 
 /// The segment, for who means to seal it, or to write into it, unless it is sealed already. One whose claim was late must not shut the
@@ -231,22 +236,19 @@ impl Tenure {
         if segment.owner == self.head.owner { Ok(segment) } else { Err(fenced("its segment is another's")) }
     }
 
-    /// Seals the segment and goes on in the next. After [`Lost::Unknown`] it must be tried again before any append.
-    pub async fn roll<C: Cells>(&mut self, cells: &C) -> Result<Sealed, Lost> {
-        let sealed = cells.seal(self.seg).await;
+    /// Seals the segment and goes on in the next. Gives what was sealed: this one, and any behind it that somebody opened whose claim
+    /// was over by then. After [`Lost::Unknown`] it must be tried again before any append.
+    pub async fn roll<C: Cells>(&mut self, cells: &C) -> Result<Vec<Sealed>, Lost> {
+        let tried = cells.seal(self.seg).await;
         if !self.own(cells).await?.sealed {
-            return Err(gave_up("sealing a segment", sealed.err()));
+            return Err(gave_up("sealing a segment", tried.err()));
         }
-        let seg = self.seg + 1;
-        let opened = cells.open(seg, self.head.owner, self.next).await;
-        match cells.segment(seg).await? {
-            Some(segment) if segment.owner == self.head.owner => {}
-            Some(_) => return Err(fenced("another process opened its next segment")),
-            None => return Err(gave_up("opening a segment", opened.err())),
+        let (tenure, between) = go_on(cells, self.head, Floor { seg: self.seg + 1, next: self.next }).await?;
+        if tenure.next != self.next {
+            return Err(fenced(format!("its next segment begins with {} and should with {}", tenure.next, self.next)));
         }
-        confirm(cells, self.head).await?;
-        let sealed = Sealed { seg: self.seg, end: self.next };
-        self.seg = seg;
+        let sealed = [Sealed { seg: self.seg, end: self.next }].into_iter().chain(between).collect();
+        self.seg = tenure.seg;
         Ok(sealed)
     }
 }

@@ -15,6 +15,8 @@ use parking_lot::Mutex;
 use super::*;
 
 const OWNERS: usize = 3;
+/// Frames that an owner writes.
+const FRAMES_MAX: u64 = 8;
 const STEPS_MAX: usize = 1_500;
 const ROUNDS: u64 = 4_000;
 const BEGINNING: Floor = Floor { seg: 1, next: 1 };
@@ -147,76 +149,86 @@ struct Said {
     acknowledged: Vec<(u64, u64)>,
     fenced: usize,
     takeovers: usize,
-    /// Whose segment was shut although the log was its own still.
-    wronged: Option<u64>,
+    /// Who was fenced although the log was its own still, and why.
+    wronged: Option<(u64, String)>,
 }
 
-/// One process: takes the log, appends until it is fenced, rolls and trims now and then.
+/// One process: takes the log, appends until it is fenced, rolls, renews and projects now and then.
 async fn own(cells: Slow, me: u64, plan: u64, said: &RefCell<Said>) {
-    let mut choices = Choices(plan | 1);
     let owner = Uuid::from_u128(u128::from(me) + 1);
-    let Ok(mut head) = claim(&cells, owner, None).await else { return };
-    let Ok((mut tenure, mut chain)) = take_over(&cells, head).await else { return };
-    said.borrow_mut().takeovers += 1;
-    let fenced = |why: &str| {
+    let Ok(head) = claim(&cells, owner, None).await else { return };
+    if let Err(Lost::Fenced(why)) = append_until_fenced(&cells, (me, plan), head, said).await {
         let mut said = said.borrow_mut();
         said.fenced += 1;
-        if why.contains("sealed") && cells.0.lock().state.head.is_some_and(|head| head.owner == owner) {
-            said.wronged = Some(me);
+        if cells.0.lock().state.head.is_some_and(|head| head.owner == owner) {
+            said.wronged = Some((me, why));
         }
-    };
+    }
+}
+
+async fn append_until_fenced(cells: &Slow, (me, plan): (u64, u64), mut head: Head, said: &RefCell<Said>) -> Result<(), Lost> {
+    let mut choices = Choices(plan | 1);
+    let (mut tenure, mut chain) = take_over(cells, head).await?;
+    said.borrow_mut().takeovers += 1;
     let mut written = 0;
-    while written < 8 {
+    while written < FRAMES_MAX {
         let frame = me * 1_000 + written;
-        match tenure.append(&cells, &frame).await {
+        match tenure.append(cells, &frame).await {
             Ok(id) => {
                 said.borrow_mut().acknowledged.push((id, frame));
                 written += 1;
             }
             Err(Lost::Unknown(_)) => continue,
-            Err(Lost::Fenced(why)) => return fenced(&why),
+            fenced => drop(fenced?),
         }
         if choices.below(3) == 0 {
-            match loop_until_known(&mut tenure, &cells).await {
-                Some(sealed) => chain.push(sealed),
-                None => return fenced("while rolling"),
-            }
+            chain.extend(roll_until_known(&mut tenure, cells).await?);
         }
         if choices.below(4) == 0 {
-            match renew(&cells, head).await {
+            match renew(cells, head).await {
                 Ok(now) => head = now,
                 Err(Lost::Unknown(_)) => {}
-                Err(Lost::Fenced(why)) => return fenced(&why),
+                fenced => drop(fenced?),
             }
         }
         if choices.below(2) == 0 {
-            project(&cells, &tenure, &chain);
+            // One whose outcome is not known goes no further; the next one begins anew.
+            let _ = project(cells, &tenure, &chain).await;
         }
     }
+    Ok(())
 }
 
-async fn loop_until_known(tenure: &mut Tenure, cells: &Slow) -> Option<Sealed> {
+async fn roll_until_known(tenure: &mut Tenure, cells: &Slow) -> Result<Vec<Sealed>, Lost> {
     loop {
         match tenure.roll(cells).await {
-            Ok(sealed) => return Some(sealed),
             Err(Lost::Unknown(_)) => {}
-            Err(Lost::Fenced(_)) => return None,
+            done => return done,
         }
     }
 }
 
-/// Everything in the sealed segments that are known becomes history, the checkpoint moves, the segments go. Late or not.
-fn project(cells: &Slow, tenure: &Tenure, chain: &[Sealed]) {
-    let state = &mut cells.0.lock().state;
-    let frames: Vec<_> = chain.iter().filter_map(|s| state.segments.get(&s.seg)).flat_map(|(_, frames)| frames.clone()).collect();
-    for (id, frame) in frames {
-        if state.projected.insert(id, frame).is_some_and(|former| former != frame) {
-            state.torn = Some((id, frame));
+/// Everything in the sealed segments that are known becomes history, then the checkpoint moves, then the segments go, the oldest first. Each
+/// step may be late, and another owner's steps come between.
+async fn project(cells: &Slow, tenure: &Tenure, chain: &[Sealed]) -> Result<(), Error> {
+    let Some(last) = chain.last() else { return Ok(()) };
+    let segments: Vec<u64> = chain.iter().map(|sealed| sealed.seg).collect();
+    let known = segments.clone();
+    let record = move |state: &mut State| {
+        let frames: Vec<_> = known.iter().filter_map(|seg| state.segments.get(seg)).flat_map(|(_, frames)| frames.clone()).collect();
+        for (id, frame) in frames {
+            if state.projected.insert(id, frame).is_some_and(|former| former != frame) {
+                state.torn = Some((id, frame));
+            }
         }
+    };
+    cells.call(record).await?;
+    let floor = Floor { seg: tenure.seg, next: last.end };
+    cells.call(move |state| state.floor = state.floor.max(Some(floor))).await?;
+    for seg in segments {
+        cells.call(move |state| drop(state.segments.remove(&seg))).await?;
     }
-    let Some(last) = chain.last() else { return };
-    state.floor = state.floor.max(Some(Floor { seg: tenure.seg, next: last.end }));
-    chain.iter().for_each(|s| drop(state.segments.remove(&s.seg)));
+    Ok(())
 }
 
 /// What a reader finds who takes the log over when all is said and done.
@@ -231,7 +243,14 @@ fn log_of(state: &State) -> BTreeMap<u64, u64> {
     log
 }
 
-/// Plays one round; an acknowledged frame that is not in the log, if any, and what was said.
+/// A frame that stands in the log a second time, or before one that its owner wrote earlier.
+fn out_of_order(log: &BTreeMap<u64, u64>) -> Option<(u64, u64)> {
+    let mut latest = BTreeMap::new();
+    let out = |(_, frame): &(&u64, &u64)| latest.insert(**frame / 1_000, **frame).is_some_and(|former| former >= **frame);
+    log.iter().find(out).map(|(id, frame)| (*id, *frame))
+}
+
+/// Plays one round; an acknowledged frame that is not in the log, or one out of its place, if any, and what was said.
 fn play(seed: u64, checks_sealed: bool) -> (Option<(u64, u64)>, Said) {
     let mut choices = Choices(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let cells = Slow::default();
@@ -276,8 +295,8 @@ fn play(seed: u64, checks_sealed: bool) -> (Option<(u64, u64)>, Said) {
     let said = said.into_inner();
     let state = &cells.0.lock().state;
     let log = log_of(state);
-    let lost = state.torn.or_else(|| said.acknowledged.iter().find(|(id, frame)| log.get(id) != Some(frame)).copied());
-    (lost, said)
+    let lost = said.acknowledged.iter().find(|(id, frame)| log.get(id) != Some(frame)).copied();
+    (state.torn.or(lost).or_else(|| out_of_order(&log)), said)
 }
 
 #[test]

@@ -84,7 +84,7 @@ pub trait Readable: Cells<Frame = Frame> {
 impl CqlCells {
     /// Who owns the log, as a majority knows it; a transaction under way is not waited for.
     pub async fn peek_head(&self) -> Result<Option<Head>, Error> {
-        let row: Option<(i64, Uuid)> = self.cql.row("looking who owns the journal", &self.statements.peek_head, (self.log,)).await?;
+        let row: Option<(i64, Uuid)> = self.cql.look("looking who owns the journal", &self.statements.peek_head, (self.log,)).await?;
         Ok(row.map(|(epoch, owner)| Head { epoch: epoch as u64, owner }))
     }
 

@@ -43,21 +43,29 @@ pub struct Committer<C = CqlCells> {
     pub log: Arc<Log<C>>,
     pub tenure: Tenure,
     pub shared: Arc<Shared>,
-    pub segment_frames_max: u64,
+    pub segment_max: SegmentMax,
+}
+
+/// After so much a log goes on in a new segment.
+#[derive(Debug, Clone, Copy)]
+pub struct SegmentMax {
+    pub frames: u64,
+    pub bytes: u64,
 }
 
 impl<C: Readable> Committer<C> {
     /// Until the queue ends, or a frame is neither known to be in nor known to be out.
     pub async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Append>) {
-        let mut begun = self.tenure.next;
+        let (mut begun, mut bytes) = (self.tenure.next, 0);
         while let Some(first) = queue.recv().await {
             let appends = self.gather(first, &mut queue);
+            bytes += appends.iter().map(|a| a.turns.len() as u64).sum::<u64>();
             let committed = if appends.is_empty() { Ok(()) } else { self.commit(&appends).await };
             self.answer(appends, committed.clone());
             let mut result = committed;
-            if result.is_ok() && self.tenure.next - begun >= self.segment_frames_max {
+            if result.is_ok() && (self.tenure.next - begun >= self.segment_max.frames || bytes >= self.segment_max.bytes) {
                 result = self.roll().await;
-                begun = self.tenure.next;
+                (begun, bytes) = (self.tenure.next, 0);
             }
             if let Err(error) = result {
                 return self.refuse_all(queue, &error);
@@ -126,7 +134,7 @@ impl<C: Readable> Committer<C> {
             self.shared.fence.check()?;
             match self.tenure.roll(&self.log.cells).await {
                 Ok(sealed) => {
-                    self.log.rolled(sealed);
+                    sealed.into_iter().for_each(|sealed| self.log.rolled(sealed));
                     self.log.flight.lock().trouble = None;
                     return Ok(());
                 }

@@ -10,13 +10,13 @@ use uuid::Uuid;
 use super::{
     Journal, ROOM_UNIT_BYTES, Shared,
     cells::{CqlCells, Statements},
-    committer::Committer,
+    committer::{Committer, SegmentMax},
     log::Log,
     watch::Watch,
 };
 use crate::{
     Options,
-    cql::{Cql, for_each},
+    cql::{Cql, for_each, until_answered},
     fence::{self, Cells, Lost, Tenure},
 };
 
@@ -52,7 +52,7 @@ async fn take(cells: CqlCells, owner: Uuid, epoch: u64, memory_bytes_max: u64) -
 }
 
 /// Removes what somebody was removing when it died: the segments before `seg`. The oldest goes first, here as there, so
-/// that what is left always stands before `seg` without a gap.
+/// that what is left stands before `seg` without a gap. A number that somebody opened once more, too late, behind a gap stays: an empty row.
 async fn sweep(cells: &CqlCells, seg: u64) -> Result<(), Error> {
     let mut first = seg;
     while first > 1 && cells.segment(first - 1).await?.is_some() {
@@ -65,15 +65,19 @@ async fn sweep(cells: &CqlCells, seg: u64) -> Result<(), Error> {
 }
 
 impl Journal {
-    pub async fn open(cql: &Arc<Cql>, logs: u16, options: &Options) -> Result<Self, Error> {
-        let statements = Arc::new(Statements::prepare(cql).await?);
+    /// What is not answered is asked again, within the patience of an append: whoever had the logs is fenced by the first claim.
+    pub async fn open(cql: &Arc<Cql>, statements: Arc<Statements>, logs: u16, options: &Options) -> Result<Self, Error> {
+        let patience = options.append_patience;
         let owner = Uuid::now_v7();
         let memory_bytes_max = options.backlog_memory_bytes_max / u64::from(logs);
         let cells_of = |log: i16| CqlCells { cql: cql.clone(), statements: statements.clone(), log };
-        let head = fence::claim(&cells_of(0), owner, None).await.map_err(|e| lost(0, e))?;
+        let head = until_answered(patience, async || fence::claim(&cells_of(0), owner, None).await.map_err(|e| lost(0, e))).await?;
         cql.stamps.begin(head.epoch)?;
         let cells: Vec<_> = (0..logs as i16).map(cells_of).collect();
-        let taken = for_each(cells, usize::from(logs), |cells| take(cells, owner, head.epoch, memory_bytes_max)).await?;
+        let taken = for_each(cells, usize::from(logs), |cells| {
+            until_answered(patience, move || take(cells.clone(), owner, head.epoch, memory_bytes_max))
+        })
+        .await?;
 
         let highest = taken.iter().map(|(_, _, highest)| *highest).max().unwrap_or(0);
         let shared = Arc::<Shared>::default();
@@ -81,8 +85,8 @@ impl Journal {
         for (log, tenure, _) in taken {
             let (queue, waiting) = mpsc::unbounded_channel();
             let log = Arc::new(log);
-            let segment_frames_max = options.segment_frames_max.max(1);
-            let committer = Committer { log: log.clone(), tenure, shared: shared.clone(), segment_frames_max };
+            let segment_max = SegmentMax { frames: options.segment_frames_max.max(1), bytes: options.segment_bytes_max };
+            let committer = Committer { log: log.clone(), tenure, shared: shared.clone(), segment_max };
             tasks.push(tokio::spawn(committer.run(waiting)));
             logs.push(log);
             queues.push(queue);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     Shared,
     cells::Readable,
-    committer::{Append, Committer},
+    committer::{Append, Committer, SegmentMax},
     frame::Frame,
     log::{Flight, Log, Read},
 };
@@ -21,6 +21,7 @@ use crate::fence::{self, Cells, Floor, Head, Sealed, Segment};
 
 const BEGINNING: Floor = Floor { seg: 1, next: 1 };
 const NO_LIMIT: usize = usize::MAX;
+const SEGMENT_MAX: SegmentMax = SegmentMax { frames: 10, bytes: u64::MAX };
 
 #[derive(Default)]
 struct State {
@@ -153,7 +154,7 @@ async fn no_frame_is_acknowledged_for_another_that_came_late() {
     let (tenure, chain) = fence::take_over(&cells, head).await.unwrap();
     let log = Arc::new(Log::new(cells.clone(), Backlog::new(0, 0, 0, u64::MAX), chain, tenure.seg));
     let shared = Arc::<Shared>::default();
-    let committer = Committer { log: log.clone(), tenure, shared: shared.clone(), segment_frames_max: 10 };
+    let committer = Committer { log: log.clone(), tenure, shared: shared.clone(), segment_max: SEGMENT_MAX };
     let (queue, waiting) = mpsc::unbounded_channel();
     // The first is a frame of its own.
     let ((first, first_answered), (second, second_answered)) = (append_of(1, BATCH_TURNS_MAX), append_of(2, 1));
@@ -178,7 +179,7 @@ async fn a_frame_is_tried_again_until_it_is_known_to_be_in() {
     let head = fence::claim(&cells, Uuid::from_u128(1), None).await.unwrap();
     let (tenure, chain) = fence::take_over(&cells, head).await.unwrap();
     let log = Arc::new(Log::new(cells.clone(), Backlog::new(0, 0, 0, u64::MAX), chain, tenure.seg));
-    let committer = Committer { log, tenure, shared: Arc::default(), segment_frames_max: 10 };
+    let committer = Committer { log, tenure, shared: Arc::default(), segment_max: SEGMENT_MAX };
     let (queue, waiting) = mpsc::unbounded_channel();
     let (append, answered) = append_of(1, 1);
     queue.send(append).unwrap();
@@ -187,6 +188,30 @@ async fn a_frame_is_tried_again_until_it_is_known_to_be_in() {
     committer.run(waiting).await;
     answered.await.unwrap().unwrap();
     assert_eq!(cells.0.lock().segments[&1].1.keys().copied().collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test]
+async fn a_segment_ends_by_its_frames_or_by_its_bytes() {
+    for (segment_max, ends) in [(SegmentMax { frames: 2, bytes: u64::MAX }, 2), (SegmentMax { frames: u64::MAX, bytes: 1 }, 1)] {
+        let cells = Memory::default();
+        let head = fence::claim(&cells, Uuid::from_u128(1), None).await.unwrap();
+        let (tenure, chain) = fence::take_over(&cells, head).await.unwrap();
+        let log = Arc::new(Log::new(cells.clone(), Backlog::new(0, 0, 0, u64::MAX), chain, tenure.seg));
+        let committer = Committer { log: log.clone(), tenure, shared: Arc::default(), segment_max };
+        let (queue, waiting) = mpsc::unbounded_channel();
+        // Each is a frame of its own.
+        let answers: Vec<_> =
+            (1..=3).map(|n| append_of(n, BATCH_TURNS_MAX)).map(|(append, answer)| (queue.send(append).unwrap(), answer)).collect();
+        drop(queue);
+        committer.run(waiting).await;
+        for (_, answered) in answers {
+            answered.await.unwrap().unwrap();
+        }
+        let state = cells.0.lock();
+        assert_eq!(state.segments[&1].0.next, ends + 1, "{segment_max:?}");
+        let open = state.segments.iter().find(|(_, (segment, _))| !segment.sealed).map(|(seg, _)| *seg);
+        assert_eq!((open, log.segment_of(4)), (Some(3 / ends + 1), 3 / ends + 1), "{segment_max:?}");
+    }
 }
 
 #[tokio::test]

@@ -25,8 +25,11 @@ use crate::{
     store::Core,
 };
 
-/// Bytes of frames that are held at once while they are projected.
-const STEP_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of frames that are held at once while they are projected: of all logs together, and of one at least.
+const STEPS_BYTES: usize = 64 * 1024 * 1024;
+const STEP_BYTES_MIN: usize = 256 * 1024;
+/// Of one log at most.
+const STEP_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How far a log's history was written.
 struct Moved {
@@ -48,10 +51,11 @@ impl Core {
             return Ok(None);
         }
         let mut bytes = 0;
+        let step_bytes = (STEPS_BYTES / self.journal.logs.len().max(1)).clamp(STEP_BYTES_MIN, STEP_BYTES_MAX);
         while done < through {
             let mut fold = Fold::default();
-            while done < through && fold.bytes() < STEP_BYTES {
-                let frames = log.frames(done, through, STEP_BYTES).await?;
+            while done < through && fold.bytes() < step_bytes {
+                let frames = log.frames(done, through, step_bytes).await?;
                 for (id, frame) in frames.found {
                     bytes += frame.turns.len() as u64;
                     fold.add_frame(id, &frame.turns)?;
@@ -90,6 +94,8 @@ impl Core {
         self.snapshots.put_all(projection.snapshots).await?;
         self.snapshots.tidy(Timestamp::from_millis_clamped(self.cql.clock() / 1_000)).await;
         self.commands.put_all(projection.commands).await?;
+        // All this may have taken a while: who has been taken over moves nothing that the next owner reads.
+        self.journal.look().await?;
         let moved: Vec<_> = moved.into_iter().enumerate().filter_map(|(n, moved)| Some((n, moved?))).collect();
         for_each(moved, logs.len(), |(n, moved)| self.move_checkpoint(&logs[n], moved)).await?;
         self.journal.report_backlog();

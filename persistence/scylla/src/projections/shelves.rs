@@ -12,7 +12,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI32, Ordering},
+        atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -45,8 +45,8 @@ pub struct Shelves {
     heads: Statement,
     data: Statement,
     ttl: Option<Duration>,
-    /// The epoch in which this process became the owner.
-    owner: u64,
+    /// The epoch in which this process became the owner; 0 before.
+    owner: AtomicU64,
     hasher: RandomState,
     written: Mutex<HashSet<u64>>,
     /// Days up to here are being forgotten: that a row of their indexes was written is not remembered.
@@ -110,7 +110,7 @@ pub fn bucket(name: &str, buckets: i16) -> i16 {
 }
 
 impl Shelves {
-    pub async fn prepare(cql: Arc<Cql>, ttl: Option<Duration>, owner: u64) -> Result<Self, Error> {
+    pub async fn prepare(cql: Arc<Cql>, ttl: Option<Duration>) -> Result<Self, Error> {
         let put = "INSERT INTO history (twin, day, stream, frame, owner, last_frame, min_at, max_at, min_received, max_received, events, size, \
                    format, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ? AND TIMESTAMP ?";
         let heads = "SELECT frame, owner, last_frame, min_at, max_at, min_received, max_received, events, size, WRITETIME(size) FROM history \
@@ -128,7 +128,7 @@ impl Shelves {
             heads: cql.prepare(Use::Read, heads).await?,
             data: cql.prepare(Use::Read, data).await?,
             ttl: ttl.filter(|_| go_by_themselves(ttl, cql.clock())),
-            owner,
+            owner: AtomicU64::default(),
             cql,
             hasher: RandomState::new(),
             written: Mutex::default(),
@@ -138,11 +138,17 @@ impl Shelves {
         })
     }
 
+    /// This process has become the owner.
+    pub fn begin(&self, epoch: u64) {
+        self.owner.store(epoch, Ordering::SeqCst);
+    }
+
     pub async fn write(&self, fold: Fold<Chunk>) -> Result<(), Error> {
+        let owner = self.owner.load(Ordering::SeqCst);
         let rows = fold.into_chunks().flat_map(|((twin, shelf), chunks)| chunks.into_iter().map(move |chunk| (twin.clone(), shelf, chunk)));
         for_each(rows, AT_ONCE, |(twin, shelf, chunk)| async move {
             self.write_index(&twin, shelf, &chunk).await?;
-            self.put(&twin, shelf, self.owner, &chunk, self.cql.clock()).await
+            self.put(&twin, shelf, owner, &chunk, self.cql.clock()).await
         })
         .await
         .map(drop)

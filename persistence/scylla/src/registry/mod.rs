@@ -38,6 +38,7 @@ pub struct Rows {
     put: Statement,
     get: Statement,
     delete: Statement,
+    all: Statement,
     postings: Postings,
     tree: RwLock<Tree>,
     /// Whoever changes rows.
@@ -90,28 +91,33 @@ fn part_of_ring(part: i64) -> (i64, i64) {
 }
 
 impl Rows {
-    /// Reads where every twin stands.
-    pub async fn open(cql: Arc<Cql>) -> Result<Self, Error> {
+    pub async fn prepare(cql: Arc<Cql>) -> Result<Self, Error> {
         let put =
             "INSERT INTO twin (id, model, parent, gateway, status, created_at, seq, tags, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let get = "SELECT model, parent, gateway, status, created_at, seq, tags, metadata FROM twin WHERE id = ?";
-        let rows = Self {
+        let all = "SELECT id, model, parent, seq FROM twin WHERE token(id) > ? AND token(id) <= ?";
+        Ok(Self {
             put: cql.prepare(Use::Write, put).await?,
             get: cql.prepare(Use::Read, get).await?,
             delete: cql.prepare(Use::Write, "DELETE FROM twin WHERE id = ?").await?,
+            all: cql.prepare(Use::Read, all).await?,
             postings: Postings::prepare(cql.clone()).await?,
             tree: RwLock::default(),
             writing: tokio::sync::Mutex::new(()),
             cql,
-        };
-        let all = rows.cql.prepare(Use::Read, "SELECT id, model, parent, seq FROM twin WHERE token(id) > ? AND token(id) <= ?").await?;
-        for_each(0..PARTS, PARTS_AT_ONCE, |part| rows.load(&all, part_of_ring(part))).await?;
-        rows.tree.write().mend_all();
-        Ok(rows)
+        })
     }
 
-    async fn load(&self, all: &Statement, tokens: (i64, i64)) -> Result<(), Error> {
-        let found = self.cql.rows::<(String, String, String, i64)>(READING, all, tokens).await?;
+    /// Reads where every twin stands.
+    pub async fn load(&self) -> Result<(), Error> {
+        *self.tree.write() = Tree::default();
+        for_each(0..PARTS, PARTS_AT_ONCE, |part| self.load_part(part_of_ring(part))).await?;
+        self.tree.write().mend_all();
+        Ok(())
+    }
+
+    async fn load_part(&self, tokens: (i64, i64)) -> Result<(), Error> {
+        let found = self.cql.rows::<(String, String, String, i64)>(READING, &self.all, tokens).await?;
         let mut tree = self.tree.write();
         for (id, model, parent, seq) in found {
             let model = ModelId::new(&model).map_err(|e| damaged(READING, e))?;

@@ -28,13 +28,14 @@ use scylla::client::{session::Session, session_builder::SessionBuilder};
 
 /// Few logs: each start of a store claims every one of them.
 const LOGS: u16 = 3;
-/// Where tests/cql/cassandra says that it runs.
-const PID_FILE: &str = "../../target/cql/node1/pid";
+/// Where tests/cql/cassandra says that it runs, and where that is. Not its first node, which is for trying out.
+const PID_FILE: &str = "../../target/cql/node91/pid";
+const NODE: &str = "127.0.0.91:9042";
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Where the server is that the tests run against.
 pub fn server() -> String {
-    std::env::var("TWINFOLD_TEST_CQL").unwrap_or_else(|_| "127.0.0.1:9042".into())
+    std::env::var("TWINFOLD_TEST_CQL").unwrap_or_else(|_| NODE.into())
 }
 
 /// Whether there is a server; when there is none, the test that asks says so and is skipped. One that was there and is gone is a failure.
@@ -47,7 +48,7 @@ pub fn there() -> bool {
     SEEN.fetch_or(reachable, Ordering::Relaxed);
     if !reachable {
         assert!(!SEEN.load(Ordering::Relaxed), "the CQL server at {} has died", server());
-        skip(&format!("no CQL server at {}; tests/cql/cassandra starts one", server()));
+        skip(&format!("no CQL server at {}; tests/cql/cassandra start 91 starts one", server()));
     }
     reachable
 }
