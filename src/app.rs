@@ -80,13 +80,14 @@ impl App {
         let dir = &config.data_dir;
         secrets::make_data_dir(dir)?;
         Doors::are_free(&config)?;
-        let Opened { store, identities } = stores::open(&config).await?;
-        let has_twins = store.count().await.map_err(|error| stores::StoreError::new(&config, error))? > 0;
-        let masters = secrets::master_keys(dir, has_twins)?;
+        // Secrets that cannot be read end this start before it takes anything over.
+        let within = stores::reach(&config).await?;
+        let masters = secrets::master_keys(dir, within.has_twins(&config).await?)?;
         let (admin_token, admin_token_file) = match &config.admin_token {
             Some(token) => (token.0.clone(), None),
             None => (secrets::admin_token(dir)?, Some(dir.join(ADMIN_TOKEN_FILE))),
         };
+        let Opened { store, identities } = within.take_over(&config).await?;
         if config.redis_url.is_some() {
             tracing::warn!("redis.url is set, but this build runs on one node and does not use it");
         }

@@ -89,6 +89,8 @@ pub struct Body {
     runtime: Arc<Runtime>,
     pub linked: Option<Box<Linked>>,
     pub durable_seq: u64,
+    /// As it stood at that event, while later ones are on their way to a store that may take long.
+    durable: Option<Box<TwinState>>,
     /// Completions that wait in the lane.
     pub pending: u32,
     /// Milliseconds since 1970; readers set it too.
@@ -171,6 +173,7 @@ impl Body {
             models_seen,
             linked: None,
             durable_seq: state.seq,
+            durable: None,
             pending: 0,
             last_used: AtomicI64::new(runtime.clock.now().as_millis()),
             suspect: false,
@@ -209,6 +212,26 @@ impl Body {
     /// Whether what is in memory is what is durable, and this is where the twin is.
     pub fn is_settled(&self) -> bool {
         self.pending == 0 && !self.suspect && !self.waiting && !self.leaving && self.state.registered
+    }
+
+    /// What is durable, when that is not what is in memory and was kept. A commit that brought a part of what is under way leaves nothing.
+    pub fn durable(&self) -> Option<&TwinState> {
+        self.durable.as_deref().filter(|durable| durable.seq == self.durable_seq && durable.registered && !self.leaving)
+    }
+
+    /// Before anything is changed by events that are not durable yet.
+    fn keep_durable(&mut self) {
+        if self.runtime.keeps_durable && self.state.seq == self.durable_seq {
+            self.durable = Some(Box::new(self.state.clone()));
+        }
+    }
+
+    /// A commit returned: everything up to this event is durable.
+    pub fn now_durable(&mut self, seq: u64) {
+        self.durable_seq = self.durable_seq.max(seq);
+        if self.durable_seq >= self.state.seq {
+            self.durable = None;
+        }
     }
 
     pub fn extras(&self) -> &Extras {
@@ -302,6 +325,7 @@ impl Body {
         self.runtime.webhooks.queue(calls);
         self.rules = Default::default();
         self.durable_seq = state.seq;
+        self.durable = None;
         self.state = state;
         self.learn_model();
         self.suspect = false;

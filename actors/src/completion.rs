@@ -128,7 +128,7 @@ impl Completion {
         {
             let mut b = body.borrow_mut();
             b.pending = b.pending.saturating_sub(1);
-            b.durable_seq = b.durable_seq.max(seq);
+            b.now_durable(seq);
             if more.is_none() {
                 pump_if_due(&mut b);
             }

@@ -77,6 +77,8 @@ pub enum TwinError {
     RoleInUse { role: Name, holders: usize },
     #[error("this idempotency key was used for another request")]
     KeyReused,
+    #[error("what this key may do there has changed meanwhile: ask again")]
+    Withdrawn,
     #[error("the twin has too much to do; try again shortly")]
     Overloaded,
     #[error("the server is starting or stopping")]

@@ -71,6 +71,16 @@ impl Bucket {
         Err(rate.time_for(self.level + 1.0 - rate.burst))
     }
 
+    /// How long nothing more should happen.
+    pub fn debt(&mut self, rate: Rate, now: Duration) -> Duration {
+        self.charge(rate, 0, now)
+    }
+
+    /// Lets go of what lies further in the future than this: what many did at once is not paid for by all of them for ever.
+    pub fn forgive(&mut self, rate: Rate, beyond: Duration) {
+        self.level = self.level.min(rate.burst + rate.per_second * beyond.as_secs_f32());
+    }
+
     /// Takes what has happened already; how long nothing more should.
     pub fn charge(&mut self, rate: Rate, units: u64, now: Duration) -> Duration {
         self.drain(rate, now);
@@ -147,6 +157,14 @@ mod tests {
         assert_eq!(bucket.charge(rate, 500, ms(0)), ms(500));
         assert_eq!(bucket.charge(rate, 0, ms(500)), ms(0));
         assert_eq!(bucket.charge(rate, 10_000, ms(600_000)), ms(9_000), "larger than a burst is slow and not for ever");
+    }
+
+    #[test]
+    fn a_debt_is_forgiven_beyond_a_bound() {
+        let (rate, mut bucket) = (Rate::per_second(1_000), Bucket::default());
+        assert_eq!(bucket.charge(rate, 1_000_000, ms(0)), ms(999_000));
+        bucket.forgive(rate, ms(10_000));
+        assert_eq!((bucket.debt(rate, ms(0)), bucket.debt(rate, ms(4_000)), bucket.debt(rate, ms(60_000))), (ms(10_000), ms(6_000), ms(0)));
     }
 
     #[test]

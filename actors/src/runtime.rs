@@ -66,6 +66,8 @@ const VERDICT_WAIT: Duration = Duration::from_secs(1);
 
 pub struct Runtime {
     pub store: Arc<dyn Store>,
+    /// Twins keep what is durable of them while something is on its way to the store.
+    pub keeps_durable: bool,
     pub identities: Identities,
     pub settings: Settings,
     pub clock: Arc<dyn Clock>,
@@ -136,6 +138,7 @@ impl Runtime {
         // Session numbers of different runs of the program must not meet: the clock leads, 2^20 a millisecond.
         let first_session = (clock.now().as_millis().max(0) as u64) << 20;
         Arc::new(Self {
+            keeps_durable: store.commits_may_wait(),
             store,
             audit: Arc::new(AuditLog::new(clock.clone())),
             identities,
@@ -312,6 +315,14 @@ impl Runtime {
         let body = self.hosts.read().get(twin.host as usize)?.body_at(twin.seat)?;
         let b = body.look();
         b.is_settled().then(|| look(&body, &b))
+    }
+
+    /// The same at what is durable of a twin that has something on its way to the store, where that may take long. `None` when nobody kept it.
+    pub fn glance_behind<T>(&self, id: &TwinId, look: impl FnOnce(&Body, &TwinState) -> T) -> Option<T> {
+        let twin = self.directory.peek(id).filter(|_| self.keeps_durable && !self.is_stopping())?;
+        let body = self.hosts.read().get(twin.host as usize)?.body_at(twin.seat)?;
+        let b = body.look();
+        b.durable().map(|durable| look(&b, durable))
     }
 
     /// Has a twin tell its parent again what it comes to. One that is not in memory has written that beside its snapshot; one on

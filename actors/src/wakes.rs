@@ -51,6 +51,7 @@ impl Wakes {
 
     /// Takes over what the snapshots say.
     pub async fn load(&self, runtime: &Runtime) -> Result<(), TwinError> {
+        self.heap.lock().clear();
         let mut after = None;
         loop {
             let wakes = runtime.store.wakes(after, READ_AT_ONCE).await?;

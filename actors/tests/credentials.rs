@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use actors::{
     TwinError, TwinPatch,
+    access::{Credential, NewPrincipal},
     device::{CloseReason, Downlink, Refusal},
     identity::CredentialsPatch,
 };
 use hierarchy_models::event::Status;
+use persistence::Documents;
 use world::*;
 
 #[test]
@@ -101,7 +103,7 @@ fn a_claim_moves_and_activates_a_device_once() {
         let spoken_for = TwinPatch { gateway: Some(Some(id("stock"))), ..TwinPatch::default() };
         world.twins.patch(&id("d"), spoken_for, None).await.unwrap();
         world.twins.set_status(&id("d"), Status::Inactive).await.unwrap();
-        let code = world.twins.identities().create_claim_code(&id("d"), Duration::from_secs(60), world.now()).await.unwrap().code;
+        let code = world.twins.create_claim_code(&id("d"), Duration::from_secs(60)).await.unwrap().code;
         let claim = async |parent: &str, code: &str| world.twins.claim(&id("d"), code, &id(parent)).await;
         assert!(matches!(claim("nowhere", &code).await, Err(TwinError::NoSuchParent { .. })));
         assert!(matches!(claim("room", "wrong").await, Err(TwinError::NoSuchClaim)));
@@ -120,7 +122,7 @@ fn a_claim_code_is_for_the_device_as_it_was_and_where_it_was() {
         let world = World::new().await;
         world.building(&["d"]).await;
         world.register("other", "Site", None).await;
-        let code = async || world.twins.identities().create_claim_code(&id("d"), Duration::from_secs(60), world.now()).await.unwrap().code;
+        let code = async || world.twins.create_claim_code(&id("d"), Duration::from_secs(60)).await.unwrap().code;
         let is_dead = async |code: &str| matches!(world.twins.claim(&id("d"), code, &id("other")).await, Err(TwinError::NoSuchClaim));
         let before = code().await;
         world.move_to("d", Some("site")).await.unwrap();
@@ -131,5 +133,50 @@ fn a_claim_code_is_for_the_device_as_it_was_and_where_it_was() {
         let before = code().await;
         world.twins.reset_credentials(&id("d")).await.unwrap();
         assert!(is_dead(&before).await);
+    });
+}
+
+#[test]
+fn a_claim_code_that_was_made_while_its_device_moved_opens_nothing() {
+    run(|| async {
+        let world = World::new().await;
+        world.building(&["d"]).await;
+        world.register("other", "Site", None).await;
+        let code = world.twins.create_claim_code(&id("d"), Duration::from_secs(60)).await.unwrap().code;
+        let made = world.store.document("claim", "d").await.unwrap().unwrap();
+        world.move_to("d", Some("site")).await.unwrap();
+        // As if it had been written behind the moment at which the move ended those that there were.
+        world.store.put_document("claim", "d", made).await.unwrap();
+        assert!(matches!(world.twins.claim(&id("d"), &code, &id("other")).await, Err(TwinError::NoSuchClaim)));
+    });
+}
+
+#[test]
+fn what_had_to_wait_looks_again_whether_its_caller_may() {
+    run(|| async {
+        let world = World::new().await;
+        world.building(&["d", "e"]).await;
+        world.register("other", "Site", None).await;
+        let new = NewPrincipal { name: "p".into(), roles: vec!["admin".into()], scope: Some(id("room")), expires_at: None, subject: None };
+        let (principal, key) = world.twins.access().create_principal(new, world.now()).await.unwrap();
+        let subject = world.twins.access().authenticate(Credential::Bearer(&key.unwrap()), world.now()).await.unwrap();
+        let acting = world.twins.acting_for(&subject);
+        let withdrawn = |result: Result<(), TwinError>| assert!(matches!(result, Err(TwinError::Withdrawn)), "{result:?}");
+        let to = |parent: &str| TwinPatch { parent: Some(Some(id(parent))), ..TwinPatch::default() };
+        acting.set_status(&id("d"), Status::Active).await.unwrap();
+        // Somebody else was faster: it stands where this one may nothing.
+        world.move_to("d", Some("other")).await.unwrap();
+        withdrawn(acting.delete(&id("d"), false, None).await);
+        withdrawn(acting.patch(&id("d"), to("room"), None).await.map(drop));
+        withdrawn(acting.reset_credentials(&id("d")).await.map(drop));
+        withdrawn(acting.patch(&id("e"), to("other"), None).await.map(drop));
+        let code = world.twins.create_claim_code(&id("d"), Duration::from_secs(60)).await.unwrap().code;
+        world.twins.access().delete_principal(&principal.id).await.unwrap();
+        withdrawn(acting.delete(&id("e"), false, None).await);
+        withdrawn(acting.patch(&id("e"), TwinPatch { tags: Some(vec!["x".into()]), ..TwinPatch::default() }, None).await.map(drop));
+        withdrawn(acting.set_status(&id("e"), Status::Inactive).await.map(drop));
+        withdrawn(acting.claim(&id("d"), &code, &id("room")).await.map(drop));
+        assert_eq!(world.twins.get(&id("e")).await.unwrap().status, Status::Active);
+        world.twins.claim(&id("d"), &code, &id("room")).await.unwrap();
     });
 }

@@ -7,7 +7,8 @@ mod world;
 use std::time::Duration;
 
 use actors::device::Refusal;
-use persistence::Error;
+use hierarchy_models::{Value, filter::Filter};
+use persistence::{Error, RegistryQuery};
 use world::*;
 
 #[test]
@@ -23,6 +24,38 @@ fn nothing_is_acknowledged_before_it_is_durable() {
         assert!(futures_util::poll!(&mut sending).is_pending(), "the commit is held back, so must be the answer");
         world.store.release_appends();
         sending.await.unwrap();
+    });
+}
+
+#[test]
+fn a_reader_of_a_store_far_away_sees_what_was_durable_before() {
+    run(|| async {
+        let world = World::far_away().await;
+        world.register("d", "Device", None).await;
+        let device = world.connect("d").await;
+        let seen = async || world.twins.get(&id("d")).await.unwrap().telemetry.iter().map(|(_, v)| v.value.clone()).collect::<Vec<_>>();
+        device.telemetry(r#"{"t": 1}"#).await.unwrap();
+        assert_eq!(seen().await, [Value::Int(1)]);
+        world.store.hold_appends();
+        let mut second = Box::pin(device.telemetry(r#"{"t": 2}"#));
+        let mut third = Box::pin(device.telemetry(r#"{"t": 3}"#));
+        assert!(futures_util::poll!(&mut second).is_pending() && futures_util::poll!(&mut third).is_pending());
+        world.held().await;
+        assert_eq!(seen().await, [Value::Int(1)], "without waiting");
+        let query = RegistryQuery { filter: Some(Filter::parse("values.t == 1").unwrap()), limit: 10, ..RegistryQuery::default() };
+        assert_eq!(world.twins.list(query).await.unwrap().items.len(), 1);
+        world.store.release_appends();
+        second.await.unwrap();
+        third.await.unwrap();
+        assert_eq!(seen().await, [Value::Int(3)], "what was acknowledged is seen");
+        world.store.hold_appends();
+        let mut fourth = Box::pin(device.telemetry(r#"{"t": 4}"#));
+        assert!(futures_util::poll!(&mut fourth).is_pending());
+        world.held().await;
+        world.store.refuse_held(Error::Unavailable { doing: "appending", detail: "no quorum".into() });
+        assert!(fourth.await.is_err());
+        world.store.release_appends();
+        assert_eq!(seen().await, [Value::Int(3)], "and what failed is not");
     });
 }
 

@@ -7,9 +7,9 @@ mod world;
 use std::{cell::Cell, rc::Rc};
 
 use actors::{
-    NewCommand, Registration,
+    NewCommand, Registration, TwinError,
     access::NewPrincipal,
-    jobs::{Asker, Job, JobState, Line},
+    jobs::{Asker, JOBS_OPEN_PER_PRINCIPAL_MAX, Job, JobState, Line},
 };
 use hierarchy_models::{Value, event::Status, model};
 use persistence::{Documents, Error};
@@ -73,6 +73,20 @@ fn an_import_goes_on_where_it_was_when_the_process_died() {
         assert_eq!((job.state, job.failed, job.done + job.unchanged), (JobState::Completed, 0, 100), "{job:?}");
         assert_eq!(w.twins.list(persistence::RegistryQuery { limit: 1_000, ..Default::default() }).await.unwrap().items.len(), 100);
         assert_eq!(parts(&w).await, 0);
+    });
+}
+
+#[test]
+fn an_import_that_is_sent_again_lets_nobody_in_who_was_put_out() {
+    run(async || {
+        let w = World::new().await;
+        import(&w, 2).await;
+        w.until("it is registered", async |w| w.twins.get(&id("t-2")).await.ok()).await;
+        w.twins.set_status(&id("t-2"), Status::Inactive).await.unwrap();
+        let again = import(&w, 2).await;
+        let job = over(&w, &again.id).await;
+        assert_eq!((job.state, job.unchanged), (JobState::Completed, 1), "{job:?}");
+        assert_eq!(w.twins.get(&id("t-2")).await.unwrap().status, Status::Inactive);
     });
 }
 
@@ -218,6 +232,39 @@ fn a_command_to_many_reaches_each_once_though_the_process_dies() {
         assert_eq!((job.done, job.failed), (5, 0), "{job:?}");
         for n in 0..5 {
             assert_eq!(w.commands_of(&format!("d-{n}")).await.len(), 1, "d-{n}");
+        }
+    });
+}
+
+#[test]
+fn one_who_asks_for_many_jobs_keeps_nobody_waiting_and_has_a_bound() {
+    run(async || {
+        let w = World::new().await;
+        w.register("site", "Site", None).await;
+        w.register("d", "Device", Some("site")).await;
+        w.store.hold_appends();
+        let ask = async |name: &str, key: usize| {
+            let asker = Asker { name: name.into(), ..Asker::default() };
+            let order = NewCommand { idempotency_key: Some(format!("{name}-{key}").into()), ..order(name) };
+            w.twins.command_below(id("site"), None, order, asker).await
+        };
+        let mut jobs = Vec::new();
+        for key in 0..JOBS_OPEN_PER_PRINCIPAL_MAX {
+            jobs.push(ask("greedy", key).await.unwrap().id);
+        }
+        let refused = ask("greedy", jobs.len()).await.unwrap_err();
+        assert!(matches!(refused, TwinError::Limit { limit: "JOBS_OPEN_PER_PRINCIPAL_MAX", .. }), "{refused}");
+        let other = ask("other", 0).await.unwrap().id;
+        let state = |job: &str| w.twins.job(job).unwrap().state;
+        // A tick would wait for what is held back.
+        while state(&other) != JobState::Running {
+            tokio::task::yield_now().await;
+        }
+        let running = jobs.iter().filter(|job| state(job) == JobState::Running).count();
+        assert_eq!((running, state(&jobs[0])), (1, JobState::Running), "the oldest of each");
+        w.store.release_appends();
+        for job in jobs.iter().chain([&other]) {
+            assert_eq!(over(&w, job).await.state, JobState::Completed);
         }
     });
 }

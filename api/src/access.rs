@@ -21,10 +21,7 @@ use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest, HttpResponse,
     body::{BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
-    http::{
-        StatusCode,
-        header::{self, HeaderMap},
-    },
+    http::header::{self, HeaderMap},
     middleware::Next,
     web::Data,
 };
@@ -71,7 +68,7 @@ pub async fn authenticate(request: ServiceRequest, next: Next<impl MessageBody +
                 return Box::pin(recorded(twins, subject, request, next)).await;
             }
             let response = next.call(request).await?.map_into_boxed_body();
-            if response.status() == StatusCode::FORBIDDEN {
+            if response.status().is_client_error() {
                 recording::note(&twins, Some(&subject), response.request(), response.response());
             }
             Ok(response)
@@ -121,7 +118,7 @@ pub async fn subject(twins: &Twins, request: &HttpRequest) -> Result<Arc<Subject
 
 /// With what the request shows who sends it. A cookie counts only where the browser says that a page of ours sent it.
 pub fn credential(request: &HttpRequest) -> Result<Credential<'_>, Problem> {
-    match cookie::token(request.headers()) {
+    match cookie::token(request.headers(), cookie::is_over_tls(request)) {
         Some(token) if !request.headers().contains_key(header::AUTHORIZATION) => {
             cookie::same_origin(request.method(), request.headers())?;
             Ok(Credential::Session(token))
@@ -260,6 +257,11 @@ pub fn lacks(right: Right) -> Problem {
 }
 
 impl Access {
+    /// The twins, as the caller reaches them: what has to wait looks at the caller's right again when its turn has come.
+    pub fn acting(&self, twins: &Twins) -> Twins {
+        twins.acting_for(&self.subject)
+    }
+
     /// That there is a place where it has the right.
     pub fn need(&self, right: Right) -> Result<(), Problem> {
         if self.subject.granted.anywhere(right) { Ok(()) } else { Err(lacks(right)) }
@@ -284,7 +286,7 @@ impl Access {
     pub async fn reach_existing_for(&self, right: Right, twins: &Twins, twin: &TwinId) -> Result<(), Problem> {
         match self.rights_at(&twins.path(twin).await?) {
             rights if rights.has(right) => Ok(()),
-            rights if rights.is_empty() => Err(TwinError::NoSuchTwin(twin.clone()).into()),
+            rights if rights.is_empty() => Err(Problem::from(TwinError::NoSuchTwin(twin.clone())).hiding()),
             _ => Err(lacks(right)),
         }
     }

@@ -53,12 +53,11 @@ impl<T: FromBody> FromRequest for Body<T> {
     }
 }
 
-/// All of a body, of at most `max` bytes; the bound's name goes with it. When it is there, its sender must still be who it was.
+/// All of a body, of at most `max` bytes; the bound's name goes with it. When it has ended, also without a byte, its sender must still be who
+/// it was.
 pub async fn whole(request: &HttpRequest, payload: Payload, max: (usize, &'static str), within: Duration) -> Result<Bytes, Problem> {
     let bytes = tokio::time::timeout(within, collect(request, payload, max)).await.map_err(|_| too_slow(within))??;
-    if !bytes.is_empty() {
-        access::confirm(request).await?;
-    }
+    access::confirm(request).await?;
     Ok(bytes)
 }
 

@@ -114,6 +114,7 @@ struct Inner {
     detail: String,
     members: Vec<(&'static str, Value)>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    hides: bool,
 }
 
 /// Of an id that is not there, what is shown again.
@@ -121,7 +122,7 @@ const SHOWN_CHARS_MAX: usize = 64;
 
 impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, detail: detail.into(), members: Vec::new(), headers: Vec::new() }))
+        Self(Box::new(Inner { kind, detail: detail.into(), members: Vec::new(), headers: Vec::new(), hides: false }))
     }
 
     /// Something that the path names and that is not there, or may not be seen.
@@ -164,6 +165,16 @@ impl Problem {
 
     pub fn retry_after(self, wait: Duration) -> Self {
         self.header_line(header::RETRY_AFTER, &wait.as_secs().max(1).to_string())
+    }
+
+    /// The caller is told that it is not there, and may not see it: the audit log says so.
+    pub fn hiding(mut self) -> Self {
+        self.0.hides = true;
+        self
+    }
+
+    pub fn hides(&self) -> bool {
+        self.0.hides
     }
 
     pub fn kind(&self) -> Kind {

@@ -23,7 +23,7 @@ use crate::{
     certificates::{Authorities, Chain, Judged},
     dialects::{Dialect, native::Native},
     meters::Meters,
-    session::{PendingWills, SessionLink},
+    session::{PendingWills, SessionLink, Whole},
 };
 
 /// Devices whose connections are counted at once.
@@ -40,6 +40,8 @@ pub(crate) struct House {
     pub(crate) opened_at: Instant,
     connects: Mutex<Bucket>,
     device_connects: Rates,
+    /// What all connections sent together, where there is a bound for it.
+    pub(crate) whole: Whole,
     stopping: AtomicBool,
     connections: AtomicUsize,
     emptied: Notify,
@@ -72,6 +74,7 @@ impl House {
             authorities,
             opened_at: Instant::now(),
             connects: Mutex::default(),
+            whole: Whole::default(),
             device_connects,
             meters: Meters::new(),
             wills: PendingWills::default(),

@@ -25,6 +25,10 @@ pub struct Settings {
     pub device_messages_per_second: u64,
     /// `mqtt.device_bytes_per_second`: the same for bytes of packets. 0: any.
     pub device_bytes_per_second: u64,
+    /// `mqtt.messages_per_second`: packets of all connections together; beyond it nothing is read for a while of those that send. 0: any.
+    pub messages_per_second: u64,
+    /// `mqtt.bytes_per_second`: the same for bytes of packets. 0: any.
+    pub bytes_per_second: u64,
     /// `mqtt.packet_max_bytes`: largest packet taken (v5: 0x95).
     pub packet_max_bytes: u32,
     /// `mqtt.receive_max`: messages of one connection on their way to twins; at least 16. Beyond it a v5 client that
@@ -72,6 +76,8 @@ impl Default for Settings {
             connects_per_second: 20_000,
             device_connects_per_minute: 600,
             device_messages_per_second: 100_000,
+            messages_per_second: 0,
+            bytes_per_second: 0,
             device_bytes_per_second: 64 << 20,
             packet_max_bytes: 256 * 1024,
             receive_max: 64,

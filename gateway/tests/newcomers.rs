@@ -9,6 +9,7 @@ use actors::{
     identity::{EnrolmentKind, NewEnrolment},
 };
 use harness::*;
+use persistence::Identities;
 
 fn enrolment() -> NewEnrolment {
     NewEnrolment {
@@ -68,19 +69,56 @@ async fn who_was_put_out_does_not_enrol_again() {
     }
 }
 
+/// Knocks as a device does that is told to come back later, once the store is well.
+async fn again(door: &Door, password: &str) -> u8 {
+    loop {
+        match knocks(door, "n-1", password).await {
+            0x88 => door.twins.tick().await.unwrap(),
+            code => return code,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_by_itself_that_was_cut_off_is_finished_by_the_next_connection() {
+    let door = Door::open().await;
+    let key = door.twins.put_enrolment("plant", enrolment(), false).await.unwrap().1.unwrap();
+    let password = password(&key, "n-1");
+    let gone = persistence::Error::Unavailable { doing: "appending", detail: "no answer".into() };
+    door.store.fail_appends(Some(gone));
+    assert_eq!(knocks(&door, "n-1", &password).await, 0x88, "it has an identity now, and no twin");
+    door.store.fail_appends(None);
+    assert!(door.store.identity(&id("n-1")).await.unwrap().is_some() && door.twins.get(&id("n-1")).await.is_err());
+    assert_eq!(again(&door, &password).await, 0);
+    assert_eq!(door.twins.get(&id("n-1")).await.unwrap().tags.len(), 1);
+    assert_eq!(door.twins.identities().enrolment("plant").await.unwrap().unwrap().registered, 1, "counted once");
+    assert_eq!(door.audited("ENROL").await, ["n-1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_was_cut_off_lets_nobody_in_again() {
+    let door = Door::open().await;
+    let key = door.twins.put_enrolment("plant", enrolment(), false).await.unwrap().1.unwrap();
+    let password = password(&key, "n-1");
+    assert_eq!(knocks(&door, "n-1", &password).await, 0);
+    let gone = persistence::Error::Unavailable { doing: "appending", detail: "no answer".into() };
+    door.store.fail_appends(Some(gone));
+    door.twins.delete(&id("n-1"), false, None).await.unwrap_err();
+    assert_eq!(knocks(&door, "n-1", &password).await, 0x86, "the door closed first");
+    door.store.fail_appends(None);
+    while door.twins.delete(&id("n-1"), false, None).await.is_err() {
+        door.twins.tick().await.unwrap();
+    }
+    assert_eq!(knocks(&door, "n-1", &password).await, 0x86, "and an enrolment does not take it again");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_connections_of_a_newcomer_make_one_device() {
     let door = Door::open().await;
     let key = door.twins.put_enrolment("plant", enrolment(), false).await.unwrap().1.unwrap();
     let password = password(&key, "n-1");
     // One of them may find the twin on its way to the other's thread, and is told to try again.
-    let knocks = async || loop {
-        match knocks(&door, "n-1", &password).await {
-            0x88 => {}
-            code => return code,
-        }
-    };
-    assert_eq!(tokio::join!(knocks(), knocks()), (0, 0));
+    assert_eq!(tokio::join!(again(&door, &password), again(&door, &password)), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

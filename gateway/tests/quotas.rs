@@ -60,6 +60,36 @@ async fn who_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn all_connections_together_are_read_more_slowly_and_lose_nothing() {
+    for slow in [|s: &mut gateway::Settings| s.messages_per_second = 20, |s: &mut gateway::Settings| s.bytes_per_second = 800] {
+        let door = Door::open_with(slow).await;
+        let begun = std::time::Instant::now();
+        let mut clients = Vec::new();
+        for device in ["a", "b", "c"] {
+            door.device(device).await;
+            clients.push((device, door.connected(Connect::v5(device)).await));
+        }
+        // The first ones use up what a second allows; the second ones wait.
+        for numbers in [1..=10u16, 11..=20] {
+            for (device, client) in &mut clients {
+                for n in numbers.clone() {
+                    client.send(&publish5(&format!("devices/{device}/telemetry"), format!("{{\"n\": {n}}}"), 1, n)).await;
+                }
+            }
+            for (_, client) in &mut clients {
+                for _ in numbers.clone() {
+                    assert_eq!(client.read().await.code(), 0);
+                }
+            }
+        }
+        for (device, _) in &clients {
+            assert_eq!(door.numbers(device).await, (1..=20).collect::<Vec<_>>());
+        }
+        assert!(begun.elapsed() > Duration::from_millis(200), "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn guessing_a_password_is_slow_and_locks_nobody_out() {
     let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
     let door = Door::open_at(clock, |_| {}).await;

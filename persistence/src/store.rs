@@ -274,6 +274,10 @@ pub struct StoreStats {
 pub trait Store: Journal + Projections + History + Registry + Documents + Audit {
     /// `embedded`, `memory`, `scylla`.
     fn kind(&self) -> &'static str;
+    /// Whether a commit may have to wait for other machines. Meanwhile readers are shown what was durable before it.
+    fn commits_may_wait(&self) -> bool {
+        false
+    }
     /// What a twin starts from; `None` when it has no snapshot or no row. A store that can reads all of it at once.
     async fn origin(&self, twin: &TwinId) -> Result<Option<Origin>, Error> {
         let Some(snapshot) = self.snapshot(twin).await? else { return Ok(None) };

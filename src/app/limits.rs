@@ -35,6 +35,8 @@ pub fn publish(config: &Config) {
         ("mqtt.device_connects_per_minute", f64::from(config.mqtt.device_connects_per_minute)),
         ("mqtt.device_messages_per_second", config.mqtt.device_messages_per_second as f64),
         ("mqtt.device_bytes_per_second", config.mqtt.device_bytes_per_second as f64),
+        ("mqtt.messages_per_second", config.mqtt.messages_per_second as f64),
+        ("mqtt.bytes_per_second", config.mqtt.bytes_per_second as f64),
         ("http.connections_max", config.http.connections_max as f64),
         ("twins.memory_max_bytes", twins.memory_max_bytes as f64),
         ("twins.mailbox_max", twins.mailbox_max as f64),
@@ -52,6 +54,7 @@ pub fn publish(config: &Config) {
         ("scylla.queue_max_bytes", scylla.queue_bytes_max as f64),
         ("scylla.backlog_memory_max_bytes", scylla.backlog_memory_bytes_max as f64),
         ("scylla.segment_frames_max", scylla.segment_frames_max as f64),
+        ("scylla.segment_max_bytes", scylla.segment_bytes_max as f64),
         ("scylla.in_flight_max", scylla.in_flight_max as f64),
         ("scylla.patience", scylla.append_patience.as_secs_f64()),
     ];

@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use persistence::{Error, Identities, Store};
+use persistence::{Audit, Error, Identities, Store};
 use persistence_embedded::EmbeddedStore;
-use persistence_scylla::{Options, Reached, TlsError, TlsFiles};
+use persistence_scylla::{Looked, Options, Reached, TlsError, TlsFiles};
 
 use super::secrets;
 use crate::config::{Config, StoreKind};
@@ -41,9 +41,48 @@ impl StoreError {
 
 /// The one that `config.store` names.
 pub async fn open(config: &Config) -> Result<Opened, StoreError> {
-    match config.store {
-        StoreKind::Embedded => embedded(config).await.map_err(|error| StoreError::new(config, error)),
-        StoreKind::Scylla => scylla(config).await,
+    reach(config).await?.take_over(config).await
+}
+
+/// A store that this process could open: the embedded one is, a keyspace is left with whoever has it.
+pub enum Within {
+    Embedded(Opened),
+    Scylla { reached: Box<Reached>, has_twins: bool },
+}
+
+/// What is sure to end this start ends it before anything is changed, or taken over.
+pub async fn reach(config: &Config) -> Result<Within, StoreError> {
+    if config.store == StoreKind::Embedded {
+        return embedded(config).await.map(Within::Embedded).map_err(|error| StoreError::new(config, error));
+    }
+    let failed = |error| StoreError::new(config, error);
+    let path = config.data_dir.join(secrets::MASTER_KEY_FILE);
+    let looked = look(config).await?;
+    let has_twins = looked.has_twins().await.map_err(failed)?;
+    if has_twins && !path.exists() {
+        return Err(StoreError::KeyElsewhere { path, keyspace: config.scylla.options.keyspace.clone() });
+    }
+    Ok(Within::Scylla { reached: Box::new(looked.migrate().await.map_err(failed)?), has_twins })
+}
+
+impl Within {
+    /// Whether any twin is registered.
+    pub async fn has_twins(&self, config: &Config) -> Result<bool, StoreError> {
+        match self {
+            Self::Embedded(opened) => Ok(opened.store.count().await.map_err(|error| StoreError::new(config, error))? > 0),
+            Self::Scylla { has_twins, .. } => Ok(*has_twins),
+        }
+    }
+
+    /// From now on the store is this process's.
+    pub async fn take_over(self, config: &Config) -> Result<Opened, StoreError> {
+        match self {
+            Self::Embedded(opened) => Ok(opened),
+            Self::Scylla { reached, .. } => {
+                let opened = reached.take_over().await.map_err(|error| StoreError::new(config, error))?;
+                Ok(Opened { store: opened.store, identities: opened.identities })
+            }
+        }
     }
 }
 
@@ -55,16 +94,16 @@ async fn embedded(config: &Config) -> Result<Opened, Error> {
     Ok(Opened { store: opened.store, identities: opened.identities })
 }
 
-/// Who opens a keyspace takes it from whoever has it, so what is sure to end this start ends it before.
-async fn scylla(config: &Config) -> Result<Opened, StoreError> {
+/// The audit log of that store, to be read. A server that has the keyspace keeps it, as it is.
+pub async fn audit_log(config: &Config) -> Result<Arc<dyn Audit>, StoreError> {
+    match config.store {
+        StoreKind::Embedded => Ok(open(config).await?.store),
+        StoreKind::Scylla => Ok(Arc::new(look(config).await?.audit_reader().await.map_err(|error| StoreError::new(config, error))?)),
+    }
+}
+
+async fn look(config: &Config) -> Result<Looked, StoreError> {
     let tls = config.scylla.tls.as_ref().map(TlsFiles::read).transpose()?;
     let options = Options { tls, ..config.scylla.options.clone() };
-    let path = config.data_dir.join(secrets::MASTER_KEY_FILE);
-    let failed = |error| StoreError::new(config, error);
-    let reached = Reached::reach(options).await.map_err(failed)?;
-    if !path.exists() && reached.has_twins().await.map_err(failed)? {
-        return Err(StoreError::KeyElsewhere { path, keyspace: config.scylla.options.keyspace.clone() });
-    }
-    let opened = reached.take_over().await.map_err(failed)?;
-    Ok(Opened { store: opened.store, identities: opened.identities })
+    Looked::at(options).await.map_err(|error| StoreError::new(config, error))
 }

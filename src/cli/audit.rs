@@ -7,7 +7,7 @@ use crate::app::stores;
 
 #[derive(Debug, Subcommand)]
 pub enum AuditAction {
-    /// Read the whole audit log from the store, while no server runs, and say whether it is unbroken
+    /// Read the whole audit log from the store and say whether it is unbroken; of the embedded store, while no server runs
     Verify(VerifyArgs),
 }
 
@@ -32,11 +32,7 @@ impl AuditAction {
         let Self::Verify(VerifyArgs { expect, serve }) = self;
         let (config, _) = serve.layers().load()?;
         serve::run(async {
-            let opened = stores::open(&config).await?;
-            let verified = actors::audit::verify(&*opened.store, expect).await;
-            // Nothing was written, whatever a close says.
-            let _ = opened.store.close().await;
-            let verified = verified?;
+            let verified = actors::audit::verify(&*stores::audit_log(&config).await?, expect).await?;
             serve::to_stdout(&format!("{} records, unbroken, the last one {}:{}\n", verified.records, verified.records, verified.head))
         })
     }

@@ -33,6 +33,10 @@ pub enum Kind {
     Count(fn(&mut Config, u64) -> Result<(), String>),
     /// `auto` is zero to the field.
     CountOrAuto(fn(&mut Config, u64) -> Result<(), String>),
+    /// 0 is `none`.
+    CountOrNone(fn(&mut Config, u64) -> Result<(), String>),
+    /// 0 is `none`.
+    SizeOrNone(fn(&mut Config, u64) -> Result<(), String>),
     TextOrNone(fn(&mut Config, Option<String>)),
     /// Never printed.
     SecretOrNone(fn(&mut Config, Option<Secret>)),
@@ -63,6 +67,8 @@ impl Setting {
             Kind::DurationOrNone(set) => set(config, or_none(text, value::duration)?),
             Kind::Size(set) => set(config, value::size(text)?)?,
             Kind::Count(set) => set(config, value::count(text)?)?,
+            Kind::CountOrNone(set) => set(config, or_none(text, value::count)?.unwrap_or(0))?,
+            Kind::SizeOrNone(set) => set(config, or_none(text, value::size)?.unwrap_or(0))?,
             Kind::CountOrAuto(set) => set(config, if text == AUTO { 0 } else { value::count(text)? })?,
             Kind::TextOrNone(set) => set(config, or_none(text, |t| Ok(t.to_owned()))?),
             Kind::SecretOrNone(set) => set(config, or_none(text, |t| Ok(Secret(t.to_owned())))?),
@@ -83,6 +89,8 @@ impl Setting {
             Kind::Size(_) => "size",
             Kind::Count(_) => "count",
             Kind::CountOrAuto(_) => "count or auto",
+            Kind::CountOrNone(_) => "count or none",
+            Kind::SizeOrNone(_) => "size or none",
             Kind::TextOrNone(_) => "text or none",
             Kind::SecretOrNone(_) => "secret or none",
             Kind::Parsed { what, .. } => what,

@@ -32,6 +32,30 @@ fn what_was_done_outlives_kill_9_and_a_device_that_was_refused_is_among_it() {
 }
 
 #[test]
+fn topics_that_were_refused_and_twins_that_were_hidden_are_among_it() {
+    let server = Server::start();
+    server.place("hall", "Room", None);
+    server.device_in("t", "hall");
+    let mut device = server.connected("u");
+    assert_eq!(device.publish("devices/t/telemetry", "{}").0, 0x87);
+    assert_eq!(device.subscribe(&[("devices/t/commands/#", 1)]), [0x87]);
+    let scoped = json!({"name": "ann", "roles": ["viewer"], "scope": "hall"});
+    let made = server.api().post("/principals", scoped).expect(201);
+    let ann = crate::support::Api::new(server.http, made["key"].as_str().unwrap());
+    ann.get("/twins/t").expect(200);
+    ann.get("/twins/u").problem(404);
+    ann.get("/twins/nobody").problem(404);
+    let denied = || records(&server, "outcome=denied");
+    crate::support::until("the refusals are recorded", || denied().len() >= 3);
+    let mut told: Vec<_> = denied().iter().map(|r| (r["action"].clone(), r["actor"]["name"].clone(), r["target"]["id"].clone())).collect();
+    told.sort_by_key(|(action, ..)| action.to_string());
+    let expected = [("GET /twins/{id}", "ann", "u"), ("PUBLISH", "device", "t"), ("SUBSCRIBE", "device", "devices/t/commands/#")];
+    assert_eq!(told, expected.map(|(action, actor, target)| (json!(action), json!(actor), json!(target))));
+    let of_device = records(&server, "actor=u&outcome=denied");
+    assert_eq!((of_device.len(), &of_device[0]["from"]), (2, &json!("127.0.0.1")));
+}
+
+#[test]
 fn a_log_that_somebody_changed_does_not_verify() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::in_folder(folder.path(), &[]);

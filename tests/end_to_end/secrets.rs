@@ -3,10 +3,11 @@
 
 use std::{fs, path::Path};
 
-use crate::support::{Connect, Server, Value, json};
+use crate::support::{Connect, Server, Value, json, until};
 
 const KEY: &str = "planted-key-8d1f60c2";
 const PASSWORD: &str = "planted password 77b3e9";
+const IMPORTED: &str = "planted-imported-key-2e7b90";
 const SIGNING: &str = "planted-signing-secret-c40f";
 const WRONG: &str = "planted-wrong-key-51aa03";
 
@@ -30,6 +31,12 @@ fn live(server: &Server) -> Planted {
     let enrolment = json!({"by": "key", "model": "Device", "parent": "site"}).to_string();
     let enrolment_key = text(&api.call("PUT", "/enrolments/group", &[], Some(enrolment)).expect(201)["key"]);
     server.twin(json!({"id": "boxed", "model": "Device"}));
+    let line = json!({"id": "imported", "model": "Device", "keys": {"factory": IMPORTED}}).to_string();
+    let wrong = json!({"id": "d e", "model": "Device", "keys": {"factory": WRONG}}).to_string();
+    let headers = [("content-type", "application/x-ndjson")];
+    let job = text(&api.call("POST", "/twins/import", &headers, Some(format!("{line}\n{wrong}\n"))).expect(202)["id"]);
+    until("the import is over", || api.get(&format!("/jobs/{job}")).expect(200)["state"] == "completed");
+    Connect::v5("imported", IMPORTED).open(server.mqtt).goodbye();
     let webhook = json!([{"webhook": {"url": "https://example.com/", "secret": SIGNING}}]);
     api.post("/rules", json!({"id": "r", "when": "n > 5", "actions": webhook})).expect(201);
     let login = api.call("POST", "/login", &[], None);
@@ -71,6 +78,7 @@ fn live(server: &Server) -> Planted {
 
     let mut planted: Planted = vec![
         ("a brought key", KEY.into()),
+        ("an imported key", IMPORTED.into()),
         ("a password", PASSWORD.into()),
         ("a wrong key", WRONG.into()),
         ("a token", token),
@@ -99,6 +107,12 @@ fn answers(server: &Server) -> Vec<(String, String)> {
         "/twins/d/events",
         "/twins/d/credentials",
         "/twins/boxed",
+        "/twins/export",
+        "/twins/imported/credentials",
+        "/jobs",
+        "/models",
+        "/alerts",
+        "/grants",
         "/principals",
         "/rules",
         "/roles",
@@ -108,7 +122,12 @@ fn answers(server: &Server) -> Vec<(String, String)> {
         "//metrics",
         "//openapi.json",
     ];
-    paths.iter().map(|path| ((*path).to_owned(), api.get(path).text)).collect()
+    let read = |path: &&str| {
+        let answer = api.get(path);
+        assert_eq!(answer.status, 200, "{path}");
+        ((*path).to_owned(), answer.text)
+    };
+    paths.iter().map(read).collect()
 }
 
 fn files(folder: &Path, found: &mut Vec<(String, Vec<u8>)>) {

@@ -16,41 +16,53 @@ use super::entry::{Actor, Entry, Outcome, Target};
 const GATHERED_FOR: Duration = Duration::from_secs(10);
 /// Sorts from one origin that are told apart at the same time; further ones are one sort together.
 const SORTS_MAX: usize = 1_000;
+/// The same, of one principal.
+const SORTS_OF_ONE_MAX: usize = 32;
+/// Principals that have a budget of their own at the same time; further ones share one.
+const ACTORS_MAX: usize = 4_096;
 
 /// Who sends what is refused. Each has a budget of its own, so that who sends wrong keys by the thousand does not hide what a principal
-/// tries, nor the devices at the door.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// tries, nor the devices at the door, and no principal what another tries.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Origin {
-    Known,
+    Known(Option<Actor>),
     Http,
     Door,
+    /// A device that is connected, and reaches for what is not its own.
+    Inside,
 }
 
 impl Origin {
     fn of(entry: &Entry) -> Self {
         match (&entry.actor, entry.status) {
-            (Some(_), _) => Self::Known,
+            (Some(actor), Some(_)) => Self::Known(Some(actor.clone())),
+            (Some(_), None) => Self::Inside,
             (None, Some(_)) => Self::Http,
             (None, None) => Self::Door,
         }
     }
 
+    fn sorts_max(&self) -> usize {
+        if matches!(self, Self::Known(Some(_))) { SORTS_OF_ONE_MAX } else { SORTS_MAX }
+    }
+
     /// What stands for all that could not be told apart.
-    fn others(self) -> Entry {
-        let who = match self {
-            Self::Known => "of principals",
-            Self::Http => "of unknown callers",
-            Self::Door => "at the devices' door",
+    fn others(&self) -> Entry {
+        let (who, actor) = match self {
+            Self::Known(actor) => (if actor.is_some() { "of this principal" } else { "of principals" }, actor.clone()),
+            Self::Http => ("of unknown callers", None),
+            Self::Door => ("at the devices' door", None),
+            Self::Inside => ("of devices that are connected", None),
         };
         let reason = Some(format!("more sorts of refusals {who} at once than are told apart"));
-        Entry { reason, ..Entry::new("*", "*", Target { kind: "*".into(), id: None }, Outcome::Denied) }
+        Entry { actor, reason, ..Entry::new("*", "*", Target { kind: "*".into(), id: None }, Outcome::Denied) }
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Sort {
     actor: Option<Actor>,
-    /// Of a principal only: who is unknown can name as many as it likes.
+    /// Of a principal only: who is unknown, and a device, can name as many as it likes.
     target: Option<Target>,
     from: String,
     action: String,
@@ -60,7 +72,7 @@ struct Sort {
 impl Sort {
     fn of(entry: &Entry) -> Self {
         let Entry { actor, action, reason, .. } = entry.clone();
-        let target = actor.as_ref().map(|_| entry.target.clone());
+        let target = Some(entry.target.clone()).filter(|_| matches!(Origin::of(entry), Origin::Known(_)));
         Self { actor, target, from: network(&entry.from), action, reason }
     }
 }
@@ -96,15 +108,18 @@ pub struct Denials(Mutex<HashMap<Origin, Sorts>>);
 impl Denials {
     /// The entry, when it is the first of its sort: it is to be recorded now. The others come out of [`Self::due`].
     pub fn take(&self, entry: Entry, now: Timestamp) -> Option<Entry> {
-        let (origin, sort) = (Origin::of(&entry), Sort::of(&entry));
+        let (mut origin, sort) = (Origin::of(&entry), Sort::of(&entry));
         let mut origins = self.0.lock();
-        let sorts = origins.entry(origin).or_default();
+        if matches!(origin, Origin::Known(_)) && origins.len() >= ACTORS_MAX && !origins.contains_key(&origin) {
+            origin = Origin::Known(None);
+        }
+        let sorts = origins.entry(origin.clone()).or_default();
         if let Some(gathered) = sorts.apart.get_mut(&sort) {
             gathered.count += 1;
             gathered.entry = entry;
             return None;
         }
-        if sorts.apart.len() < SORTS_MAX {
+        if sorts.apart.len() < origin.sorts_max() {
             sorts.apart.insert(sort, Gathered { entry: entry.clone(), count: 0, since: now });
             return Some(entry);
         }
@@ -123,10 +138,11 @@ impl Denials {
             }
             !is_due
         };
-        for sorts in self.0.lock().values_mut() {
+        self.0.lock().retain(|_, sorts| {
             sorts.apart.retain(|_, gathered| goes_on(gathered));
             sorts.others = sorts.others.take().filter(&mut goes_on);
-        }
+            !sorts.apart.is_empty() || sorts.others.is_some()
+        });
         due
     }
 }
@@ -179,6 +195,33 @@ mod tests {
         let at_the_door = Entry { status: None, action: "CONNECT".into(), ..denied("x") };
         assert!(denials.take(of_a_principal, at(1)).is_some());
         assert!(denials.take(at_the_door, at(1)).is_some());
+    }
+
+    #[test]
+    fn one_principal_hides_nothing_of_another() {
+        let denials = Denials::default();
+        let by = |who: &str, target: String| {
+            let actor = Some(Actor { id: who.into(), name: who.into() });
+            Entry { actor, status: Some(403), target: Target { kind: "principal".into(), id: Some(target) }, ..denied("x") }
+        };
+        let recorded = (0..1_000).filter(|n| denials.take(by("wild", n.to_string()), at(0)).is_some()).count();
+        assert_eq!(recorded, SORTS_OF_ONE_MAX);
+        assert!(denials.take(by("quiet", "valve".into()), at(1)).is_some());
+        let due = denials.due(at(20), false);
+        assert!(due.iter().any(|entry| entry.actor.as_ref().is_some_and(|actor| actor.id == "wild") && entry.count > 900), "{due:?}");
+        assert!(denials.0.lock().is_empty(), "and what is over is forgotten");
+    }
+
+    #[test]
+    fn a_device_that_tries_many_topics_is_one_sort() {
+        let denials = Denials::default();
+        let reaching = |device: &str, topic: String| {
+            let actor = Some(Actor { id: device.into(), name: "device".into() });
+            Entry { actor, ..Entry::new("x", "PUBLISH", Target { kind: "topic".into(), id: Some(topic) }, Outcome::Denied) }
+        };
+        assert!(denials.take(reaching("d", "a".into()), at(0)).is_some());
+        assert!((0..100).all(|n| denials.take(reaching("d", n.to_string()), at(0)).is_none()));
+        assert!(denials.take(reaching("e", "a".into()), at(0)).is_some(), "another device is another sort");
     }
 
     #[test]

@@ -36,6 +36,9 @@ struct Claim {
     hash: String,
     kid: u32,
     expires_at: Timestamp,
+    /// Where the device stood.
+    #[serde(default)]
+    parent: Option<TwinId>,
 }
 
 /// A code that was made; shown this once.
@@ -61,7 +64,13 @@ impl Default for Claims {
 
 impl Identities {
     /// Makes a claim code for a device; one that it had is of no use any more.
-    pub async fn create_claim_code(&self, device: &TwinId, lifetime: Duration, now: Timestamp) -> Result<ClaimCode, TwinError> {
+    pub(crate) async fn create_claim_code(
+        &self,
+        device: &TwinId,
+        parent: Option<TwinId>,
+        lifetime: Duration,
+        now: Timestamp,
+    ) -> Result<ClaimCode, TwinError> {
         if lifetime.is_zero() || lifetime > CLAIM_LIFETIME_MAX {
             let reason = format!("must be from 1 to {} seconds", CLAIM_LIFETIME_MAX.as_secs());
             return Err(TwinError::Invalid { pointer: "/expires_in".into(), reason });
@@ -72,7 +81,7 @@ impl Identities {
         let letters: String = bytes.iter().map(|b| char::from(ALPHABET[usize::from(b % 32)])).collect();
         let (kid, expires_at) = (self.inner.masters.newest(), now.plus(lifetime));
         let hash = BASE64.encode(self.master(kid)?.claim_hash(device, &letters));
-        let body = serde_json::to_vec(&Claim { hash, kid, expires_at }).map_err(|e| damaged(e.to_string()))?;
+        let body = serde_json::to_vec(&Claim { hash, kid, expires_at, parent }).map_err(|e| damaged(e.to_string()))?;
         self.inner.documents.put_document(KIND, device.as_str(), body.into()).await?;
         let groups: Vec<&str> = (0..CODE_LETTERS).step_by(4).map(|at| &letters[at..at + 4]).collect();
         Ok(ClaimCode { code: groups.join("-"), expires_at })
@@ -80,7 +89,14 @@ impl Identities {
 
     /// Takes the code of a device, which then opens no more. The caller puts it back with [`Self::return_claim`] when what it
     /// was for fails.
-    pub(crate) async fn take_claim(&self, device: &TwinId, code: &str, now: Timestamp) -> Result<bytes::Bytes, TwinError> {
+    /// `parent` is where the device stands: a code that was made while it was being moved is for where it stood.
+    pub(crate) async fn take_claim(
+        &self,
+        device: &TwinId,
+        parent: Option<&TwinId>,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<bytes::Bytes, TwinError> {
         let since = Duration::from_millis(u64::try_from(now.as_millis()).unwrap_or(0));
         let whole = self.inner.claims.whole.lock().take(Rate::per_minute(TRIES_PER_MINUTE_WHOLE), since);
         if whole.and_then(|()| self.inner.claims.tries.take(device, since)).is_err() {
@@ -95,7 +111,7 @@ impl Identities {
         let body = self.inner.documents.document(KIND, device.as_str()).await?.ok_or_else(wrong)?;
         let claim: Claim = serde_json::from_slice(&body).map_err(|e| damaged(e.to_string()))?;
         let hash = BASE64.encode(self.master(claim.kid)?.claim_hash(device, &normal(code)));
-        if !bool::from(hash.as_bytes().ct_eq(claim.hash.as_bytes())) || claim.expires_at <= now {
+        if !bool::from(hash.as_bytes().ct_eq(claim.hash.as_bytes())) || claim.expires_at <= now || claim.parent.as_ref() != parent {
             return Err(wrong());
         }
         // Gone before it has any effect: of two who come with it one is too late.

@@ -9,7 +9,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{
     Identities,
-    passwords::{self, PASSWORD_BYTES},
+    passwords::{PASSWORD_BYTES, Passwords},
     tokens,
 };
 use crate::error::TwinError;
@@ -68,6 +68,10 @@ impl Identities {
         gateway: Option<TwinId>,
     ) -> Result<(u64, BTreeMap<String, String>), TwinError> {
         let generation = self.inner.store.next_generation(device).await?;
+        if generation > 1 {
+            // A code for a former device of this name, should its removal have been cut off.
+            self.forget_claim(device).await?;
+        }
         let fresh = Identity { gateway, ..Identity::new(device.clone(), generation, self.inner.masters.newest()) };
         let defaults = ["primary", "secondary"].map(String::from);
         let (identity, shown) = self.equip(fresh, credentials, &defaults).await?;
@@ -122,7 +126,7 @@ impl Identities {
             shown.insert(slot, key);
         }
         identity.certificates = certificates.into_iter().map(|(slot, sha256)| OwnCertificate { slot, sha256 }).collect();
-        identity.password = hashed(password).await?;
+        identity.password = hashed(&self.inner.passwords, password).await?;
         Ok((identity, shown))
     }
 
@@ -147,7 +151,7 @@ impl Identities {
             after.certificates.extend(sha256.map(|sha256| OwnCertificate { slot, sha256 }));
         }
         if let Some(password) = password {
-            after.password = hashed(password).await?;
+            after.password = hashed(&self.inner.passwords, password).await?;
         }
         if after.slots.len() + after.sealed.len() > KEY_SLOTS_MAX {
             return Err(invalid("/keys".into(), format!("would be more than {KEY_SLOTS_MAX} keys")));
@@ -177,6 +181,16 @@ impl Identities {
     pub(crate) async fn enable(&self, device: &TwinId, enabled: bool) -> Result<(), TwinError> {
         let identity = self.known(device).await?;
         Ok(self.inner.store.put_identities(vec![Identity { enabled, ..identity }]).await?)
+    }
+
+    /// Opens nothing any more; nor does an enrolment take it again.
+    pub(crate) async fn close(&self, device: &TwinId) -> Result<(), TwinError> {
+        match self.inner.store.identity(device).await? {
+            Some(identity) if identity.enabled => {
+                Ok(self.inner.store.put_identities(vec![Identity { enabled: false, ..identity }]).await?)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Keeps the way from a gateway to its devices.
@@ -216,7 +230,7 @@ fn random_key() -> Result<String, TwinError> {
     Ok(BASE64.encode(key))
 }
 
-async fn hashed(password: Option<String>) -> Result<Option<String>, TwinError> {
+async fn hashed(passwords: &Passwords, password: Option<String>) -> Result<Option<String>, TwinError> {
     let Some(password) = password else { return Ok(None) };
     if !PASSWORD_BYTES.contains(&password.len()) || password.starts_with(tokens::PREFIX) {
         let (least, most) = (PASSWORD_BYTES.start(), PASSWORD_BYTES.end());
@@ -225,7 +239,7 @@ async fn hashed(password: Option<String>) -> Result<Option<String>, TwinError> {
             format!("a password has {least} to {most} bytes and does not begin with {}", tokens::PREFIX),
         ));
     }
-    passwords::hash(password).await.map(Some)
+    passwords.hash(password).await.map(Some)
 }
 
 fn is_slot(slot: &str) -> bool {

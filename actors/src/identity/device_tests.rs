@@ -197,7 +197,7 @@ async fn a_new_master_key_cuts_nobody_off() {
     let brought = enrol_with(&before, "brought", keys([("k", Some("a-key-from-a-factory"))])).await;
     let token = before.issue_token(&id("old"), Duration::from_secs(60), NOW).await.unwrap();
     let (enrolment, key) = before.put_enrolment("group", enrolment(), false).await.unwrap();
-    let code = before.create_claim_code(&id("old"), Duration::from_secs(60), NOW).await.unwrap().code;
+    let code = before.create_claim_code(&id("old"), None, Duration::from_secs(60), NOW).await.unwrap().code;
 
     let after = on(&store, Masters::new([7; 32]).with(2, [8; 32]));
     assert_eq!(opens(&after, "old", &old["primary"]).await, Ok(()));
@@ -206,7 +206,7 @@ async fn a_new_master_key_cuts_nobody_off() {
     let (same, no_key) = after.put_enrolment("group", enrolment.asked, false).await.unwrap();
     assert_eq!((same.id, no_key), (enrolment.id, None));
     assert!(after.newcomer(&id("n"), newcomer_password("group", &key.unwrap(), "n").as_bytes()).await.is_ok());
-    assert!(after.take_claim(&id("old"), &code, NOW).await.is_ok());
+    assert!(after.take_claim(&id("old"), None, &code, NOW).await.is_ok());
 
     let new = enrol(&after, "new").await;
     let fresh = reset(&after, "old").await;
@@ -271,8 +271,9 @@ async fn an_enrolment_takes_who_belongs_and_no_more_than_it_may() {
 #[tokio::test]
 async fn a_claim_code_opens_once_and_in_time() {
     let ids = identities();
-    let code = async || ids.create_claim_code(&id("a"), Duration::from_secs(60), NOW).await.unwrap().code;
-    let take = async |device: &str, code: &str, now| ids.take_claim(&id(device), code, now).await.map(drop).map_err(|e| e.to_string());
+    let code = async || ids.create_claim_code(&id("a"), None, Duration::from_secs(60), NOW).await.unwrap().code;
+    let take =
+        async |device: &str, code: &str, now| ids.take_claim(&id(device), None, code, now).await.map(drop).map_err(|e| e.to_string());
     let no = Err(TwinError::NoSuchClaim.to_string());
     let first = code().await;
     assert_eq!(take("a", "0000-0000-0000-0000", NOW).await, no);

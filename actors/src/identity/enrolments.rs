@@ -197,7 +197,26 @@ impl Identities {
         Ok(Newcomer::Key { enrolment: id.into(), password: text.to_owned() })
     }
 
-    /// Counts a newcomer in, if its enrolment takes it.
+    /// `true` for a device that was never registered, `false` for one with an identity and no twin, whose registration was cut off. Refuses one that
+    /// was put out: its identity is closed, or gone.
+    pub(crate) async fn may_be_new(&self, device: &TwinId) -> Result<bool, Denied> {
+        let unavailable = |error: persistence::Error| {
+            tracing::error!(%device, %error, "an identity cannot be read");
+            Denied::Unavailable
+        };
+        if self.inner.store.next_generation(device).await.map_err(unavailable)? == 1 {
+            return Ok(true);
+        }
+        match self.inner.store.identity(device).await.map_err(unavailable)? {
+            Some(identity) if identity.enabled => Ok(false),
+            _ => {
+                tracing::info!(%device, "a device that was registered before was not enrolled");
+                Err(Denied::NotEnrolled)
+            }
+        }
+    }
+
+    /// Counts a newcomer in, if its enrolment takes it. One whose registration was cut off was counted before.
     pub(crate) async fn admit(&self, device: &TwinId, enrolment: &str, now: Timestamp) -> Result<Enrolment, Denied> {
         let unavailable = |error| {
             tracing::error!(%device, %error, "an enrolment cannot be read");
@@ -206,14 +225,12 @@ impl Identities {
         let _alone = self.inner.enrolments.changing.lock().await;
         let mut enrolment = self.enrolment(enrolment).await.map_err(unavailable)?.ok_or(Denied::NotEnrolled)?;
         let asked = &enrolment.asked;
-        let is_new = self.inner.store.next_generation(device).await.map_err(|e| unavailable(e.into()))? == 1;
+        let is_new = self.may_be_new(device).await?;
         let why_not = if !asked.enabled {
             Some("it is disabled")
         } else if !device.as_str().starts_with(&asked.id_prefix) {
             Some("the id does not begin with its prefix")
-        } else if !is_new {
-            Some("the id was registered before")
-        } else if enrolment.registered >= asked.devices_max {
+        } else if is_new && enrolment.registered >= asked.devices_max {
             Some("it has registered as many devices as it may")
         } else {
             None
@@ -228,8 +245,10 @@ impl Identities {
             tracing::info!(%device, enrolment = %enrolment.id, "an enrolment is slowed down");
             return Err(Denied::Busy);
         }
-        enrolment.registered += 1;
-        self.write(&enrolment).await.map_err(unavailable)?;
+        if is_new {
+            enrolment.registered += 1;
+            self.write(&enrolment).await.map_err(unavailable)?;
+        }
         Ok(enrolment)
     }
 }

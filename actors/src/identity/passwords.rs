@@ -111,6 +111,23 @@ impl Passwords {
     }
 
     async fn hash_and_compare(&self, stored: String, password: Vec<u8>) -> Result<bool, Denied> {
+        self.on_a_core(move || matches(&stored, &password)).await
+    }
+
+    /// The hash of a new password, in PHC form.
+    pub async fn hash(&self, password: String) -> Result<String, TwinError> {
+        let failed = |detail: String| persistence::Error::Unavailable { doing: "hashing a password", detail };
+        let mut salt = [0; SALT_BYTES];
+        SystemRandom::new().fill(&mut salt).map_err(|_| failed("no randomness".into()))?;
+        let hashed = self.on_a_core(move || {
+            let hash = argon2id(password.as_bytes(), &salt, (MEMORY_KIB, ROUNDS, LANES))?;
+            Some(format!("$argon2id$v=19$m={MEMORY_KIB},t={ROUNDS},p={LANES}${}${}", BASE64.encode(salt), BASE64.encode(hash)))
+        });
+        Ok(hashed.await.map_err(|_| TwinError::Overloaded)?.ok_or_else(|| failed("argon2id failed".into()))?)
+    }
+
+    /// Tens of milliseconds and 19 MiB each: as many at once as there are cores, and so many waiting.
+    async fn on_a_core<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Denied> {
         if self.waiting.fetch_add(1, Ordering::AcqRel) >= PASSWORDS_WAITING_MAX {
             self.waiting.fetch_sub(1, Ordering::AcqRel);
             return Err(Denied::Busy);
@@ -118,7 +135,7 @@ impl Passwords {
         let _waiting = Waiting(&self.waiting);
         let _core = self.cores.acquire().await.map_err(|_| Denied::Busy)?;
         metrics::counter!("twinfold_passwords_hashed_total").increment(1);
-        tokio::task::spawn_blocking(move || matches(&stored, &password)).await.map_err(|_| Denied::Busy)
+        tokio::task::spawn_blocking(work).await.map_err(|_| Denied::Busy)
     }
 
     fn remember(&self, device: TwinId, tag: Tag) {
@@ -131,18 +148,6 @@ impl Passwords {
         }
         known.insert(device, tag);
     }
-}
-
-/// The hash of a new password, in PHC form. Takes tens of milliseconds: on a thread that may block.
-pub async fn hash(password: String) -> Result<String, TwinError> {
-    let failed = |detail: String| persistence::Error::Unavailable { doing: "hashing a password", detail };
-    let mut salt = [0; SALT_BYTES];
-    SystemRandom::new().fill(&mut salt).map_err(|_| failed("no randomness".into()))?;
-    let hashed = tokio::task::spawn_blocking(move || {
-        let hash = argon2id(password.as_bytes(), &salt, (MEMORY_KIB, ROUNDS, LANES))?;
-        Some(format!("$argon2id$v=19$m={MEMORY_KIB},t={ROUNDS},p={LANES}${}${}", BASE64.encode(salt), BASE64.encode(hash)))
-    });
-    Ok(hashed.await.ok().flatten().ok_or_else(|| failed("argon2id failed".into()))?)
 }
 
 fn argon2id(password: &[u8], salt: &[u8], (memory, rounds, lanes): (u32, u32, u32)) -> Option<Tag> {
@@ -187,7 +192,7 @@ mod tests {
     async fn a_password_is_hashed_once_and_then_known() {
         let passwords = Passwords::new();
         let device = TwinId::new("d").unwrap();
-        let stored = hash("a password of somebody".into()).await.unwrap();
+        let stored = passwords.hash("a password of somebody".into()).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && !stored.contains("somebody"));
         let verify = |generation, text: &'static str| passwords.verify(&device, generation, &stored, text.as_bytes(), NOW);
         assert_eq!(verify(1, "a password of somebody").await, Ok(true));

@@ -161,8 +161,8 @@ async fn register(twins: &Twins, scope: Option<&[TwinId]>, registration: Registr
         let row = entry.row;
         let Registration { model, parent, gateway, metadata, tags, .. } = registration;
         let is_same = (row.model, row.parent, row.gateway, row.metadata, row.tags) == (model, parent, gateway, metadata, tags);
-        // One that was cut off before its status was set.
-        if is_same && row.status != status {
+        // One that was cut off before it was put out. Never the other way: who was put out meanwhile stays out.
+        if is_same && status == Status::Inactive && row.status == Status::Active {
             twins.set_status(&id, status).await?;
         }
         return if is_same { Ok(false) } else { Err(TwinError::AlreadyRegistered(id)) };

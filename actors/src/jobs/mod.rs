@@ -31,10 +31,12 @@ pub use run::run;
 pub use spool::{KIND as PART_DOCUMENT_KIND, LINE_BYTES_MAX, Line, LineFault, Spooled};
 
 pub const DOCUMENT_KIND: &str = "job";
-/// Jobs that work at the same time; further ones wait.
-pub const JOBS_RUNNING_MAX: usize = 2;
+/// Jobs that work at the same time, one of each principal; further ones wait.
+pub const JOBS_RUNNING_MAX: usize = 4;
 /// Jobs that wait or work; one more is refused.
 pub const JOBS_OPEN_MAX: usize = 64;
+/// The same, of one principal.
+pub const JOBS_OPEN_PER_PRINCIPAL_MAX: usize = 16;
 /// Jobs that are over and still listed; the oldest go first.
 pub const JOBS_ENDED_MAX: usize = 500;
 /// Failures that a job lists; the rest is counted.
@@ -186,6 +188,11 @@ impl Job {
         }
     }
 
+    /// Who has a place among the jobs, and one only.
+    fn asker(&self) -> &str {
+        self.principal.as_deref().unwrap_or(&self.by)
+    }
+
     /// The twins that it names as what it may touch, with what is below them.
     fn places(&self) -> impl Iterator<Item = &TwinId> {
         let top = match &self.work {
@@ -272,10 +279,14 @@ impl Jobs {
         }
         let ended: Vec<Name> = {
             let known = self.known.lock();
-            let open = known.values().filter(|live| !live.job.lock().state.is_end()).count();
-            if open >= JOBS_OPEN_MAX {
+            let open = || known.values().map(|live| live.job.lock()).filter(|known| !known.state.is_end());
+            if open().count() >= JOBS_OPEN_MAX {
                 let detail = format!("{JOBS_OPEN_MAX} jobs wait or work");
                 return Err(TwinError::Limit { limit: "JOBS_OPEN_MAX", detail });
+            }
+            if open().filter(|known| known.asker() == job.asker()).count() >= JOBS_OPEN_PER_PRINCIPAL_MAX {
+                let detail = format!("{JOBS_OPEN_PER_PRINCIPAL_MAX} jobs of this principal wait or work");
+                return Err(TwinError::Limit { limit: "JOBS_OPEN_PER_PRINCIPAL_MAX", detail });
             }
             known.values().map(|live| live.job.lock()).filter(|job| job.state.is_end()).map(|job| job.id.clone()).collect()
         };

@@ -1,6 +1,7 @@
-//! Takes jobs up, a few at a time and the oldest first, and works them piece by piece to their end.
+//! Takes jobs up, a few at a time, one of each principal, the oldest first, and works them piece by piece to their end.
 
 use std::{
+    collections::HashSet,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -19,7 +20,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Ends with the runtime.
 pub async fn run(runtime: Arc<Runtime>) {
-    let twins = Twins { runtime };
+    let twins = Twins::of(runtime);
     while !twins.runtime.is_stopping() {
         take_up(&twins);
         twins.runtime.jobs.changed.notified().await;
@@ -28,9 +29,16 @@ pub async fn run(runtime: Arc<Runtime>) {
 
 fn take_up(twins: &Twins) {
     let known: Vec<Arc<Live>> = twins.runtime.jobs.known.lock().values().cloned().collect();
-    let running = known.iter().filter(|live| live.is_running.load(Ordering::SeqCst)).count();
-    let waiting = |live: &&Arc<Live>| !live.is_running.load(Ordering::SeqCst) && !live.view().state.is_end();
-    for live in known.iter().filter(waiting).take(JOBS_RUNNING_MAX.saturating_sub(running)) {
+    let asker = |live: &Live| live.job.lock().asker().to_owned();
+    let mut at_work: HashSet<String> = known.iter().filter(|live| live.is_running.load(Ordering::SeqCst)).map(|live| asker(live)).collect();
+    let waiting = |live: &&Arc<Live>| !live.is_running.load(Ordering::SeqCst) && !live.job.lock().state.is_end();
+    for live in known.iter().filter(waiting) {
+        if at_work.len() >= JOBS_RUNNING_MAX {
+            return;
+        }
+        if !at_work.insert(asker(live)) {
+            continue;
+        }
         live.is_running.store(true, Ordering::SeqCst);
         let (twins, live) = (twins.clone(), live.clone());
         actix_rt::spawn(async move {

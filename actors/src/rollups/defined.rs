@@ -5,7 +5,11 @@ use std::sync::Arc;
 use hierarchy_models::rollup::{Aggregate, Asking, Asks, Contribution, Results, RollupSet};
 
 use super::seen::Seen;
-use crate::{body::Body, twin::view::view, view::TwinView};
+use crate::{
+    body::Body,
+    twin::{TwinState, view::view},
+    view::TwinView,
+};
 
 /// The roll-ups in force on a twin, with their texts.
 #[derive(Debug, Clone)]
@@ -44,7 +48,12 @@ impl Body {
     }
 
     pub fn view(&self) -> TwinView {
-        view(&self.id, &self.path, &self.state, self.below(), &self.results())
+        self.view_of(&self.state)
+    }
+
+    /// With another state of it than the one in memory.
+    pub fn view_of(&self, state: &TwinState) -> TwinView {
+        view(&self.id, &self.path, state, self.below(), &self.results())
     }
 
     pub fn definitions(&self) -> Definitions {

@@ -24,12 +24,12 @@ use std::{
     time::Duration,
 };
 
-use hierarchy_models::{DeviceMessage, ModelId, Name, TwinId, Value, value::Map};
+use hierarchy_models::{DeviceMessage, ModelId, Name, TwinId, Value, access::Right, tree::Path, value::Map};
 use persistence::{COPY_KIND, Page, Store, StoreStats};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::Access,
+    access::{Access, Subject},
     audit::{self, AuditFilter, AuditLog, Recorded},
     background,
     body::refusal_of_problem,
@@ -95,13 +95,36 @@ pub struct RuntimeStats {
 #[derive(Clone)]
 pub struct Twins {
     pub(crate) runtime: Arc<Runtime>,
+    acting: Option<Arc<Subject>>,
 }
 
 /// Says that a thread has joined; twins live there for as long as the thread does.
 pub struct HostGuard(());
 
+/// What a store far away does not answer is asked again for so long: nobody else serves by then.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_PAUSE: Duration = Duration::from_millis(100);
 /// Time a stop gives sessions to say goodbye to their twins.
 const GOODBYE_WAIT: Duration = Duration::from_secs(3);
+
+/// Reads what a start needs, and writes behind what the last run did not. May be done again when it was broken off.
+async fn load(runtime: &Arc<Runtime>) -> Result<(), TwinError> {
+    let store = &*runtime.store;
+    runtime.identities.access().load().await?;
+    runtime.models.load(store).await?;
+    runtime.rules.load(store, &runtime.identities).await?;
+    // What runs here is no copy of another store any more.
+    for mark in store.documents(COPY_KIND, None, 1).await? {
+        store.delete_document(COPY_KIND, &mark.id).await?;
+    }
+    let turns = background::recover(runtime).await?;
+    runtime.jobs.load(store).await?;
+    runtime.webhooks.load(store, runtime.settings.webhooks_waiting_max).await?;
+    if turns > 0 {
+        tracing::info!(turns, "recovered what the last run had not written behind");
+    }
+    runtime.wakes.load(runtime).await
+}
 
 impl Twins {
     /// Recovers what the journal holds beyond the checkpoint and starts the background work.
@@ -120,22 +143,37 @@ impl Twins {
         meters::register();
         let runtime = Runtime::new(store, identities, settings, clock, kinds);
         runtime.identities.access().configure(runtime.settings.oidc.clone(), runtime.settings.session_lifetime);
-        runtime.identities.access().load().await?;
-        runtime.models.load(&*runtime.store).await?;
-        runtime.rules.load(&*runtime.store, &runtime.identities).await?;
-        // What runs here is no copy of another store any more.
-        for mark in runtime.store.documents(COPY_KIND, None, 1).await? {
-            runtime.store.delete_document(COPY_KIND, &mark.id).await?;
+        let until = tokio::time::Instant::now() + START_PATIENCE;
+        while let Err(error) = load(&runtime).await {
+            let may_pass = matches!(&error, TwinError::Store(error) if error.is_transient());
+            if !may_pass || !runtime.keeps_durable || tokio::time::Instant::now() >= until {
+                return Err(error);
+            }
+            tracing::warn!(%error, "the start waits for the store");
+            tokio::time::sleep(START_PAUSE).await;
         }
-        let turns = background::recover(&runtime).await?;
-        runtime.jobs.load(&*runtime.store).await?;
-        runtime.webhooks.load(&*runtime.store, runtime.settings.webhooks_waiting_max).await?;
-        if turns > 0 {
-            tracing::info!(turns, "recovered what the last run had not written behind");
-        }
-        runtime.wakes.load(&runtime).await?;
         start_background(&runtime)?;
-        Ok(Self { runtime })
+        Ok(Self::of(runtime))
+    }
+
+    pub(crate) fn of(runtime: Arc<Runtime>) -> Self {
+        Self { runtime, acting: None }
+    }
+
+    /// The same twins, for somebody whose rights were looked at: what has to wait for others looks again when its turn has come, at where things
+    /// stand by then.
+    pub fn acting_for(&self, subject: &Arc<Subject>) -> Self {
+        Self { runtime: self.runtime.clone(), acting: Some(subject.clone()) }
+    }
+
+    /// Whether whoever this acts for has the right still, at this place.
+    pub(crate) fn still(&self, right: Right, place: &Path) -> Result<(), TwinError> {
+        let Some(subject) = &self.acting else { return Ok(()) };
+        let place = std::slice::from_ref(place);
+        // What a provider's token gives was read from it and does not change.
+        let by_token = !subject.by_token || subject.granted.at(&place[0]).has(right);
+        let stands = self.access().still_may(&subject.id, subject.by_token, (right, Some(place)), self.clock().now());
+        if by_token && stands { Ok(()) } else { Err(TwinError::Withdrawn) }
     }
 
     /// Makes the current thread (one that runs a tokio `LocalSet`: a worker of the front door, an actix arbiter) a home of twins.

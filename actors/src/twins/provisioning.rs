@@ -2,9 +2,9 @@
 //!
 //! What withdraws is durable before it is answered, and in this order: the door closes, then whoever is inside is shown out.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use hierarchy_models::{TwinId, event::Status};
+use hierarchy_models::{TwinId, access::Right, event::Status};
 
 use super::{Registration, TwinPatch, Twins, error_of};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     device::CloseReason,
     envelope::{Answer, Ask},
     error::TwinError,
-    identity::{CredentialsPatch, Denied, NewCredentials, Newcomer},
+    identity::{ClaimCode, CredentialsPatch, Denied, NewCredentials, Newcomer},
     twin::decide::Input,
     view::TwinView,
 };
@@ -29,7 +29,7 @@ impl Twins {
     /// The same, with these in their place.
     pub async fn replace_credentials(&self, id: &TwinId, credentials: NewCredentials) -> Result<BTreeMap<String, String>, TwinError> {
         let _sole = self.runtime.identity_lock(id).await;
-        self.entry(id).await?;
+        self.still(Right::Provision, &self.path(id).await?)?;
         let keys = self.runtime.identities.reset(id, credentials).await?;
         self.runtime.identities.forget_claim(id).await?;
         self.show_out(id).await?;
@@ -40,7 +40,7 @@ impl Twins {
     /// ends: nobody remembers which of them it was opened with.
     pub async fn change_credentials(&self, id: &TwinId, patch: CredentialsPatch) -> Result<BTreeMap<String, String>, TwinError> {
         let _sole = self.runtime.identity_lock(id).await;
-        self.entry(id).await?;
+        self.still(Right::Provision, &self.path(id).await?)?;
         let (keys, withdraws) = self.runtime.identities.change(id, patch).await?;
         if withdraws {
             self.show_out(id).await?;
@@ -55,6 +55,12 @@ impl Twins {
     /// Registers a device that nobody has registered, if the enrolment that speaks for it takes it.
     /// `from` is the address it came from.
     pub async fn self_register(&self, device: &TwinId, newcomer: Newcomer, from: &str) -> Result<(), Denied> {
+        // Who was put out uses nothing up of what newcomers share.
+        self.runtime.identities.may_be_new(device).await?;
+        if let Err(exceeded) = self.runtime.quotas.registration(&format!("enrolment {}", newcomer.enrolment())) {
+            tracing::info!(%device, enrolment = %newcomer.enrolment(), quota = exceeded.quota, "a device that registers itself has to wait");
+            return Err(Denied::Busy);
+        }
         let enrolment = self.runtime.identities.admit(device, newcomer.enrolment(), self.clock().now()).await?;
         let none = NewCredentials { keys: Some(BTreeMap::new()), ..NewCredentials::default() };
         let credentials = match newcomer {
@@ -90,6 +96,12 @@ impl Twins {
         }
     }
 
+    /// Makes a claim code for a device where it stands; one that it had is of no use any more.
+    pub async fn create_claim_code(&self, device: &TwinId, lifetime: Duration) -> Result<ClaimCode, TwinError> {
+        let parent = self.entry(device).await?.row.parent;
+        self.runtime.identities.create_claim_code(device, parent, lifetime, self.clock().now()).await
+    }
+
     /// Takes a device under `parent`, by the code that it was given, and activates it; nobody else speaks for it from then on. Its own
     /// credentials stay: the device knows no others.
     pub async fn claim(&self, device: &TwinId, code: &str, parent: &TwinId) -> Result<TwinView, TwinError> {
@@ -98,9 +110,11 @@ impl Twins {
         // later has the last word.
         let _alone = runtime.tree.write().await;
         let no_parent = || TwinError::NoSuchParent { parent: parent.clone() };
-        runtime.store.entry(parent).await?.ok_or_else(no_parent)?;
+        let place = runtime.store.entry(parent).await?.ok_or_else(no_parent)?.path;
+        self.still(Right::Provision, &place)?;
         let _sole = runtime.identity_lock(device).await;
-        let claim = identities.take_claim(device, code, self.clock().now()).await?;
+        let stands = runtime.store.entry(device).await?.and_then(|entry| entry.row.parent);
+        let claim = identities.take_claim(device, stands.as_ref(), code, self.clock().now()).await?;
         let patch = TwinPatch { parent: Some(Some(parent.clone())), gateway: Some(None), ..TwinPatch::default() };
         if let Err(error) = self.move_and_patch(device, Some(parent.clone()), patch, None).await {
             identities.return_claim(device, claim).await?;

@@ -12,6 +12,7 @@ use crate::{
     envelope::{Answer, Ask},
     error::TwinError,
     sighting::Sighting,
+    twin::TwinState,
     view::TwinView,
 };
 
@@ -28,6 +29,13 @@ impl Twins {
         };
         if let Some(seen) = self.runtime.glance(id, look) {
             return Ok(seen);
+        }
+        let behind = |b: &Body, durable: &TwinState| {
+            b.used(self.runtime.clock.now());
+            b.view_of(durable)
+        };
+        if let Some(view) = self.runtime.glance_behind(id, behind) {
+            return Ok((view, None));
         }
         match self.runtime.ask(id, Ask::View).await.map_err(error_of)? {
             Answer::View(view) => Ok((*view, None)),

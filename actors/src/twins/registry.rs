@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hierarchy_models::{
     TwinId,
+    access::Right,
     event::Status,
     tree::{Path, TreeError},
 };
@@ -48,6 +49,7 @@ impl Twins {
             Some(parent) => self.path_under(parent, &id).await?,
             None => Path::root(&id),
         };
+        self.still(Right::Provision, &path)?;
         self.check_gateway(&id, gateway.as_ref()).await?;
         let _sole = runtime.identity_lock(&id).await;
         if runtime.store.entry(&id).await?.is_some() {
@@ -121,14 +123,20 @@ impl Twins {
         match (patch.gateway.clone(), patch.parent.clone()) {
             (None, None) => {
                 let _shared = self.runtime.tree.read().await;
+                self.still(Right::Write, &self.path(id).await?)?;
                 self.apply_patch(id, patch, if_version).await
             }
             (Some(gateway), None) => {
                 let _shared = self.runtime.tree.read().await;
+                self.still(Right::Provision, &self.path(id).await?)?;
                 self.with_gateway(id, gateway, self.apply_patch(id, patch, if_version)).await
             }
             (gateway, Some(parent)) => {
                 let _alone = self.runtime.tree.write().await;
+                self.still(Right::Provision, &self.path(id).await?)?;
+                if let Some(parent) = &parent {
+                    self.still(Right::Provision, &self.path_under(parent, id).await?)?;
+                }
                 let work = self.move_and_patch(id, parent, patch, if_version);
                 match gateway {
                     Some(gateway) => self.with_gateway(id, gateway, work).await,
@@ -225,6 +233,7 @@ impl Twins {
         let runtime = &self.runtime;
         let _alone = runtime.tree.write().await;
         let top = self.entry(id).await?;
+        self.still(Right::Provision, &top.path)?;
         let below = runtime.store.below(id).await?;
         if !below.is_empty() && !recursive {
             return Err(TwinError::HasChildren { twin: id.clone() });
@@ -251,13 +260,13 @@ impl Twins {
     /// Durable, and the device's live session ended if inactive, when it returns.
     pub async fn set_status(&self, id: &TwinId, status: Status) -> Result<TwinView, TwinError> {
         let _sole = self.runtime.identity_lock(id).await;
+        self.still(Right::Provision, &self.path(id).await?)?;
         self.put_status(id, status).await
     }
 
     /// The caller has the twin's identity for itself.
     pub(super) async fn put_status(&self, id: &TwinId, status: Status) -> Result<TwinView, TwinError> {
         let runtime = &self.runtime;
-        self.entry(id).await?;
         let enabled = status == Status::Active;
         // The door closes first, then whoever is inside is shown out.
         runtime.identities.enable(id, enabled).await?;
@@ -288,10 +297,12 @@ impl Twins {
     }
 }
 
-/// Unregisters one twin. Its last event ends its session; its parent and its identity go next, and its rows last.
+/// Unregisters one twin. The door closes first, and stays so should the rest fail; its last event ends its session; its parent and its identity
+/// go next, and its rows last.
 async fn remove(runtime: &Arc<Runtime>, id: &TwinId) -> Result<(), TwinError> {
     let _sole = runtime.identity_lock(id).await;
     let parent = runtime.store.entry(id).await?.and_then(|e| e.row.parent);
+    runtime.identities.close(id).await?;
     runtime.ask(id, Ask::Core(Input::Unregister)).await.map_err(error_of)?;
     if let Some(parent) = parent {
         let _ = runtime.ask(&parent, Ask::ChildGone(id.clone())).await;

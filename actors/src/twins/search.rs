@@ -115,6 +115,10 @@ impl Twins {
         if let Some(holds) = self.runtime.glance(id, look) {
             return Ok(Some(holds));
         }
+        let behind = |_: &Body, durable: &TwinState| holds(durable, filter, entry, known);
+        if let Some(holds) = self.runtime.glance_behind(id, behind) {
+            return Ok(Some(holds));
+        }
         if self.runtime.directory.peek(id).is_none() {
             return Ok(None);
         }
@@ -132,7 +136,11 @@ impl Twins {
 
 impl Body {
     pub fn holds(&self, filter: &Filter, entry: &RegistryEntry, known: &Known) -> bool {
-        let state = Seen { twin: &self.state, models: known, is_connected: self.state.connection.connected };
-        self.state.registered && filter.holds(&registered(entry), &state)
+        holds(&self.state, filter, entry, known)
     }
+}
+
+fn holds(twin: &TwinState, filter: &Filter, entry: &RegistryEntry, known: &Known) -> bool {
+    let state = Seen { twin, models: known, is_connected: twin.connection.connected };
+    twin.registered && filter.holds(&registered(entry), &state)
 }

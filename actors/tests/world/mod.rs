@@ -85,6 +85,14 @@ impl World {
         Self::on(Arc::new(MemoryStore::default()), clock, settings, kinds).await
     }
 
+    /// On a store whose commits may wait for other machines.
+    pub async fn far_away() -> Self {
+        let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
+        let store = Arc::new(MemoryStore::default());
+        store.let_commits_wait();
+        Self::on(store, clock, settings(), Kinds::built_in()).await
+    }
+
     async fn on(store: Arc<MemoryStore>, clock: Arc<ManualClock>, settings: Settings, kinds: Kinds) -> Self {
         let identities = Identities::new(store.clone(), store.clone(), [1; 32], "admin".into());
         let twins = Twins::open_with(store.clone(), identities, settings, clock.clone(), kinds).await.unwrap();

@@ -4,12 +4,18 @@
 //! needs a word that a form of another site cannot say: `Sec-Fetch-Site: same-origin`, which scripts cannot set, or, from browsers
 //! that do not say it, a header of our own, for which another site would need a permission (CORS) that nobody gives.
 
-use actix_web::http::{
-    Method,
-    header::{self, HeaderMap},
+use actix_web::{
+    HttpRequest,
+    http::{
+        Method,
+        header::{self, HeaderMap, HeaderValue},
+    },
 };
 
-use crate::problem::{self, Problem};
+use crate::{
+    Settings,
+    problem::{self, Problem},
+};
 
 /// A browser takes a cookie of this name only over HTTPS, for the whole host and no other.
 const OVER_TLS: &str = "__Host-twinfold";
@@ -19,10 +25,17 @@ pub const OWN_HEADER: &str = "x-twinfold-request";
 /// Characters of a session's token at most.
 const TOKEN_BYTES_MAX: usize = 128;
 
-/// The token of the session, when the request carries one.
-pub fn token(headers: &HeaderMap) -> Option<&str> {
+/// Whether the browser speaks HTTPS: to us, or to a proxy that says so. Who lies about it makes its own cookie stricter.
+pub fn is_over_tls(request: &HttpRequest) -> bool {
+    let is_https = |proto: &HeaderValue| *proto == HeaderValue::from_static("https");
+    Settings::of(request).tls.is_some() || request.headers().get("x-forwarded-proto").is_some_and(is_https)
+}
+
+/// The token of the session, when the request carries one. Over TLS only in the cookie that nobody in clear can have set.
+pub fn token(headers: &HeaderMap, over_tls: bool) -> Option<&str> {
     let mut pairs = headers.get_all(header::COOKIE).filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
-    let own = |pair: &'_ str| pair.split_once('=').is_some_and(|(name, _)| [OVER_TLS, IN_CLEAR].contains(&name.trim()));
+    let names: &[&str] = if over_tls { &[OVER_TLS] } else { &[OVER_TLS, IN_CLEAR] };
+    let own = |pair: &'_ str| pair.split_once('=').is_some_and(|(name, _)| names.contains(&name.trim()));
     let (_, token) = pairs.find(|pair| own(pair))?.split_once('=')?;
     Some(token.trim()).filter(|token| (1..=TOKEN_BYTES_MAX).contains(&token.len()))
 }
@@ -53,7 +66,7 @@ pub fn set(token: Option<(&str, u64)>, over_tls: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderName;
 
     use super::*;
 
@@ -67,10 +80,19 @@ mod tests {
 
     #[test]
     fn the_cookie_is_found_among_others() {
-        let of = |line: &'static str| token(&headers(&[("cookie", line)])).map(str::to_owned);
-        assert_eq!(of("a=b; __Host-twinfold=x1; c=d").as_deref(), Some("x1"));
-        assert_eq!(of("twinfold=x2").as_deref(), Some("x2"));
-        assert_eq!((of("twinfolds=x; xtwinfold=y"), of("twinfold="), of("twinfold")), (None, None, None));
+        let of = |line: &'static str, over_tls| token(&headers(&[("cookie", line)]), over_tls).map(str::to_owned);
+        assert_eq!(of("a=b; __Host-twinfold=x1; c=d", true).as_deref(), Some("x1"));
+        assert_eq!(of("twinfold=x2", false).as_deref(), Some("x2"));
+        for line in ["twinfolds=x; xtwinfold=y", "twinfold=", "twinfold"] {
+            assert_eq!((of(line, false), of(line, true)), (None, None), "{line}");
+        }
+    }
+
+    #[test]
+    fn over_https_only_a_cookie_that_was_set_over_https_counts() {
+        let both = headers(&[("cookie", "twinfold=planted; __Host-twinfold=own")]);
+        assert_eq!((token(&both, true), token(&both, false)), (Some("own"), Some("planted")));
+        assert_eq!(token(&headers(&[("cookie", "twinfold=planted")]), true), None);
     }
 
     #[test]

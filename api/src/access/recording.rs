@@ -26,7 +26,7 @@ pub fn is_write(method: &Method) -> bool {
 
 /// A refusal, recorded behind the answer.
 pub fn note(twins: &Twins, subject: Option<&Subject>, request: &HttpRequest, response: &HttpResponse<BoxBody>) {
-    let outcome = outcome_of(response.status());
+    let outcome = outcome_of(response);
     if outcome == Outcome::Denied {
         let mut entry = entry(subject, request);
         entry.outcome = outcome;
@@ -71,7 +71,7 @@ impl Recording {
     /// What was done is durably recorded before it is answered; what was refused is recorded behind.
     pub async fn end(mut self, response: &HttpResponse<BoxBody>) -> Result<(), Problem> {
         let Some(mut entry) = self.entry.take() else { return Ok(()) };
-        entry.outcome = outcome_of(response.status());
+        entry.outcome = outcome_of(response);
         entry.status = Some(response.status().as_u16());
         entry.reason = reason_of(response);
         if entry.outcome == Outcome::Done {
@@ -131,9 +131,11 @@ fn entry(subject: Option<&Subject>, request: &HttpRequest) -> Entry {
     Entry { actor, ..Entry::new(from, action, target(request.path()), Outcome::Failed) }
 }
 
-fn outcome_of(status: StatusCode) -> Outcome {
-    match status {
+fn outcome_of(response: &HttpResponse<BoxBody>) -> Outcome {
+    match response.status() {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Denied,
+        // What is hidden from the caller is no secret to who reads the log.
+        StatusCode::NOT_FOUND if problem_of(response).is_some_and(Problem::hides) => Outcome::Denied,
         status if status.is_success() => Outcome::Done,
         // A command that a device did not answer in time stands in its inbox all the same.
         StatusCode::GATEWAY_TIMEOUT => Outcome::Done,
@@ -141,8 +143,13 @@ fn outcome_of(status: StatusCode) -> Outcome {
     }
 }
 
+fn problem_of(response: &HttpResponse<BoxBody>) -> Option<&Problem> {
+    response.error().and_then(|error| error.as_error::<Problem>())
+}
+
 fn reason_of(response: &HttpResponse<BoxBody>) -> Option<String> {
-    response.error().and_then(|error| error.as_error::<Problem>()).map(|problem| problem.kind().slug.to_owned())
+    let problem = problem_of(response)?;
+    Some(if problem.hides() { "hidden".into() } else { problem.kind().slug.to_owned() })
 }
 
 /// `/api/v1/twins/d/commands`: the kind of thing, and its name when there is one.

@@ -44,7 +44,7 @@ pub async fn create(
     let slot = key.slot(&caller, &format!("/twins/{}/claim-code", id.0));
     let answer = uncut(async move {
         let work = async {
-            let made = twins.identities().create_claim_code(&id.0, body.value.0, twins.clock().now()).await?;
+            let made = twins.create_claim_code(&id.0, body.value.0).await?;
             Ok(Answer { status: StatusCode::CREATED, ..Answer::ok(json!({"code": made.code, "expires_at": made.expires_at})) })
         };
         replays.once(slot, &body.bytes, work).await
@@ -75,6 +75,7 @@ pub async fn claim(
     let Claiming { id, code, parent } = body.value;
     may_name(&caller, &twins, Some(&parent), None).await?;
     let before = twins.path(&id).await.ok();
+    let twins = caller.acting(&twins);
     let view = uncut(async move { Ok(twins.claim(&id, &code, &parent).await?) }).await?;
     Ok(moved(whole(&view)?, view.id, before, view.path))
 }

@@ -129,7 +129,7 @@ async fn answer(twins: &Twins, twin: &TwinId, command: Command, wait: Duration) 
     Err(problem.header_line(header::LOCATION, &format!("/api/v1/twins/{twin}/commands/{}", command.id)))
 }
 
-/// The twin's commands, newest first.
+/// The twin's commands, newest first. A page may hold fewer than its limit and still have a cursor.
 #[utoipa::path(
     operation_id = "listCommands",
     tag = "commands",

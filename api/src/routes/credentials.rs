@@ -67,6 +67,7 @@ pub async fn change(
 ) -> Result<HttpResponse, Problem> {
     caller.reach_existing(&twins, &id.0).await?;
     let slot = key.slot(&caller, &format!("/twins/{}/credentials", id.0));
+    let twins = caller.acting(&twins);
     let answer = uncut(async move {
         let work = async { Ok(Answer::ok(json!({"keys": twins.change_credentials(&id.0, body.value.0).await?}))) };
         replays.once(slot, &body.bytes, work).await
@@ -96,6 +97,7 @@ pub async fn reset(
 ) -> Result<HttpResponse, Problem> {
     caller.reach(&twins, &id.0).await?;
     let slot = key.slot(&caller, &format!("/twins/{}/credentials/reset", id.0));
+    let twins = caller.acting(&twins);
     let answer = uncut(async move {
         let work = async {
             if_match.check(&twins, &id.0).await?;

@@ -59,6 +59,10 @@ pub async fn may_grant(
             _ => problem.pointing_at(pointer),
         })?,
     }
+    if twins.access().role(role).is_err() {
+        // One that is just being made is not given before what it holds is known.
+        return Err(actors::TwinError::UnknownRole { role: role.into(), pointer: "/role".into() }.into());
+    }
     let missing = twins.access().rights_of(role).without(caller.rights_over(twins, under).await?);
     if missing.is_empty() { Ok(()) } else { Err(beyond(missing)) }
 }

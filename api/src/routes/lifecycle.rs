@@ -59,6 +59,7 @@ async fn set(
 ) -> Result<HttpResponse, Problem> {
     caller.reach(&twins, &id.0).await?;
     if_match.check(&twins, &id.0).await?;
+    let twins = caller.acting(&twins);
     whole(&uncut(async move { Ok(twins.set_status(&id.0, status).await?) }).await?)
 }
 

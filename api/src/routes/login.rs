@@ -1,11 +1,6 @@
 //! Sessions for browsers: a key or a signed token is shown once, and from then on a cookie stands for it that no script can read.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header::{self, HeaderValue},
-    post,
-    web::Data,
-};
+use actix_web::{HttpRequest, HttpResponse, http::header, post, web::Data};
 use actors::Twins;
 use hierarchy_models::Timestamp;
 use serde::Serialize;
@@ -16,7 +11,6 @@ use crate::{
     json,
     params::NoParams,
     problem::Problem,
-    settings::Settings,
 };
 
 /// Who is logged in, and until when.
@@ -40,40 +34,23 @@ pub struct SessionDocument {
     )
 )]
 #[post("/login")]
-pub async fn login(
-    access: Access,
-    request: HttpRequest,
-    twins: Data<Twins>,
-    settings: Data<Settings>,
-    _params: NoParams,
-) -> Result<HttpResponse, Problem> {
+pub async fn login(access: Access, request: HttpRequest, twins: Data<Twins>, _params: NoParams) -> Result<HttpResponse, Problem> {
     let bearer = access::bearer(request.headers())?;
     let now = twins.clock().now();
     let (token, expires_at) = twins.access().open_session(bearer, &access.subject, now)?;
     let seconds = expires_at.since(now).as_secs();
     let session = SessionDocument { id: access.subject.id.clone(), name: access.subject.name.clone(), expires_at };
     let mut response = HttpResponse::Ok();
-    response.insert_header((header::SET_COOKIE, cookie::set(Some((&token, seconds)), is_over_tls(&request, &settings))));
+    response.insert_header((header::SET_COOKIE, cookie::set(Some((&token, seconds)), cookie::is_over_tls(&request))));
     Ok(json::answer(&mut response, &session))
 }
 
 /// Ends the session of the cookie; live streams that were opened with it end too.
 #[utoipa::path(operation_id = "logout", tag = "sessions", responses((status = 204, description = "Logged out")))]
 #[post("/logout")]
-pub async fn logout(
-    _access: Access,
-    request: HttpRequest,
-    twins: Data<Twins>,
-    settings: Data<Settings>,
-    _params: NoParams,
-) -> Result<HttpResponse, Problem> {
-    if let Some(token) = cookie::token(request.headers()) {
+pub async fn logout(_access: Access, request: HttpRequest, twins: Data<Twins>, _params: NoParams) -> Result<HttpResponse, Problem> {
+    if let Some(token) = cookie::token(request.headers(), cookie::is_over_tls(&request)) {
         twins.access().close_session(token);
     }
-    Ok(HttpResponse::NoContent().insert_header((header::SET_COOKIE, cookie::set(None, is_over_tls(&request, &settings)))).finish())
-}
-
-/// Whether the browser speaks HTTPS: to us, or to a proxy that says so. Who lies about it makes its own cookie stricter.
-fn is_over_tls(request: &HttpRequest, settings: &Settings) -> bool {
-    settings.tls.is_some() || request.headers().get("x-forwarded-proto").is_some_and(|proto| *proto == HeaderValue::from_static("https"))
+    Ok(HttpResponse::NoContent().insert_header((header::SET_COOKIE, cookie::set(None, cookie::is_over_tls(&request)))).finish())
 }

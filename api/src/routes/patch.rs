@@ -64,6 +64,7 @@ pub async fn patch(
         None => None,
     };
     let expected = if_match.expected(&twins, &id.0).await?;
+    let twins = caller.acting(&twins);
     let view = uncut(async move { Ok(twins.patch(&id.0, change, expected).await?) }).await?;
     Ok(moved(whole(&view)?, view.id, before, view.path))
 }

@@ -49,6 +49,7 @@ pub async fn register(
     caller.may_stand_under(registration.parent.as_ref())?;
     may_name(&caller, &twins, registration.parent.as_ref(), registration.gateway.as_ref()).await?;
     let slot = key.slot(&caller, "/twins");
+    let twins = caller.acting(&twins);
     let answer = uncut(async move {
         let work = async { answer(twins.register_with(registration, credentials).await?.into()) };
         replays.once(slot, &body.bytes, work).await

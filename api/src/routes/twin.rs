@@ -68,6 +68,7 @@ pub async fn delete(
     params.finish()?;
     caller.reach(&twins, &id.0).await?;
     let expected = if_match.expected(&twins, &id.0).await?;
+    let twins = caller.acting(&twins);
     uncut(async move { Ok(twins.delete(&id.0, recursive, expected).await?) }).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -54,7 +54,7 @@ fn rows() -> Vec<Row> {
         get("GET /twins/{id}/rollups", "read", "/twins/room/rollups", HIDDEN),
         row("PUT /twins/{id}/rollups", "write", "/twins/room/rollups", json!({"load": "sum(devices.power)"}), 200, HIDDEN),
         row("DELETE /twins/{id}/rollups", "write", "/twins/room/rollups", Json::Null, 204, HIDDEN),
-        row("POST /twins/{id}/credentials/reset", "provision", "/twins/d/credentials/reset", Json::Null, 200, HIDDEN),
+        row("POST /twins/{id}/credentials/reset", "provision", "/twins/d/credentials/reset", json!({}), 200, HIDDEN),
         row("POST /twins/{id}/tokens", "provision", "/twins/d/tokens", json!({}), 201, HIDDEN),
         get("GET /twins/{id}/credentials", "provision", "/twins/d/credentials", HIDDEN),
         row("PATCH /twins/{id}/credentials", "provision", "/twins/d/credentials", json!({}), 200, HIDDEN),
@@ -233,14 +233,16 @@ impl Row {
             may.follow(&path, "").await;
             return;
         }
-        if !body.is_null() {
+        // One that may say nothing may also not be there at all, and still take its time to end.
+        let empty = (body == json!({})).then(String::new);
+        for text in Some(body.to_string()).filter(|_| !body.is_null()).into_iter().chain(empty) {
             let role = self.right.map_or("only-read".into(), |right| format!("only-{right}"));
             let made = world.admin.post("/principals", json!({"name": "n", "role": role, "scope": scope})).await.json;
             let late = world.with_key(made["key"].as_str().unwrap());
-            let held = late.hold_back(self.method(), &path, &[media_type(&path)], &body.to_string()).await;
+            let held = late.hold_back(self.method(), &path, &[media_type(&path)], &text).await;
             world.admin.delete(&format!("/principals/{}", made["id"].as_str().unwrap())).await;
             let answer = held.finish().await;
-            assert_eq!(answer.status, 401, "{} with a body that ends after its key: {answer:?}", self.route);
+            assert_eq!(answer.status, 401, "{} with the body {text:?} that ends after its key: {answer:?}", self.route);
         }
         let answer = ask(&may).await;
         assert_eq!(answer.status, self.inside, "{} inside: {answer:?}", self.route);

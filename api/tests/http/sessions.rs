@@ -70,6 +70,11 @@ fn behind_https_the_cookie_is_bound_to_the_host() {
         let line = login.header("set-cookie");
         assert!(line.starts_with("__Host-twinfold=") && line.ends_with("; Secure") && !line.contains("Domain"), "{line}");
         assert_eq!(with(&world, "GET", "/twins", &cookie(&login), &[]).await.status, 200);
+        // One that somebody on the way set in clear is not taken there.
+        let in_clear = cookie(&world.admin.call("POST", "/login", &[], "").await);
+        let https = [("x-forwarded-proto", "https")];
+        assert_eq!(with(&world, "GET", "/twins", &cookie(&login), &https).await.status, 200);
+        assert_eq!(with(&world, "GET", "/twins", &in_clear, &https).await.status, 401);
     });
 }
 

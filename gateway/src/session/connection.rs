@@ -55,7 +55,7 @@ async fn begin(house: &Arc<House>, stream: Stream) -> Option<Box<Attended>> {
     let hello = Rc::new(hello);
     let from = peer.remote.clone();
     match timeout(patience, decide(house, &hello, peer)).await.unwrap_or(Err(Turned::timeout())) {
-        Ok(admitted) => Some(admit(house, socket, codec, &hello, admitted)),
+        Ok(admitted) => Some(admit(house, socket, codec, (&hello, from), admitted)),
         Err(turned) => {
             door::note_denial(house, &hello, &from, &turned);
             turn_away(house, socket, &codec, &hello, turned).await;
@@ -136,7 +136,7 @@ struct Attended {
 }
 
 /// Sends the CONNACK. The password, and the page that it was read into, go with the CONNECT.
-fn admit(house: &Arc<House>, mut socket: Socket, codec: Codec, hello: &Hello, admitted: Admitted) -> Box<Attended> {
+fn admit(house: &Arc<House>, mut socket: Socket, codec: Codec, (hello, from): (&Hello, String), admitted: Admitted) -> Box<Attended> {
     let Admitted { session, link, will, place, expiry, verified } = admitted;
     house.meters.connect(hello.version.name(), "accepted");
     let accepted = accepted(house, hello, &session, expiry.as_secs());
@@ -149,7 +149,7 @@ fn admit(house: &Arc<House>, mut socket: Socket, codec: Codec, hello: &Hello, ad
         codec.limit_outbound(max);
     }
     let renews = hello.authentication.is_some();
-    let session = Rc::new(Session::new(house.clone(), session, hello.version, &verified, renews));
+    let session = Rc::new(Session::new(house.clone(), (session, from), hello.version, &verified, renews));
     let _ = socket.write(Outbound::ConnAck(Box::new(accepted)), &codec);
     let run = Run::new(session.clone(), link.clone(), socket, codec, &terms);
     Box::new(Attended { run, session, link, will: will.map(Box::new), place })

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use actors::{
     audit::{Entry, Outcome, Target},
     device::{Connect, ConnectError, DeviceSession},
-    identity::{Denied, Newcomer, Proof, Verified},
+    identity::{Certificate, Denied, Newcomer, Proof, Verified},
 };
 use bytes::Bytes;
 use hierarchy_models::{
@@ -81,28 +81,42 @@ pub(crate) async fn admit(house: &Arc<House>, hello: &Hello, peer: Peer) -> Resu
     }
     let device = claimed(house, hello)?;
     let Peer { remote, chain } = peer;
-    let (verified, by_certificate) = authenticate(house, &device, hello, (&remote, chain.as_ref())).await?;
+    let shown = Shown::of(house, hello, chain.as_ref())?;
+    let mut verified = authenticate(house, &device, &shown, &remote).await?;
     if !house.may_connect(&device) {
         return Err(Turned::new(Code::ConnectionRateExceeded, "device_connects", "this device connects too often; try again later"));
     }
     if hello.will.is_some() && !verified.scope.publish {
         return Err(Turned::not_authorized("will_scope"));
     }
-    let will = hello.will.as_ref().map(|will| read_will(house, (&device, verified.proof), hello, will)).transpose()?;
+    let mut will = hello.will.as_ref().map(|will| read_will(house, (&device, verified.proof), hello, will)).transpose()?;
     let mut place = house.take_place().ok_or(Turned::new(Code::ServerBusy, "connections_max", "mqtt.connections_max is reached"))?;
 
     let link = Arc::new(SessionLink::new(house.settings.downlink_queue_max, &house.meters));
     let expiry = hello.expiry.unwrap_or(Duration::MAX).min(house.settings.session_expiry_max);
-    let connect = Connect {
+    let connect = |proof| Connect {
         device: device.clone(),
         protocol: hello.version.name().into(),
         remote: remote.clone(),
         clean_start: hello.clean_start,
         expiry,
-        proof: Some(verified.proof),
+        proof: Some(proof),
         link: link.clone(),
     };
-    let session = house.twins.connect(connect).await.map_err(|e| connect_error(&device, &e))?;
+    let mut session = house.twins.connect(connect(verified.proof)).await;
+    if let Err(ConnectError::NoSuchTwin(_)) = session {
+        // A registration by itself that was cut off, or that is under way on another connection.
+        match shown.register(house, &device, &remote).await {
+            Ok(again) => {
+                verified = again;
+                will.iter_mut().for_each(|will| will.proof = verified.proof);
+                session = house.twins.connect(connect(verified.proof)).await;
+            }
+            Err(later @ (Denied::Unavailable | Denied::Busy)) => return Err(turned(later)),
+            Err(_) => {}
+        }
+    }
+    let session = session.map_err(|e| connect_error(&device, &e))?;
     if let Some(will) = &will
         && !session.speaks_for(&will.target).await
     {
@@ -111,8 +125,15 @@ pub(crate) async fn admit(house: &Arc<House>, hello: &Hello, peer: Peer) -> Resu
     }
     // coming back in time makes the old connection's will untrue, unless coming back ended the old session
     house.wills.decide(&device, if hello.clean_start { Fate::SendNow } else { Fate::Drop });
-    let certified = chain.filter(|_| by_certificate).map(|chain| Certified { device, from: remote, chain, link: Arc::downgrade(&link) });
+    let by_certificate = matches!(shown, Shown::Certificate(..));
+    let certified = chain.clone().filter(|_| by_certificate);
+    let certified = certified.map(|chain| Certified { device: device.clone(), from: remote.clone(), chain, link: Arc::downgrade(&link) });
     place.settle(session.number(), &link, certified);
+    // A list that was read again before it was known whose certificate this session hangs on.
+    if by_certificate && let Err(unfit) = Shown::of(house, hello, chain.as_ref()) {
+        session.close(DisconnectReason::Revoked, None).await;
+        return Err(unfit);
+    }
     Ok(Admitted { session, link, will, place, expiry, verified })
 }
 
@@ -124,27 +145,76 @@ fn claimed(house: &House, hello: &Hello) -> Result<TwinId, Turned> {
     })
 }
 
-/// By password where there is one, else by certificate; and whether it was by certificate. All wrong credentials get one
-/// answer, so that nobody learns which devices exist.
-async fn authenticate(
-    house: &House,
-    device: &TwinId,
-    hello: &Hello,
-    (from, chain): (&str, Option<&Chain>),
-) -> Result<(Verified, bool), Turned> {
-    let token = hello.authentication.as_ref().and_then(|authentication| authentication.data.as_ref());
-    let verified = match (token.or(hello.password.as_ref()), chain) {
-        (Some(_), _) if token.is_none() && hello.user_name.is_none() => return Err(bad_credentials("no_user_name")),
-        (Some(password), _) => by_password(house, device, (password, from)).await.map(|verified| (verified, false)),
-        (None, Some(chain)) => by_certificate(house, device, (chain, from)).await?.map(|verified| (verified, true)),
-        (None, None) => return Err(bad_credentials("no_credentials")),
+/// What a client shows: a password where there is one, else its certificate.
+enum Shown<'a> {
+    Password(&'a [u8]),
+    Certificate(&'a Chain, Certificate),
+}
+
+impl<'a> Shown<'a> {
+    /// A certificate is judged here and not in the TLS handshake, which a resumed session leaves out.
+    fn of(house: &House, hello: &'a Hello, chain: Option<&'a Chain>) -> Result<Self, Turned> {
+        let token = hello.authentication.as_ref().and_then(|authentication| authentication.data.as_ref());
+        match (token.or(hello.password.as_ref()), chain, &house.authorities) {
+            (Some(_), ..) if token.is_none() && hello.user_name.is_none() => Err(bad_credentials("no_user_name")),
+            (Some(password), ..) => Ok(Self::Password(password)),
+            (None, Some(chain), Some(authorities)) => match authorities.judge(chain, house.twins.clock().now()) {
+                Judged::Fit(certificate) => Ok(Self::Certificate(chain, certificate)),
+                Judged::Unfit(why) => Err(bad_credentials(why)),
+            },
+            (None, ..) => Err(bad_credentials("no_credentials")),
+        }
+    }
+
+    async fn verify(&self, house: &House, device: &TwinId) -> Result<Verified, Denied> {
+        let (identities, now) = (house.twins.identities(), house.twins.clock().now());
+        match self {
+            Self::Password(password) => identities.verify_device(device, password, now).await,
+            Self::Certificate(_, certificate) => identities.verify_certificate(device, certificate, now).await,
+        }
+    }
+
+    /// The enrolment that speaks for the device.
+    async fn newcomer(&self, house: &House, device: &TwinId) -> Result<Newcomer, Denied> {
+        let identities = house.twins.identities();
+        match self {
+            Self::Password(password) => identities.newcomer(device, password).await,
+            Self::Certificate(chain, certificate) => {
+                let of_enrolments = identities.enrolment_authorities().await.map_err(|_| Denied::Unavailable)?;
+                let authorities = house.authorities.as_ref().ok_or(Denied::Unknown)?;
+                let enrolment = authorities.enrolment(chain, device.as_str(), of_enrolments, house.twins.clock().now());
+                Ok(Newcomer::Certificate { enrolment: enrolment.ok_or(Denied::Unknown)?, sha256: certificate.sha256 })
+            }
+        }
+    }
+
+    /// Registers a device that nobody has registered, or only by half, where an enrolment speaks for it.
+    async fn register(&self, house: &House, device: &TwinId, from: &str) -> Result<Verified, Denied> {
+        let newcomer = self.newcomer(house, device).await?;
+        if !house.may_connect(device) {
+            return Err(Denied::Busy);
+        }
+        house.twins.self_register(device, newcomer, from).await?;
+        self.verify(house, device).await
+    }
+}
+
+/// All wrong credentials get one answer, so that nobody learns which devices exist.
+async fn authenticate(house: &House, device: &TwinId, shown: &Shown<'_>, from: &str) -> Result<Verified, Turned> {
+    let verified = match shown.verify(house, device).await {
+        Err(Denied::Unknown) => shown.register(house, device, from).await,
+        known => known,
     };
-    verified.map_err(|denied| match denied {
+    verified.map_err(turned)
+}
+
+fn turned(denied: Denied) -> Turned {
+    match denied {
         Denied::Unavailable => Turned::new(Code::ServerUnavailable, denied.label(), "the server is not available; try again later"),
         Denied::Busy => Turned::new(Code::ServerBusy, denied.label(), "the server is too busy; try again later"),
         Denied::TooManyTries => Turned::new(Code::QuotaExceeded, denied.label(), "too many passwords were tried; try again later"),
         denied => bad_credentials(denied.label()),
-    })
+    }
 }
 
 /// Who comes with the wrong credentials stands in the audit log; who comes at a bad moment does not.
@@ -155,38 +225,6 @@ pub(crate) fn note_denial(house: &House, hello: &Hello, from: &str, turned: &Tur
     let device: String = hello.client_id.chars().take(TWIN_ID_BYTES_MAX).collect();
     let entry = Entry::at_the_door(from, "CONNECT", Target::device(device), Outcome::Denied);
     house.twins.audit().note(Entry { reason: Some(turned.label.into()), ..entry });
-}
-
-async fn by_password(house: &House, device: &TwinId, (password, from): (&[u8], &str)) -> Result<Verified, Denied> {
-    let identities = house.twins.identities();
-    match identities.verify_device(device, password, house.twins.clock().now()).await {
-        Err(Denied::Unknown) => {
-            house.twins.self_register(device, identities.newcomer(device, password).await?, from).await?;
-            identities.verify_device(device, password, house.twins.clock().now()).await
-        }
-        known => known,
-    }
-}
-
-/// Judged here and not in the TLS handshake, which a resumed session leaves out.
-async fn by_certificate(house: &House, device: &TwinId, (chain, from): (&Chain, &str)) -> Result<Result<Verified, Denied>, Turned> {
-    let Some(authorities) = &house.authorities else { return Err(bad_credentials("no_credentials")) };
-    let (identities, now) = (house.twins.identities(), house.twins.clock().now());
-    let certificate = match authorities.judge(chain, now) {
-        Judged::Fit(certificate) => certificate,
-        Judged::Unfit(why) => return Err(bad_credentials(why)),
-    };
-    match identities.verify_certificate(device, &certificate, now).await {
-        Err(Denied::Unknown) => {}
-        known => return Ok(known),
-    }
-    let Ok(of_enrolments) = identities.enrolment_authorities().await else { return Ok(Err(Denied::Unavailable)) };
-    let Some(enrolment) = authorities.enrolment(chain, device.as_str(), of_enrolments, now) else { return Ok(Err(Denied::Unknown)) };
-    let newcomer = Newcomer::Certificate { enrolment, sha256: certificate.sha256 };
-    if let Err(denied) = house.twins.self_register(device, newcomer, from).await {
-        return Ok(Err(denied));
-    }
-    Ok(identities.verify_certificate(device, &certificate, now).await)
 }
 
 fn bad_credentials(label: &'static str) -> Turned {

@@ -14,7 +14,7 @@ use super::{
     answers::Answer,
     ending::End,
     renewal,
-    state::Session,
+    state::{KEPT_TOPIC_CHARS, Session},
     verdict::{Receipt, outcome},
 };
 use crate::{
@@ -23,9 +23,6 @@ use crate::{
     meters::Outcome,
     wire::{Outbound, Publish},
 };
-
-/// Longest part of a topic that is kept with an unreadable message.
-const KEPT_TOPIC_CHARS: usize = 256;
 
 /// A PUBLISH as far as it can be judged without its twin.
 pub(crate) enum Heard {
@@ -123,7 +120,7 @@ fn conclude(session: &Session, receipt: Receipt, target: &TwinId, result: Result
         }
         Err(refusal) => {
             match &refusal {
-                Refusal::NotAuthorized { .. } => session.house.meters.topics_refused.increment(1),
+                Refusal::NotAuthorized { .. } => session.refused("PUBLISH", "device", target.as_str()),
                 Refusal::Invalid { reason } => tracing::info!(device = %target, reason, "a message was refused"),
                 other => tracing::debug!(device = %target, refusal = %other, "a message was not taken"),
             }
@@ -146,10 +143,8 @@ async fn keep_unreadable(session: &Session, receipt: Receipt, target: &TwinId, p
 }
 
 fn refuse_topic(session: &Session, receipt: Receipt, publish: &Publish, why: &str) -> Answer {
-    session.house.meters.topics_refused.increment(1);
+    session.refused("PUBLISH", "topic", &publish.topic);
     session.house.meters.publish("none", Outcome::NotAuthorized);
-    let topic: String = publish.topic.chars().take(KEPT_TOPIC_CHARS).collect();
-    tracing::debug!(device = %session.device, topic, why, "a topic was refused");
     receipt.not_authorized(why.to_owned())
 }
 

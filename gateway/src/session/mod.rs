@@ -24,4 +24,5 @@ mod wills;
 
 pub(crate) use connection::serve;
 pub(crate) use link::SessionLink;
+pub(crate) use quota::Whole;
 pub(crate) use wills::PendingWills;

@@ -58,6 +58,7 @@ async fn renew(session: &Session, token: &[u8]) -> Result<(), End> {
         Err(denied) => {
             meters.renewal(denied.label());
             tracing::info!(device = %session.device, why = denied.label(), "a session was not renewed");
+            session.denied("RENEW", ("device", session.device.as_str()), denied.label());
             Err(End::refused("renewal", Code::NotAuthorized))
         }
     }

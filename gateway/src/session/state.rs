@@ -8,6 +8,7 @@ use std::{
 };
 
 use actors::{
+    audit::{Actor, Entry, Outcome as AuditOutcome, Target},
     device::DeviceSession,
     identity::{Scope, Verified},
 };
@@ -20,10 +21,15 @@ use crate::{
     wire::Version,
 };
 
+/// Of a topic that was refused, what is kept.
+pub(crate) const KEPT_TOPIC_CHARS: usize = 256;
+
 pub(crate) struct Session {
     pub(crate) house: Arc<House>,
     pub(crate) twin: DeviceSession,
     pub(crate) device: TwinId,
+    /// The address it came from.
+    from: Box<str>,
     pub(crate) version: Version,
     /// What it may do now, and what it might at first.
     pub(crate) scope: Cell<Scope>,
@@ -58,12 +64,19 @@ impl Drop for Turn<'_> {
 }
 
 impl Session {
-    pub(crate) fn new(house: Arc<House>, twin: DeviceSession, version: Version, verified: &Verified, renews: bool) -> Self {
+    pub(crate) fn new(
+        house: Arc<House>,
+        (twin, from): (DeviceSession, String),
+        version: Version,
+        verified: &Verified,
+        renews: bool,
+    ) -> Self {
         let exactly_once = ExactlyOnce { taken: twin.held_packets().iter().map(|id| (*id, false)).collect(), ..ExactlyOnce::default() };
         let subscribed = Subscribed { own: twin.subscriptions(), children: HashMap::new(), resumed: twin.session_present() };
         Self {
             house,
             device: twin.device().clone(),
+            from: from.into(),
             twin,
             version,
             scope: Cell::new(verified.scope),
@@ -74,6 +87,21 @@ impl Session {
             subscribed: RefCell::new(subscribed),
             turns: RefCell::default(),
         }
+    }
+
+    /// What is not the device's, or not for its credential: a topic, or the twin that it names.
+    pub(crate) fn refused(&self, action: &str, kind: &str, name: &str) {
+        self.house.meters.topics_refused.increment(1);
+        self.denied(action, (kind, name), "not_authorized");
+    }
+
+    /// Recorded in the audit log.
+    pub(crate) fn denied(&self, action: &str, (kind, name): (&str, &str), why: &str) {
+        let name: String = name.chars().take(KEPT_TOPIC_CHARS).collect();
+        tracing::debug!(device = %self.device, kind, name, action, why, "refused");
+        let actor = Actor { id: self.device.to_string(), name: "device".into() };
+        let entry = Entry::at_the_door(&self.from, action, Target { kind: kind.into(), id: Some(name) }, AuditOutcome::Denied);
+        self.house.twins.audit().note(Entry { actor: Some(actor), reason: Some(why.into()), ..entry });
     }
 
     /// Waits until the session's earlier messages to this twin have been taken or refused. A twin that is on its way between

@@ -33,8 +33,7 @@ pub(crate) async fn subscribe(session: Rc<Session>, id: u16, filters: Vec<(ByteS
             _ => meters.subscriptions_refused.increment(1),
         }
         if code == Code::NotAuthorized {
-            meters.topics_refused.increment(1);
-            tracing::debug!(device = %session.device, filter = &*filter, "a filter was refused");
+            session.refused("SUBSCRIBE", "topic", &filter);
         }
         codes.push(code);
     }

@@ -65,6 +65,7 @@ struct Faults {
     project: Option<Error>,
     audit: Option<Error>,
     holding: bool,
+    commits_may_wait: bool,
     held: VecDeque<Held>,
 }
 
@@ -113,6 +114,11 @@ impl MemoryStore {
     /// From now on appends wait, in the order they came, for [`Self::release_appends`].
     pub fn hold_appends(&self) {
         self.faults.lock().holding = true;
+    }
+
+    /// It says from now on that its commits may wait for other machines.
+    pub fn let_commits_wait(&self) {
+        self.faults.lock().commits_may_wait = true;
     }
 
     /// How many appends wait.
@@ -374,6 +380,10 @@ impl Identities for MemoryStore {
 impl Store for MemoryStore {
     fn kind(&self) -> &'static str {
         "memory"
+    }
+
+    fn commits_may_wait(&self) -> bool {
+        self.faults.lock().commits_may_wait
     }
 
     async fn ready(&self) -> Result<(), Error> {
