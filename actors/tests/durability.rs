@@ -4,11 +4,11 @@
 
 mod world;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actors::device::Refusal;
 use hierarchy_models::{Value, filter::Filter};
-use persistence::{Error, RegistryQuery};
+use persistence::{Error, MemoryStore, RegistryQuery};
 use world::*;
 
 #[test]
@@ -56,6 +56,23 @@ fn a_reader_of_a_store_far_away_sees_what_was_durable_before() {
         assert!(fourth.await.is_err());
         world.store.release_appends();
         assert_eq!(seen().await, [Value::Int(3)], "and what failed is not");
+    });
+}
+
+#[test]
+fn a_start_waits_for_a_store_far_away_and_not_for_one_that_is_here() {
+    run(|| async {
+        // Wherever in the start it happens.
+        for failures in [1, 2, 3, 5, 8] {
+            let store = Arc::new(MemoryStore::default());
+            store.let_commits_wait();
+            store.fail_reads(failures);
+            let twins = World::start(store).await.unwrap();
+            assert!(twins.list(RegistryQuery { limit: 1, ..RegistryQuery::default() }).await.unwrap().items.is_empty());
+        }
+        let here = Arc::new(MemoryStore::default());
+        here.fail_reads(1);
+        assert!(World::start(here).await.is_err(), "a file that cannot be read now cannot be read in a moment");
     });
 }
 

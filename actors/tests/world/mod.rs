@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actors::{
-    NewCommand, Registered, Registration, Settings, TwinPatch, Twins,
+    NewCommand, Registered, Registration, Settings, TwinError, TwinPatch, Twins,
     clock::ManualClock,
     device::{Connect, DeviceSession, Downlink, Link, LinkError, Refusal},
     identity::Identities,
@@ -91,6 +91,13 @@ impl World {
         let store = Arc::new(MemoryStore::default());
         store.let_commits_wait();
         Self::on(store, clock, settings(), Kinds::built_in()).await
+    }
+
+    /// Starts on such a store, which does not answer at first.
+    pub async fn start(store: Arc<MemoryStore>) -> Result<Twins, TwinError> {
+        let identities = Identities::new(store.clone(), store.clone(), [1; 32], "admin".into());
+        let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
+        Twins::open_with(store, identities, settings(), clock, Kinds::built_in()).await
     }
 
     async fn on(store: Arc<MemoryStore>, clock: Arc<ManualClock>, settings: Settings, kinds: Kinds) -> Self {

@@ -66,6 +66,7 @@ struct Faults {
     audit: Option<Error>,
     holding: bool,
     commits_may_wait: bool,
+    reads_fail: usize,
     held: VecDeque<Held>,
 }
 
@@ -114,6 +115,11 @@ impl MemoryStore {
     /// From now on appends wait, in the order they came, for [`Self::release_appends`].
     pub fn hold_appends(&self) {
         self.faults.lock().holding = true;
+    }
+
+    /// So many reads of documents fail, as of a cluster that does not answer for a while.
+    pub fn fail_reads(&self, count: usize) {
+        self.faults.lock().reads_fail = count;
     }
 
     /// It says from now on that its commits may wait for other machines.
@@ -332,6 +338,13 @@ impl Documents for MemoryStore {
     }
 
     async fn documents(&self, kind: &'static str, after: Option<String>, limit: usize) -> Result<Vec<Document>, Error> {
+        {
+            let mut faults = self.faults.lock();
+            if faults.reads_fail > 0 {
+                faults.reads_fail -= 1;
+                return Err(Error::Unavailable { doing: "reading documents", detail: "no answer".into() });
+            }
+        }
         let state = self.state.lock();
         let of_kind = state.documents.iter().filter(|((k, id), _)| *k == kind && after.as_ref().is_none_or(|a| id > a));
         Ok(of_kind.take(limit).map(|((_, id), body)| Document { id: id.clone(), body: body.clone() }).collect())
