@@ -80,14 +80,22 @@ impl App {
         let dir = &config.data_dir;
         secrets::make_data_dir(dir)?;
         Doors::are_free(&config)?;
-        // Secrets that cannot be read end this start before it takes anything over.
         let within = stores::reach(&config).await?;
-        let masters = secrets::master_keys(dir, within.has_twins(&config).await?)?;
+        // Secrets that are there and cannot be read end this start before it takes anything over.
+        let known = if dir.join(secrets::MASTER_KEY_FILE).exists() { Some(secrets::master_keys(dir, true)?) } else { None };
         let (admin_token, admin_token_file) = match &config.admin_token {
             Some(token) => (token.0.clone(), None),
             None => (secrets::admin_token(dir)?, Some(dir.join(ADMIN_TOKEN_FILE))),
         };
         let Opened { store, identities } = within.take_over(&config).await?;
+        let masters = match known {
+            Some(masters) => masters,
+            // Made only now that nobody else registers anything.
+            None => {
+                let twins = store.count().await.map_err(|error| stores::StoreError::new(&config, error))?;
+                secrets::master_keys(dir, twins > 0)?
+            }
+        };
         if config.redis_url.is_some() {
             tracing::warn!("redis.url is set, but this build runs on one node and does not use it");
         }

@@ -17,7 +17,7 @@ use std::{
 };
 
 use hierarchy_models::{
-    Command, CommandId, Timestamp, TwinId,
+    Command, CommandId, Event, EventBody, Timestamp, TwinId,
     model::Model,
     rollup::{Aggregate, Asking},
     supervision::RestartWindow,
@@ -219,9 +219,13 @@ impl Body {
         self.durable.as_deref().filter(|durable| durable.seq == self.durable_seq && durable.registered && !self.leaving)
     }
 
-    /// Before anything is changed by events that are not durable yet.
-    fn keep_durable(&mut self) {
-        if self.runtime.keeps_durable && self.state.seq == self.durable_seq {
+    /// Before anything is changed by events that are not durable yet. What changes more than the state leaves nothing to show: readers wait.
+    fn keep_durable(&mut self, events: &[Event]) {
+        use EventBody::{ModelSet, Registered, RollupsSet, Unregistered};
+        let goes_further = |event: &Event| matches!(event.body, ModelSet { .. } | Registered { .. } | RollupsSet { .. } | Unregistered);
+        if events.iter().any(goes_further) {
+            self.durable = None;
+        } else if self.runtime.keeps_durable && !events.is_empty() && self.state.seq == self.durable_seq {
             self.durable = Some(Box::new(self.state.clone()));
         }
     }
@@ -292,7 +296,8 @@ impl Body {
         let below = self.below.as_ref().map_or(0, |below| size_of::<Aggregate>() + below.heap_bytes());
         // What it is asked is shared by all that are asked the same.
         let asking = self.asking.as_ref().map_or(0, |_| size_of::<Asking>());
-        FIXED + self.state.heap_bytes() + self.rules.heap_bytes() + below + asking
+        let durable = self.durable.as_ref().map_or(0, |durable| size_of::<TwinState>() + durable.heap_bytes());
+        FIXED + durable + self.state.heap_bytes() + self.rules.heap_bytes() + below + asking
     }
 
     /// Whether it may leave memory. A place whose devices are not all stale stays, to notice when they fall silent.

@@ -25,7 +25,7 @@ pub struct Settings {
     pub device_messages_per_second: u64,
     /// `mqtt.device_bytes_per_second`: the same for bytes of packets. 0: any.
     pub device_bytes_per_second: u64,
-    /// `mqtt.messages_per_second`: packets of all connections together; beyond it nothing is read for a while of those that send. 0: any.
+    /// `mqtt.messages_per_second`: packets of all connections together; beyond it nothing is read of anybody for a while. 0: any.
     pub messages_per_second: u64,
     /// `mqtt.bytes_per_second`: the same for bytes of packets. 0: any.
     pub bytes_per_second: u64,

@@ -47,7 +47,7 @@ pub async fn open(config: &Config) -> Result<Opened, StoreError> {
 /// A store that this process could open: the embedded one is, a keyspace is left with whoever has it.
 pub enum Within {
     Embedded(Opened),
-    Scylla { reached: Box<Reached>, has_twins: bool },
+    Scylla(Box<Reached>),
 }
 
 /// What is sure to end this start ends it before anything is changed, or taken over.
@@ -58,27 +58,18 @@ pub async fn reach(config: &Config) -> Result<Within, StoreError> {
     let failed = |error| StoreError::new(config, error);
     let path = config.data_dir.join(secrets::MASTER_KEY_FILE);
     let looked = look(config).await?;
-    let has_twins = looked.has_twins().await.map_err(failed)?;
-    if has_twins && !path.exists() {
+    if !path.exists() && looked.has_twins().await.map_err(failed)? {
         return Err(StoreError::KeyElsewhere { path, keyspace: config.scylla.options.keyspace.clone() });
     }
-    Ok(Within::Scylla { reached: Box::new(looked.migrate().await.map_err(failed)?), has_twins })
+    Ok(Within::Scylla(Box::new(looked.migrate().await.map_err(failed)?)))
 }
 
 impl Within {
-    /// Whether any twin is registered.
-    pub async fn has_twins(&self, config: &Config) -> Result<bool, StoreError> {
-        match self {
-            Self::Embedded(opened) => Ok(opened.store.count().await.map_err(|error| StoreError::new(config, error))? > 0),
-            Self::Scylla { has_twins, .. } => Ok(*has_twins),
-        }
-    }
-
     /// From now on the store is this process's.
     pub async fn take_over(self, config: &Config) -> Result<Opened, StoreError> {
         match self {
             Self::Embedded(opened) => Ok(opened),
-            Self::Scylla { reached, .. } => {
+            Self::Scylla(reached) => {
                 let opened = reached.take_over().await.map_err(|error| StoreError::new(config, error))?;
                 Ok(Opened { store: opened.store, identities: opened.identities })
             }

@@ -60,7 +60,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("mqtt.device_connects_per_minute", Count(|c, v| fit(v, &mut c.mqtt.device_connects_per_minute)), "600", "connections of one device, and at once; beyond it they are refused"),
     setting("mqtt.device_messages_per_second", CountOrNone(|c, v| fit(v, &mut c.mqtt.device_messages_per_second)), "100000", "packets of one connection, and at once; beyond it nothing is read of it for a while"),
     setting("mqtt.device_bytes_per_second", SizeOrNone(|c, v| fit(v, &mut c.mqtt.device_bytes_per_second)), "64MiB", "the same for bytes of packets"),
-    setting("mqtt.messages_per_second", CountOrNone(|c, v| fit(v, &mut c.mqtt.messages_per_second)), "none", "packets of all connections together; beyond it nothing is read for a while of those that send"),
+    setting("mqtt.messages_per_second", CountOrNone(|c, v| fit(v, &mut c.mqtt.messages_per_second)), "none", "packets of all connections together; beyond it nothing is read of anybody for a while"),
     setting("mqtt.bytes_per_second", SizeOrNone(|c, v| fit(v, &mut c.mqtt.bytes_per_second)), "none", "the same for bytes of packets"),
     setting("mqtt.packet_max_bytes", Size(|c, v| fit(v, &mut c.mqtt.packet_max_bytes)), "256KiB", "largest packet taken; at least 1 KiB"),
     setting("mqtt.receive_max", Count(|c, v| fit(v, &mut c.mqtt.receive_max)), "64", "messages of one connection on their way to twins; at least 16"),

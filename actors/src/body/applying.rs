@@ -21,7 +21,7 @@ pub struct Told {
 impl Body {
     /// Applies a turn's events; what is to be told of them.
     pub fn apply(&mut self, events: &[Event]) -> Told {
-        self.keep_durable();
+        self.keep_durable(events);
         let wants_live = self.runtime.hub.is_followed();
         let dedupe = self.runtime.settings.dedupe_records_max;
         let Told { mut live, mut alerts, mut calls } = Told::default();

@@ -123,7 +123,8 @@ impl Twins {
         match (patch.gateway.clone(), patch.parent.clone()) {
             (None, None) => {
                 let _shared = self.runtime.tree.read().await;
-                self.still(Right::Write, &self.path(id).await?)?;
+                let right = if patch.model.is_some() { Right::Provision } else { Right::Write };
+                self.still(right, &self.path(id).await?)?;
                 self.apply_patch(id, patch, if_version).await
             }
             (Some(gateway), None) => {

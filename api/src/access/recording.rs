@@ -132,10 +132,12 @@ fn entry(subject: Option<&Subject>, request: &HttpRequest) -> Entry {
 }
 
 fn outcome_of(response: &HttpResponse<BoxBody>) -> Outcome {
+    // What is hidden from the caller is no secret to who reads the log.
+    if problem_of(response).is_some_and(Problem::hides) {
+        return Outcome::Denied;
+    }
     match response.status() {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Denied,
-        // What is hidden from the caller is no secret to who reads the log.
-        StatusCode::NOT_FOUND if problem_of(response).is_some_and(Problem::hides) => Outcome::Denied,
         status if status.is_success() => Outcome::Done,
         // A command that a device did not answer in time stands in its inbox all the same.
         StatusCode::GATEWAY_TIMEOUT => Outcome::Done,

@@ -59,7 +59,11 @@ pub async fn register(
 
 /// That the caller may provision at the twins it names; those it may not see are not there.
 pub async fn may_name(access: &Access, twins: &Twins, parent: Option<&TwinId>, gateway: Option<&TwinId>) -> Result<(), Problem> {
-    let not_there = |problem: Problem, instead: TwinError| if problem.kind() == problem::NO_SUCH_TWIN { instead.into() } else { problem };
+    let not_there = |problem: Problem, instead: TwinError| match problem.kind() {
+        problem::NO_SUCH_TWIN if problem.hides() => Problem::from(instead).hiding(),
+        problem::NO_SUCH_TWIN => instead.into(),
+        _ => problem,
+    };
     if let Some(parent) = parent {
         access
             .reach_for(Right::Provision, twins, parent)

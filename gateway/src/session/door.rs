@@ -123,8 +123,6 @@ pub(crate) async fn admit(house: &Arc<House>, hello: &Hello, peer: Peer) -> Resu
         session.close(DisconnectReason::Refused, None).await;
         return Err(Turned::not_authorized("will_topic"));
     }
-    // coming back in time makes the old connection's will untrue, unless coming back ended the old session
-    house.wills.decide(&device, if hello.clean_start { Fate::SendNow } else { Fate::Drop });
     let by_certificate = matches!(shown, Shown::Certificate(..));
     let certified = chain.clone().filter(|_| by_certificate);
     let certified = certified.map(|chain| Certified { device: device.clone(), from: remote.clone(), chain, link: Arc::downgrade(&link) });
@@ -134,6 +132,8 @@ pub(crate) async fn admit(house: &Arc<House>, hello: &Hello, peer: Peer) -> Resu
         session.close(DisconnectReason::Revoked, None).await;
         return Err(unfit);
     }
+    // coming back in time makes the old connection's will untrue, unless coming back ended the old session
+    house.wills.decide(&device, if hello.clean_start { Fate::SendNow } else { Fate::Drop });
     Ok(Admitted { session, link, will, place, expiry, verified })
 }
 
@@ -190,11 +190,7 @@ impl<'a> Shown<'a> {
 
     /// Registers a device that nobody has registered, or only by half, where an enrolment speaks for it.
     async fn register(&self, house: &House, device: &TwinId, from: &str) -> Result<Verified, Denied> {
-        let newcomer = self.newcomer(house, device).await?;
-        if !house.may_connect(device) {
-            return Err(Denied::Busy);
-        }
-        house.twins.self_register(device, newcomer, from).await?;
+        house.twins.self_register(device, self.newcomer(house, device).await?, from).await?;
         self.verify(house, device).await
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use actors::rate::{Bucket, Rate};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::run::Run;
 use crate::Settings;
@@ -34,10 +34,14 @@ fn charge(bucket: &mut Bucket, per_second: u64, units: usize, now: Duration) -> 
 pub(crate) struct Whole(Mutex<Quota>);
 
 impl Whole {
+    fn is_bounded(settings: &Settings) -> bool {
+        settings.messages_per_second > 0 || settings.bytes_per_second > 0
+    }
+
     /// Charges what one of them sent, or nothing, to ask; which bound is exceeded, and how long nothing should be read of anybody.
     fn charge(&self, settings: &Settings, (packets, bytes): (usize, usize), now: Duration) -> (&'static str, Duration) {
         let (per_second, bytes_per_second) = (settings.messages_per_second, settings.bytes_per_second);
-        if per_second == 0 && bytes_per_second == 0 {
+        if !Self::is_bounded(settings) {
             return ("", Duration::ZERO);
         }
         let mut quota = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,11 +63,14 @@ impl Run {
                 return true;
             }
             timers.pause = None;
-            // It was not silent: nobody listened.
-            self.last_read = Instant::now();
+            // It was not silent for so long: nobody listened.
+            self.last_read += std::mem::take(&mut timers.paused_for);
         }
         // Others may have used up what all of them have.
         let house = &self.session.house;
+        if !Whole::is_bounded(&house.settings) {
+            return false;
+        }
         let (what, wait) = house.whole.charge(&house.settings, (0, 0), house.opened_at.elapsed());
         if wait.is_zero() {
             return false;
@@ -88,6 +95,9 @@ impl Run {
 
     fn slow_down(&mut self, what: &'static str, wait: Duration) {
         self.session.house.meters.slowed(what);
-        self.timers().pause = Some(Box::pin(sleep(wait.min(PAUSE_MAX))));
+        let pause = wait.min(PAUSE_MAX);
+        let timers = self.timers();
+        timers.paused_for = pause;
+        timers.pause = Some(Box::pin(sleep(pause)));
     }
 }

@@ -1,6 +1,6 @@
 //! Times that hardly any connection waits for: apart, so that an idle one carries one word for all of them.
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use hierarchy_models::Timestamp;
 use tokio::time::Sleep;
@@ -15,6 +15,8 @@ pub(super) struct Timers {
     pub(super) stalled: Timer,
     /// Nothing is read of it until this elapses.
     pub(super) pause: Timer,
+    /// How long that is.
+    pub(super) paused_for: Duration,
     /// When to look whether the session's time is over, and the time that this was set for.
     pub(super) end: Option<(Timestamp, Pin<Box<Sleep>>)>,
 }

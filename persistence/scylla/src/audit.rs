@@ -131,8 +131,8 @@ impl Log {
         Err(Error::Unavailable { doing: WRITING, detail: "the day of the audit log cannot be settled".into() })
     }
 
-    /// May be called again with the same records, and finds out what became of them.
-    async fn append(&self, records: &[AuditRecord]) -> Result<(), Error> {
+    /// After an error it may be called `again` with the same records, and finds out what became of them.
+    async fn append(&self, records: &[AuditRecord], again: bool) -> Result<(), Error> {
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
         let latest = records.iter().map(|record| record.at.as_millis()).max().unwrap_or(0);
         let today = i32::try_from(latest.div_euclid(DAY_MS)).unwrap_or(0).max(0);
@@ -140,7 +140,7 @@ impl Log {
         let _alone = self.writing.lock().await;
         let (day, end) = self.current(today).await?;
         // An earlier try may have landed, whatever became of its answer.
-        if end.next > first && self.after(first - 1, 1).await?.first() == records.first() {
+        if again && end.next > first && self.after(first - 1, 1).await?.first() == records.first() {
             return Ok(());
         }
         follows(end.next - 1, records)?;
@@ -244,7 +244,8 @@ fn records(rows: Vec<Row>) -> Result<Vec<AuditRecord>, Error> {
 impl Audit for ScyllaStore {
     async fn append_audit(&self, records: Vec<AuditRecord>) -> Result<(), Error> {
         let records = &records;
-        let append = || self.core.owned(self.core.audit.append(records));
+        let mut again = false;
+        let append = || self.core.owned(self.core.audit.append(records, std::mem::replace(&mut again, true)));
         until_answered(self.core.patience, append).await.inspect_err(|error| metrics::failed("append_audit", error))
     }
 
