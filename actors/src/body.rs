@@ -5,6 +5,7 @@
 
 mod applying;
 mod down;
+mod durable;
 mod luggage;
 
 use std::{
@@ -17,7 +18,7 @@ use std::{
 };
 
 use hierarchy_models::{
-    Command, CommandId, Event, EventBody, Timestamp, TwinId,
+    Command, CommandId, Timestamp, TwinId,
     model::Model,
     rollup::{Aggregate, Asking},
     supervision::RestartWindow,
@@ -212,30 +213,6 @@ impl Body {
     /// Whether what is in memory is what is durable, and this is where the twin is.
     pub fn is_settled(&self) -> bool {
         self.pending == 0 && !self.suspect && !self.waiting && !self.leaving && self.state.registered
-    }
-
-    /// What is durable, when that is not what is in memory and was kept. A commit that brought a part of what is under way leaves nothing.
-    pub fn durable(&self) -> Option<&TwinState> {
-        self.durable.as_deref().filter(|durable| durable.seq == self.durable_seq && durable.registered && !self.leaving)
-    }
-
-    /// Before anything is changed by events that are not durable yet. What changes more than the state leaves nothing to show: readers wait.
-    fn keep_durable(&mut self, events: &[Event]) {
-        use EventBody::{ModelSet, Registered, RollupsSet, Unregistered};
-        let goes_further = |event: &Event| matches!(event.body, ModelSet { .. } | Registered { .. } | RollupsSet { .. } | Unregistered);
-        if events.iter().any(goes_further) {
-            self.durable = None;
-        } else if self.runtime.keeps_durable && !events.is_empty() && self.state.seq == self.durable_seq {
-            self.durable = Some(Box::new(self.state.clone()));
-        }
-    }
-
-    /// A commit returned: everything up to this event is durable.
-    pub fn now_durable(&mut self, seq: u64) {
-        self.durable_seq = self.durable_seq.max(seq);
-        if self.durable_seq >= self.state.seq {
-            self.durable = None;
-        }
     }
 
     pub fn extras(&self) -> &Extras {

@@ -10,6 +10,7 @@ pub mod audit;
 mod background;
 pub mod behaviour;
 mod body;
+mod claim;
 pub mod clock;
 mod completion;
 pub mod device;

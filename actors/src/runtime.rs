@@ -26,8 +26,9 @@ use crate::{
     alerts::Alerts,
     audit::AuditLog,
     body::{Body, SharedBody},
+    claim::Claim,
     clock::Clock,
-    directory::{Directory, Found, Gate, TwinRef},
+    directory::{Directory, Found, TwinRef},
     envelope::{Answer, Ask, Envelope, Problem},
     error::TwinError,
     host::{Host, HostHandle},
@@ -66,7 +67,7 @@ const VERDICT_WAIT: Duration = Duration::from_secs(1);
 
 pub struct Runtime {
     pub store: Arc<dyn Store>,
-    /// Twins keep what is durable of them while something is on its way to the store.
+    /// [`Store::commits_may_wait`].
     pub keeps_durable: bool,
     pub identities: Identities,
     pub settings: Settings,
@@ -100,34 +101,6 @@ pub struct Runtime {
     pub sessions: AtomicU64,
     /// Restarts of twins whose parent is not in memory.
     orphans: Mutex<HashMap<TwinId, RestartWindow>>,
-}
-
-/// A claimed directory entry that frees itself when its holder is dropped half way.
-struct Claim {
-    runtime: Arc<Runtime>,
-    id: TwinId,
-    gate: Option<Gate>,
-}
-
-impl Claim {
-    fn new(runtime: &Arc<Runtime>, id: &TwinId, gate: Gate) -> Self {
-        Self { runtime: runtime.clone(), id: id.clone(), gate: Some(gate) }
-    }
-
-    fn settle(mut self, twin: TwinRef) -> TwinRef {
-        if let Some(gate) = self.gate.take() {
-            self.runtime.directory.settle(&self.id, &gate, Some(twin));
-        }
-        twin
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        if let Some(gate) = self.gate.take() {
-            self.runtime.directory.settle(&self.id, &gate, None);
-        }
-    }
 }
 
 impl Runtime {
@@ -311,16 +284,19 @@ impl Runtime {
     /// Looks at a resident twin from any thread, without a letter. `None` when it is not in memory, or when something of it is
     /// not durable yet: then it must be asked.
     pub fn glance<T>(&self, id: &TwinId, look: impl FnOnce(&SharedBody, &Body) -> T) -> Option<T> {
-        let twin = self.directory.peek(id).filter(|_| !self.is_stopping())?;
-        let body = self.hosts.read().get(twin.host as usize)?.body_at(twin.seat)?;
+        let body = self.resident(id)?;
         let b = body.look();
         b.is_settled().then(|| look(&body, &b))
     }
 
-    /// The same at what is durable of a twin that has something on its way to the store, where that may take long. `None` when nobody kept it.
+    fn resident(&self, id: &TwinId) -> Option<SharedBody> {
+        let twin = self.directory.peek(id).filter(|_| !self.is_stopping())?;
+        self.hosts.read().get(twin.host as usize)?.body_at(twin.seat)
+    }
+
+    /// The same at what is durable of a twin that has something on its way to a store far away; `None` when nobody kept it.
     pub fn glance_behind<T>(&self, id: &TwinId, look: impl FnOnce(&Body, &TwinState) -> T) -> Option<T> {
-        let twin = self.directory.peek(id).filter(|_| self.keeps_durable && !self.is_stopping())?;
-        let body = self.hosts.read().get(twin.host as usize)?.body_at(twin.seat)?;
+        let body = self.resident(id)?;
         let b = body.look();
         b.durable().map(|durable| look(&b, durable))
     }

@@ -118,7 +118,7 @@ pub async fn subject(twins: &Twins, request: &HttpRequest) -> Result<Arc<Subject
 
 /// With what the request shows who sends it. A cookie counts only where the browser says that a page of ours sent it.
 pub fn credential(request: &HttpRequest) -> Result<Credential<'_>, Problem> {
-    match cookie::token(request.headers(), cookie::is_over_tls(request)) {
+    match cookie::of(request) {
         Some(token) if !request.headers().contains_key(header::AUTHORIZATION) => {
             cookie::same_origin(request.method(), request.headers())?;
             Ok(Credential::Session(token))

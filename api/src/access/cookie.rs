@@ -8,7 +8,7 @@ use actix_web::{
     HttpRequest,
     http::{
         Method,
-        header::{self, HeaderMap, HeaderValue},
+        header::{self, HeaderMap, HeaderName, HeaderValue},
     },
 };
 
@@ -25,14 +25,22 @@ pub const OWN_HEADER: &str = "x-twinfold-request";
 /// Characters of a session's token at most.
 const TOKEN_BYTES_MAX: usize = 128;
 
+/// Where a proxy says how its client speaks.
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
 /// Whether the browser speaks HTTPS: to us, or to a proxy that says so. Who lies about it makes its own cookie stricter.
 pub fn is_over_tls(request: &HttpRequest) -> bool {
-    let is_https = |proto: &HeaderValue| *proto == HeaderValue::from_static("https");
-    Settings::of(request).tls.is_some() || request.headers().get("x-forwarded-proto").is_some_and(is_https)
+    let is_https = |proto: &HeaderValue| proto.as_bytes() == b"https";
+    Settings::of(request).tls.is_some() || request.headers().get(&FORWARDED_PROTO).is_some_and(is_https)
 }
 
-/// The token of the session, when the request carries one. Over TLS only in the cookie that nobody in clear can have set.
-pub fn token(headers: &HeaderMap, over_tls: bool) -> Option<&str> {
+/// The token of the session, when the request carries one.
+pub fn of(request: &HttpRequest) -> Option<&str> {
+    if request.headers().contains_key(header::COOKIE) { token(request.headers(), is_over_tls(request)) } else { None }
+}
+
+/// Over TLS only in the cookie that nobody in clear can have set.
+fn token(headers: &HeaderMap, over_tls: bool) -> Option<&str> {
     let mut pairs = headers.get_all(header::COOKIE).filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
     let names: &[&str] = if over_tls { &[OVER_TLS] } else { &[OVER_TLS, IN_CLEAR] };
     let own = |pair: &'_ str| pair.split_once('=').is_some_and(|(name, _)| names.contains(&name.trim()));
@@ -66,8 +74,6 @@ pub fn set(token: Option<(&str, u64)>, over_tls: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::HeaderName;
-
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {

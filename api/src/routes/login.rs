@@ -49,7 +49,7 @@ pub async fn login(access: Access, request: HttpRequest, twins: Data<Twins>, _pa
 #[utoipa::path(operation_id = "logout", tag = "sessions", responses((status = 204, description = "Logged out")))]
 #[post("/logout")]
 pub async fn logout(_access: Access, request: HttpRequest, twins: Data<Twins>, _params: NoParams) -> Result<HttpResponse, Problem> {
-    if let Some(token) = cookie::token(request.headers(), cookie::is_over_tls(&request)) {
+    if let Some(token) = cookie::of(&request) {
         twins.access().close_session(token);
     }
     Ok(HttpResponse::NoContent().insert_header((header::SET_COOKIE, cookie::set(None, cookie::is_over_tls(&request)))).finish())
