@@ -93,7 +93,8 @@ impl Looked {
     /// Its audit log, to be read beside whoever has the keyspace.
     pub async fn audit_reader(&self) -> Result<AuditReader, Error> {
         if self.version.is_none() {
-            return Err(Error::Refused(format!("there is no keyspace {} of this program", self.options.keyspace)));
+            let detail = format!("there is no keyspace {} of this program", self.options.keyspace);
+            return Err(Error::Unavailable { doing: "looking at the keyspace", detail });
         }
         AuditReader::prepare(self.cql.clone()).await
     }
