@@ -71,11 +71,6 @@ impl Bucket {
         Err(rate.time_for(self.level + 1.0 - rate.burst))
     }
 
-    /// How long nothing more should happen.
-    pub fn debt(&mut self, rate: Rate, now: Duration) -> Duration {
-        self.charge(rate, 0, now)
-    }
-
     /// Lets go of what lies further in the future than this: what many did at once is not paid for by all of them for ever.
     pub fn forgive(&mut self, rate: Rate, beyond: Duration) {
         self.level = self.level.min(rate.burst + rate.per_second * beyond.as_secs_f32());
@@ -164,7 +159,10 @@ mod tests {
         let (rate, mut bucket) = (Rate::per_second(1_000), Bucket::default());
         assert_eq!(bucket.charge(rate, 1_000_000, ms(0)), ms(999_000));
         bucket.forgive(rate, ms(10_000));
-        assert_eq!((bucket.debt(rate, ms(0)), bucket.debt(rate, ms(4_000)), bucket.debt(rate, ms(60_000))), (ms(10_000), ms(6_000), ms(0)));
+        assert_eq!(
+            (bucket.charge(rate, 0, ms(0)), bucket.charge(rate, 0, ms(4_000)), bucket.charge(rate, 0, ms(60_000))),
+            (ms(10_000), ms(6_000), ms(0))
+        );
     }
 
     #[test]

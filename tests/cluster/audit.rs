@@ -18,7 +18,7 @@ fn a_log_verifies_beside_its_server_and_one_that_was_cut_off_does_not() {
     }
     let last = server.api().all("/audit").remove(0);
     let written_down = format!("{}:{}", last["number"], last["hash"].as_str().unwrap());
-    let settings: Vec<_> = keyspace.settings().into_iter().map(|(name, value)| (format!("TWINFOLD_{name}"), value)).collect();
+    let settings = keyspace.environment();
     let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let verify = || {
         let output = twinfold(&["audit", "verify", "--expect", &written_down], &settings);

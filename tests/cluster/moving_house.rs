@@ -59,7 +59,7 @@ fn everything(server: &Server) -> Vec<Value> {
 }
 
 fn settings(data: &Path, keyspace: &Keyspace) -> Vec<(String, String)> {
-    let mut settings: Vec<_> = keyspace.settings().into_iter().map(|(name, value)| (format!("TWINFOLD_{name}"), value)).collect();
+    let mut settings = keyspace.environment();
     settings.push(("TWINFOLD_DATA_DIR".into(), data.to_str().unwrap().into()));
     settings
 }

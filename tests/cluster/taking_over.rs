@@ -61,7 +61,7 @@ fn a_start_that_fails_takes_nothing_over() {
     let first = Server::on_cql(folder.path(), &keyspace, &[]);
     let key = first.device("t");
     let start = |data: &Path, http: &str| {
-        let mut settings: Vec<_> = keyspace.settings().into_iter().map(|(name, value)| (format!("TWINFOLD_{name}"), value)).collect();
+        let mut settings = keyspace.environment();
         settings.push(("TWINFOLD_DATA_DIR".into(), data.to_str().unwrap().into()));
         let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let output = twinfold(&["serve", "--http-bind", http, "--mqtt-bind", "127.0.0.1:0"], &settings);

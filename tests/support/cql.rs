@@ -97,6 +97,11 @@ impl Keyspace {
         ];
         told.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
     }
+
+    /// The same under the names that the environment has for it, beside what else is told.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        self.settings().into_iter().map(|(name, value)| (format!("TWINFOLD_{name}"), value)).collect()
+    }
 }
 
 impl Drop for Keyspace {

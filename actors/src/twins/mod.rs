@@ -150,6 +150,7 @@ impl Twins {
                 return Err(error);
             }
             tracing::warn!(%error, "the start waits for the store");
+            // No condition to wait for: the store says nothing when it is well again.
             tokio::time::sleep(START_PAUSE).await;
         }
         start_background(&runtime)?;
